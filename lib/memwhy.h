@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/**
+ * memwhy.h - where did this process's memory go?
+ *
+ * The one public header of libmemwhy. The flow is: collect a snapshot (of a pid, or
+ * of a file saved earlier), then ask for a report on it, then print the report as
+ * text or JSON. A snapshot never changes after it was collected; every report is a
+ * pure function of it.
+ *
+ * Conventions
+ *   Sizes and offsets are bytes, intervals are [start, end), addresses are uint64_t
+ *   (a target may be a 32-bit process).
+ *   MW_UNKNOWN stands for a number that could not be had; it is never 0 and never
+ *   takes part in a sum. A note in the snapshot says why and what would help.
+ *   Functions that can fail return 0, or a negative enum mw_errcode; the last
+ *   parameter, which may be NULL, is then filled. Outputs are untouched on failure.
+ *   Option structs start with their size: set it to sizeof, leave the rest 0 for the
+ *   defaults. Fields may be added at the end.
+ *   The library never prints, never exits and never reads the environment.
+ *   Threads: calls share no state; a snapshot or document may be read by several
+ *   threads at once.
+ */
+#ifndef MEMWHY_H
+#define MEMWHY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MW_API __attribute__((visibility("default")))
+#define MW_MUST_CHECK __attribute__((warn_unused_result))
+
+/** The version of this header; mw_version() tells the version of the library. */
+#define MW_VERSION "0.1.0"
+
+/** A number that could not be had. */
+#define MW_UNKNOWN UINT64_MAX
+
+/* ------------------------------------------------------------------ errors */
+
+enum mw_errcode {
+	MW_E_OS = 1,		/* a system call failed; os_errno tells */
+	MW_E_NOMEM,		/* memory ran out */
+	MW_E_GONE,		/* the process exited, or executed another program, while it was read */
+	MW_E_PERM,		/* the caller may not read this */
+	MW_E_FORMAT,		/* a file is not what it should be, or damaged */
+	MW_E_RANGE,		/* a number is outside what can be handled */
+	MW_E_USAGE,		/* arguments that make no sense together */
+	MW_E_UNSUPPORTED,	/* this kernel or machine cannot do it */
+	MW_E_NOT_FOUND,		/* no such process, file or name */
+	MW_E_AMBIGUOUS,		/* a name fits several processes; text lists them */
+	MW_E_WRITE,		/* the output could not be written */
+};
+
+/** What went wrong. Owned by the caller; nothing in it needs to be freed. */
+struct mw_err {
+	int code;		/* enum mw_errcode */
+	int os_errno;		/* errno behind it, or 0 */
+	char text[256];		/* "object: what was tried: why" */
+	char hint[256];		/* what the user can do, or "" */
+};
+
+/** A short name of an error code, whichever its sign ("gone"); "unknown" for others. */
+MW_API const char *mw_err_name(int code);
+
+/** The library's version, and those of the libraries it works with, one a line. */
+MW_API const char *mw_version(void);
+MW_API int mw_version_details(char *buf, size_t size);
+
+/* ------------------------------------------------------------- output sink */
+
+/**
+ * Where text goes. write() takes all len bytes and returns 0, or a negative
+ * enum mw_errcode, which ends the printing with that error.
+ */
+struct mw_sink {
+	int (*write)(void *ctx, const void *bytes, size_t len);
+	void *ctx;
+};
+
+/* -------------------------------------------------------------- collecting */
+
+/** Whether a source that stalls the target may be read. */
+enum mw_when {
+	MW_AUTO = 0,	/* if its predicted stall stays below max_stall_ns */
+	MW_NEVER,
+	MW_ALWAYS,
+};
+
+/** Which road gives the page states. */
+enum mw_page_source {
+	MW_PAGES_AUTO = 0,	/* the best that works */
+	MW_PAGES_SCAN,		/* ioctl PAGEMAP_SCAN, Linux 6.7 and later */
+	MW_PAGES_SMAPS,		/* /proc/PID/smaps and pagemap */
+	MW_PAGES_PAGEMAP,	/* /proc/PID/pagemap alone: zero pages only in sum */
+};
+
+#define MW_DEFAULT_MAX_STALL_NS UINT64_C(60000000)
+
+struct mw_collect_opts {
+	size_t size;
+	const char *procfs;	/* NULL: /proc; otherwise a captured tree */
+	const char *cgroupfs;	/* NULL: /sys/fs/cgroup */
+	uint64_t max_stall_ns;	/* 0: MW_DEFAULT_MAX_STALL_NS. Bound on the predicted time for which
+				   one read keeps the target from mapping memory */
+	enum mw_when rollup;	/* PSS and USS from smaps_rollup */
+	enum mw_when smaps;	/* every field of every mapping */
+	enum mw_page_source pages;
+	unsigned tries;		/* 0: 5. How often a torn snapshot is taken anew */
+	bool no_objects;	/* do not open mapped files, nor read the target's memory */
+};
+
+struct mw_snapshot;
+
+/**
+ * mw_collect_pid() - take a snapshot of a running process
+ * @pid:  process id in the caller's pid namespace, > 0
+ * @opts: NULL for the defaults
+ * @ret:  the new snapshot; mw_snapshot_destroy() frees it
+ *
+ * Reads /proc/PID, the files that are mapped, and of the target's memory a few
+ * headers on pages that are present already (thread descriptors, heap headers). The
+ * target is neither stopped nor written to, so it may change while it is read; a
+ * snapshot that cannot be true is taken again, and marked torn when that does not help.
+ * A source that cannot be read is no failure: what it would give is MW_UNKNOWN, and a
+ * note tells the source, the reason and the remedy.
+ *
+ * Return: 0, -MW_E_NOT_FOUND (no such process), -MW_E_GONE (it ended meanwhile),
+ * -MW_E_PERM (not even its status can be read), -MW_E_OS, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts,
+					struct mw_snapshot **ret, struct mw_err *err);
+
+/**
+ * mw_collect_saved() - read a snapshot that mw_snapshot_save() wrote
+ * @path: the file; it is untrusted and checked throughout
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_OS, -MW_E_NOMEM, -MW_E_FORMAT (not a snapshot, of a
+ * newer major version, or damaged; the text names the line).
+ */
+MW_API MW_MUST_CHECK int mw_collect_saved(const char *path, struct mw_snapshot **ret,
+					  struct mw_err *err);
+
+/** Write the snapshot as lines of JSON (memwhy-json(5)). Return: 0, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_snapshot_save(const struct mw_snapshot *snap,
+					  const struct mw_sink *sink, struct mw_err *err);
+
+/** Free a snapshot; NULL is allowed. Documents and accounts made of it stay valid. */
+MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);
+
+/**
+ * mw_process_find() - the processes of this name
+ * @name: compared with the command name (comm) and the base name of the program file
+ * @ret:  malloc'ed array of *count pids, ascending; free() it
+ *
+ * Return: 0 (also when none fits: *count is 0), -MW_E_OS, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_process_find(const char *name, pid_t **ret, size_t *count,
+					 struct mw_err *err);
+
+/* -------------------------------------------------------------- the numbers */
+
+enum mw_state {
+	MW_EXACT = 0,	/* every independent road to VSZ and RSS gave the same number */
+	MW_PARTIAL,	/* true as far as it goes, but something could not be read */
+	MW_TORN,	/* the target changed during every try; the numbers do not fit together */
+};
+
+/** The head of a snapshot. Bytes; MW_UNKNOWN where a source could not be read. */
+struct mw_summary {
+	size_t size;		/* set by the caller */
+	pid_t pid;
+	enum mw_state state;
+	uint64_t vsz;		/* sum of all mappings but [vsyscall] */
+	uint64_t rss;		/* pages present, without the zero page and hugetlb */
+	uint64_t swap;		/* VmSwap: anonymous memory swapped out */
+	uint64_t pss;		/* each page divided by the number of its mappers */
+	uint64_t uss;		/* pages that no other process maps */
+	uint64_t n_vmas;	/* number of mappings */
+	uint64_t residual;	/* VmSize less the sum of all causes, as absolute value */
+	uint64_t rss_residual;	/* VmRSS less the sum of the resident causes, as absolute value */
+};
+MW_API void mw_snapshot_summary(const struct mw_snapshot *snap, struct mw_summary *ret);
+
+/** One line of the account: every byte of VSZ is in exactly one of them. */
+struct mw_cause {
+	size_t size;		/* set by the caller */
+	const char *code;	/* of memwhy-memory(7): "R1", "N9", ... */
+	const char *owner;	/* "glibc-arena-tail", ... */
+	const char *text;	/* for people */
+	bool is_resident;	/* counted in RSS */
+	uint64_t bytes;
+	uint64_t regions;	/* number of ranges that share it */
+};
+
+struct mw_account;
+/** Assign every byte of VSZ to its cause. Return: 0, -MW_E_NOMEM. */
+MW_API MW_MUST_CHECK int mw_account_create(const struct mw_snapshot *snap,
+					   struct mw_account **ret, struct mw_err *err);
+MW_API void mw_account_destroy(struct mw_account *account);
+MW_API size_t mw_account_count(const struct mw_account *account);
+/** Line i < mw_account_count(), largest first. Strings live as long as the account. */
+MW_API void mw_account_cause(const struct mw_account *account, size_t i, struct mw_cause *ret);
+
+/* ------------------------------------------------------------------ reports */
+
+struct mw_document;
+
+struct mw_explain_opts {
+	size_t size;
+	bool all;		/* every line and its regions */
+	bool verify;		/* every road to the same number */
+};
+struct mw_maps_opts {
+	size_t size;
+	unsigned extended;	/* 0 own columns; 1, 2, 3: pmap's -x, -X, -XX */
+};
+struct mw_doctor_opts {
+	size_t size;
+	const char *procfs;
+	pid_t pid;		/* 0: none; otherwise what can be read of this process */
+};
+
+/** Why VSZ is not RSS, and what RSS is made of. Return: 0, -MW_E_NOMEM. */
+MW_API MW_MUST_CHECK int mw_report_explain(const struct mw_snapshot *snap,
+					   const struct mw_explain_opts *opts,
+					   struct mw_document **ret, struct mw_err *err);
+/** Every mapping with the segment and sections behind it and its owner. Return: 0, -MW_E_NOMEM. */
+MW_API MW_MUST_CHECK int mw_report_maps(const struct mw_snapshot *snap,
+					const struct mw_maps_opts *opts,
+					struct mw_document **ret, struct mw_err *err);
+/** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
+MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
+					  struct mw_document **ret, struct mw_err *err);
+MW_API void mw_document_destroy(struct mw_document *doc);
+
+enum mw_unit {
+	MW_UNIT_IEC = 0,	/* 5.1 MiB */
+	MW_UNIT_BYTES,
+	MW_UNIT_KIB,
+	MW_UNIT_MIB,
+	MW_UNIT_SI,		/* 5.3 MB */
+};
+
+struct mw_text_opts {
+	size_t size;
+	unsigned width;		/* columns of the terminal; 0: no limit, nothing is shortened */
+	enum mw_unit unit;
+	bool color;		/* SGR sequences */
+	bool utf8;		/* bars and trees beyond ASCII */
+	bool raw;		/* tables: one blank between columns, blanks escaped, no units */
+	bool no_headings;
+	const char *columns;	/* NULL: the default ones; "A,B" these; "+A" also these */
+	const char *sort;	/* NULL: as is; "KEY[,KEY]", "-KEY" descending */
+};
+
+/** Print for people. Return: 0, -MW_E_USAGE (no such column), -MW_E_NOMEM, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_document_text(const struct mw_document *doc,
+					  const struct mw_text_opts *opts,
+					  const struct mw_sink *sink, struct mw_err *err);
+/** Print as one JSON document (memwhy-json(5)). Return: 0, -MW_E_NOMEM, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_document_json(const struct mw_document *doc,
+					  const struct mw_sink *sink, struct mw_err *err);
+/** List the columns of the document's tables with a sentence each (for -o help). Return: as above. */
+MW_API MW_MUST_CHECK int mw_document_columns(const struct mw_document *doc,
+					     const struct mw_sink *sink, struct mw_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
