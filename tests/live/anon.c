@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Private anonymous memory in every state that a program can bring about. */
 #include "truth.h"
+#include <signal.h>
 
 static void untouched(void)
 {
@@ -118,6 +119,7 @@ static void huge_split(void)
 
 	write_pages(p, 1);
 	madvise(p + MIB, SIZE, MADV_DONTNEED);
+	madvise(p, 2 * MIB, MADV_NOHUGEPAGE);	/* khugepaged would mend it */
 	say("thp-split", p, 2 * MIB, (struct expect){
 		.resident = 2 * MIB - SIZE, .anonymous = 2 * MIB - SIZE,
 		.untouched = SIZE,
@@ -244,9 +246,43 @@ static void executable(void)
 		.causes = {{"R1", 3 * PAGE}, {"N20|N21", 13 * PAGE}}});
 }
 
+/*
+ * Written, then shared with a child that has copied four pages of it. Both have
+ * all of it in RSS; twelve pages are there only once.
+ */
+static void forked(void)
+{
+	char *p = anon_island(SIZE), c = 0;
+	int tell[2];
+
+	write_pages(p, 16);
+	if (pipe(tell))
+		return;
+
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		write_pages(p, 4);
+		if (write(tell[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	if (pid < 0 || read(tell[0], &c, 1) != 1) {
+		say_skip("anon-forked", "fork: %s", strerror(errno));
+		return;
+	}
+	close(tell[0]);
+	close(tell[1]);
+	say("anon-forked", p, SIZE, (struct expect){
+		.resident = SIZE, .anonymous = SIZE, .causes = {{"R1", SIZE}}});
+}
+
 int main(void)
 {
-	begin();
+	begin_with_huge_pages();
+	forked();		/* first: the child shares nothing else */
 	untouched();
 	only_read();
 	written();

@@ -19,6 +19,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 MEMWHY = os.path.abspath(os.environ.get("MEMWHY", os.path.join(BUILD, "memwhy")))
 LIVE = os.path.join(BUILD, "tests/live")
 IS_ROOT = os.geteuid() == 0
+SEES_ALL = reading.sees_files_of_others()
 PAGE = reading.PAGE
 START_S, READ_S, END_S = 40, 90, 5
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
@@ -301,7 +303,7 @@ def compare_columns(expected, row):
     return [f"{ours}: expected {expected[ours]}, got {row.get(theirs)}"
             for ours, theirs in COLUMNS.items()
             if ours in expected and expected[ours] != row.get(theirs)
-            and not (ours in ("cached", "uncached") and not IS_ROOT and row.get(theirs) is None)]
+            and not (ours in ("cached", "uncached") and not SEES_ALL and row.get(theirs) is None)]
 
 
 def compare_labels(region, causes, row):
@@ -325,7 +327,7 @@ def details(row):
     return " ".join(str(e.get("owner_detail")) for e in (row, *row.get("extents", ())))
 
 
-def compare_region(region, rows, privileged=IS_ROOT):
+def compare_region(region, rows, privileged=SEES_ALL):
     """All that memwhy got wrong about one region."""
     expected, row = region["expect"], None
     complaints = []
@@ -490,7 +492,7 @@ def compare_with_kernel(region, pid, mappings=None):
 
 def account_region(pid, mapping, region):
     """The claimed causes against an account of this one mapping."""
-    if not IS_ROOT:
+    if mapping.inode and mapping.name != "/dev/zero" and not SEES_ALL:
         return []
     account = reading.Account(pid)
     account.one(mapping)
@@ -537,14 +539,17 @@ def unnoticed(regions, compare):
 class Shape:
     """One group: a target whose claims are compared region by region."""
 
-    def __init__(self, *argv, lend=contextlib.nullcontext, wrap=(), mib=0, needs=None):
-        self.argv, self.lend, self.wrap, self.mib, self.needs = argv, lend, wrap, mib, needs
+    def __init__(self, *argv, lend=contextlib.nullcontext, wrap=(), mib=0, own_mounts=False):
+        self.argv, self.lend, self.wrap, self.mib = argv, lend, wrap, mib
+        self.own_mounts = own_mounts
 
     def missing(self):
         if not os.path.exists(os.path.join(LIVE, self.argv[0])):
             return f"{self.argv[0]} was not built: no compiler for it"
         if self.wrap and not shutil.which(self.wrap[0]):
             return f"no {self.wrap[0]}"
+        if self.own_mounts and not may_mount():
+            return "a mount namespace may not be made"
         if self.mib and available_mib() < self.mib:
             return f"less than {self.mib} MiB of memory available"
         return None
@@ -555,7 +560,8 @@ class Shape:
             tap.skip(name, reason)
             return
         argv = [os.path.join(LIVE, a) if a.endswith(".so") else a for a in self.argv]
-        with self.lend(), started(argv, work, self.wrap) as target:
+        wrap = hide_files(work) if self.own_mounts else self.wrap
+        with self.lend(), started(argv, work, wrap) as target:
             if target.error:
                 tap.check(name, [target.error])
                 return
@@ -570,6 +576,19 @@ def started(argv, work, wrap):
         return running(argv, work)
     shutil.copy(os.path.join(LIVE, argv[0]), work)
     return running(argv, work, wrap)
+
+
+def may_mount():
+    return subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+                          check=False, capture_output=True).returncode == 0
+
+
+def hide_files(work):
+    """A wrapper whose command sees other files in @work than everybody else."""
+    inside = os.path.join(work, "inside")
+    os.mkdir(inside)
+    script = 'cp "$1" "$0/inside/" && mount --bind "$0/inside" "$0" && exec "$@"'
+    return ("unshare", "-m", "sh", "-c", script, work)
 
 
 def available_mib():
@@ -595,7 +614,7 @@ def check_memwhy(tap, name, target):
     tap.check(f"{name}: totals", compare_totals(target.pid, answer.doc))
     tap.check(f"{name}: rows equal smaps", compare_rows(target.pid, rows))
     tap.check(f"{name}: rows add up to causes", rows_against_causes(rows, answer.doc))
-    if IS_ROOT:
+    if SEES_ALL:
         tap.check(f"{name}: causes worked out a second way",
                   compare_accounts(target.pid, answer.doc))
     limit = target.said("mappings")
@@ -694,6 +713,8 @@ def moving(tap, name, work, self_only):
         tap.check(f"{name}: exits", look_at_children(target))
     with running(["moving", "zombie"], work) as target:
         tap.check(f"{name}: zombie", refused(target.said("zombie")))
+    with running(["moving", "leader"], work) as target:
+        tap.check(f"{name}: ended first thread", seen_or_refused(target.pid))
     tap.check(f"{name}: no such process", refused(absent_pid()))
     if is_kernel_thread(2):
         tap.check(f"{name}: kernel thread", refused(2))
@@ -725,6 +746,17 @@ def refused(pid):
     return complaints
 
 
+def seen_or_refused(pid):
+    """The first thread's files are empty, its process is not: an answer or status 3."""
+    answer = explain(pid)
+    if answer.code == 3:
+        return refused(pid)
+    complaints = answer.complaints()
+    if not complaints and not answer.doc["vsz"]:
+        complaints.append(f"vsz {answer.doc['vsz']} of a process that holds memory")
+    return complaints
+
+
 def absent_pid():
     with open("/proc/sys/kernel/pid_max", encoding="ascii") as limit:
         return int(limit.read()) - 1
@@ -735,6 +767,48 @@ def is_kernel_thread(pid):
         return "VmSize" not in reading.status(pid)
     except OSError:
         return False
+
+
+# --- programs as they are ------------------------------------------------------------------------
+
+PROGRAMS = {
+    "python3": ["python3", "-c", "import json, ssl, sys; sys.stdin.read()"],
+    "perl": ["perl", "-e", "my @a = (1) x 1e5; <STDIN>"],
+    "bash": ["bash", "-c", "read line"],
+    "busybox": ["busybox", "cat"],
+    "redis-server": ["redis-server", "--port", "0", "--unixsocket", "socket", "--save", ""],
+    "gdb": ["gdb", "-q", "-nx"],
+}
+
+
+def programs(tap, name, work, self_only):
+    """Programs from the distribution that know nothing of this test."""
+    if self_only:
+        return
+    for title, argv in PROGRAMS.items():
+        if not shutil.which(argv[0]):
+            tap.skip(f"{name}: {title}", "not installed")
+            continue
+        with subprocess.Popen(argv, cwd=work, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                settle(process.pid)
+                process.send_signal(signal.SIGSTOP)
+                found = look_at_one(process.pid)
+                tap.check(f"{name}: {title}", ["it moved or went away"] if found is None
+                          else found)
+            finally:
+                process.kill()
+
+
+def settle(pid, seconds=10):
+    """Waits until VmSize and VmRSS have not changed for half a second."""
+    deadline, last, since = time.monotonic() + seconds, None, time.monotonic()
+    while time.monotonic() < deadline and time.monotonic() - since < 0.5:
+        now = tuple(reading.status(pid).get(key) for key in ("VmSize", "VmRSS"))
+        if now != last:
+            last, since = now, time.monotonic()
+        time.sleep(0.05)
 
 
 # --- everyone ----------------------------------------------------------------------------------
@@ -758,7 +832,7 @@ def look_at_one(pid):
             if answer.code == 3:
                 return None
             complaints = answer.complaints() or compare_totals(pid, answer.doc) \
-                or compare_accounts(pid, answer.doc, EVERYONE)
+                or (compare_accounts(pid, answer.doc, EVERYONE) if SEES_ALL else [])
             after = reading.status(pid)
         except (OSError, KeyError):
             return None
@@ -902,6 +976,7 @@ QUICK = {
     "image": Shape("image"),
     "image-noaslr": Shape("image", wrap=NO_ASLR),
     "library": Shape("library", "plugin.so"),
+    "namespace": Shape("library", "plugin.so", own_mounts=True),
     "limits": Shape("limits"),
     "many": Shape("many", "3000"),
     "resident": Shape("resident", "64"),
@@ -916,6 +991,7 @@ QUICK = {
     "go": Shape("server"),
     "go-nocgo": Shape("server-nocgo"),
     "moving": moving,
+    "programs": programs,
     "everyone": everyone,
     "nobody": nobody,
     "unprivileged": unprivileged,

@@ -7,8 +7,10 @@
  *   execs   runs itself again and again, every 20 ms
  *   zombie  a child that has ended and that nobody waits for
  *   exits   children that live for a few milliseconds each
+ *   leader  the first thread has ended, a second one holds the memory
  */
 #include "truth.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -135,6 +137,21 @@ static void exits(void)
 	}
 }
 
+static void *hold_alone(void *arg)
+{
+	(void)arg;
+	usleep(50000);
+	hold();
+}
+
+static void leader(void)
+{
+	pthread_t id;
+
+	if (pthread_create(&id, NULL, hold_alone, NULL) == 0)
+		pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -151,6 +168,8 @@ int main(int argc, char **argv)
 		zombie();
 	else if (!strcmp(mode, "exits"))
 		exits();
+	else if (!strcmp(mode, "leader"))
+		leader();
 	else
 		return 2;
 	return 0;

@@ -10,6 +10,8 @@
 #define SYS_memfd_secret 447
 #endif
 
+#define COLLAPSE 25		/* MADV_COLLAPSE, newer than the headers may be */
+
 static char shm_name[64];
 
 static void shared_anon(void)
@@ -99,6 +101,26 @@ static void memfd_cut(void)
 	say("memfd-cut-in-half", p, SIZE, (struct expect){
 		.resident = SIZE / 2, .shmem = SIZE / 2, .untouched = SIZE / 2,
 		.causes = {{"R3", SIZE / 2}, {"N10", SIZE / 2}}});
+}
+
+/* One huge page of shared memory, by request: shmem_enabled may say never. */
+static void collapsed(void)
+{
+	char *p = moated(2 * MIB, 2 * MIB, PROT_NONE);
+	int fd = memfd_create("truth-huge", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, 2 * MIB))
+		return;
+	p = mmap(p, 2 * MIB, RW, MAP_SHARED | MAP_FIXED, fd, 0);
+	write_pages(p, 512);
+	if (madvise(p, 2 * MIB, COLLAPSE)) {
+		say_skip("memfd-huge", "MADV_COLLAPSE: %s", strerror(errno));
+		return;
+	}
+	read_pages(p, 1);
+	say("memfd-huge", p, 2 * MIB, (struct expect){
+		.resident = 2 * MIB, .shmem = 2 * MIB, .huge = 2 * MIB,
+		.causes = {{"R3", 2 * MIB}}});
 }
 
 static void secret(void)
@@ -212,11 +234,12 @@ static void private_reader(void)
 
 int main(void)
 {
-	begin();
+	begin_with_huge_pages();
 	shared_anon();
 	shared_anon_dontneed();
 	memfds();
 	memfd_cut();
+	collapsed();
 	private_reader();
 	secret();
 	dev_zero();

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -543,9 +544,16 @@ static inline int nameless_file(size_t pages)
 
 /* --- a target's life ----------------------------------------------------------- */
 
-static inline void begin(void)
+static inline void begin_with_huge_pages(void)
 {
 	alarm(LIFETIME_S);
+}
+
+/* khugepaged would change shapes behind the target's back, minutes later. */
+static inline void begin(void)
+{
+	begin_with_huge_pages();
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 /* Says that the shape stands, holds it until the checker lets go, and ends. */
