@@ -116,9 +116,11 @@ const char *mw__find(const char *p, const char *end, char c)
 	return hit ? hit : end;
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 when there is none (RFC 3629, table 3-7 of Unicode). */
-static size_t utf8_len(const unsigned char *p, size_t left)
+/* As in table 3-7 of the Unicode standard: no overlong forms, no surrogates. */
+size_t mw__utf8_len(const char *text, size_t left)
 {
+	const unsigned char *p = (const unsigned char *)text;
+
 	if (p[0] < 0x80)
 		return 1;
 	size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 :
@@ -140,7 +142,7 @@ void mw__str_escape(struct mw__str *s, const char *text, size_t len)
 	const unsigned char *p = (const unsigned char *)text;
 
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_len(p + i, len - i);
+		size_t n = mw__utf8_len(text + i, len - i);
 		bool control = p[i] < 0x20 || p[i] == 0x7f ||
 			       (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
 

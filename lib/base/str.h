@@ -31,6 +31,9 @@ bool mw__parse_hex(const char **p, const char *end, uint64_t *ret);
 /* Like strchr(), but never past end; end when absent. */
 const char *mw__find(const char *p, const char *end, char c);
 
+/* Length of the valid UTF-8 sequence at p, 0 when there is none; left > 0. */
+size_t mw__utf8_len(const char *p, size_t left);
+
 /*
  * Copy text for people: control bytes and invalid UTF-8 become \xNN, so that a name
  * cannot steer a terminal. Valid UTF-8 is kept.
