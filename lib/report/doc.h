@@ -67,19 +67,30 @@ struct mw__col {
 	const char *what;	/* one sentence for -o help */
 };
 
+/*
+ * Totals and children (indented below the row before) are for the eye. JSON has neither,
+ * so that adding up a table gives its sum; what children say is nested there
+ * (MW__COL_JSON_ONLY, mw__row_node()).
+ */
+enum mw__row_style { MW__ROW_PLAIN, MW__ROW_TOTAL, MW__ROW_CHILD };
+
 struct mw__doc_row {
 	struct mw__doc_row *next;
-	unsigned style;		/* enum mw__row_style */
+	enum mw__row_style style;
 	struct mw__cell cells[];
 };
-enum mw__row_style { MW__ROW_PLAIN, MW__ROW_TOTAL, MW__ROW_CHILD };	/* child: indented below the row before */
+
+enum mw__line_style { MW__LINE_PLAIN, MW__LINE_HEADING, MW__LINE_HANGING };
 
 struct mw__doc_node {
 	struct mw__doc_node *next;
 	enum mw__type type;
-	const char *key;			/* NULL inside a list, and for lines */
+	const char *key;			/* NULL inside a list, and for what is text only */
 	struct mw__cell cell;			/* value, line */
 	struct mw__doc_node *first, *last;	/* object, list */
+	enum mw__line_style line;		/* line */
+	const uint64_t *sizes;			/* line: what each \001 in it stands for */
+	size_t n_sizes;
 	const char *title;			/* table: line above it in text, or NULL */
 	const struct mw__col *cols;		/* table */
 	size_t n_cols;
@@ -114,15 +125,21 @@ void mw__doc_share(struct mw__doc_node *parent, const char *key, double v);
 /*
  * A line of text. Each byte "\001" in it stands for the next of sizes[], which is printed
  * in the unit that the reader of the text chooses. A line that starts with "\002" is a
- * heading, one that starts with "\003" has a hanging indent as deep as its first word.
+ * heading: bold, and one blank line before it. One that starts with "\003" has a hanging
+ * indent as deep as its first word. Lines wider than the terminal are wrapped at blanks.
+ * An empty text is a blank line; never are there two in a row.
  */
 void mw__doc_line(struct mw__doc_node *parent, const char *text, const uint64_t *sizes, size_t n_sizes);
-/* The same, with printf formatting first (fmt may contain \001). */
+/*
+ * The same, with printf formatting first. Markers count in fmt only: what the arguments
+ * bring is text, whatever a hostile name contains.
+ */
 void mw__doc_linef(struct mw__doc_node *parent, const uint64_t *sizes, size_t n_sizes,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* A new row of empty cells (MW__T_NULL), or NULL. */
 struct mw__doc_row *mw__doc_row(struct mw__doc_node *table);
+void mw__row_style(struct mw__doc_row *row, enum mw__row_style style);
 void mw__row_u64(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, uint64_t v);
 void mw__row_delta(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, int64_t v);
 void mw__row_share(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, double v);
