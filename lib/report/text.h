@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the parts of the text writer share: text.c walks the document and lays out lines,
+ * text_out.c keeps the page tidy, text_cell.c turns a value into characters, text_cols.c
+ * chooses columns and order, text_table.c hands tables to libsmartcols.
+ *
+ * While text is made, the thread's locale is C.UTF-8 (or C when not utf8), so that widths
+ * and points do not depend on what the program chose.
+ */
+#ifndef MW_REPORT_TEXT_H
+#define MW_REPORT_TEXT_H
+
+#include "../base/str.h"
+#include "doc.h"
+
+/* ---------------------------------------------------------------- the page */
+
+#define MW__BOLD "\033[1m"
+#define MW__PLAIN "\033[0m"
+
+/*
+ * Bytes on their way to the sink. No line ends in a blank, there is never more than one
+ * empty line in a row, and none at the start or the end.
+ */
+struct mw__page {
+	const struct mw_sink *sink;
+	int error;		/* first one of the sink; everything after it is dropped */
+	bool started;		/* something visible was written */
+	unsigned newlines;	/* ended lines that are not written yet, at most 2 */
+	size_t blanks;		/* blanks that are not written yet */
+	size_t n;
+	char buf[8192];
+};
+void mw__page_init(struct mw__page *page, const struct mw_sink *sink);
+void mw__page_write(struct mw__page *page, const char *bytes, size_t len);
+void mw__page_puts(struct mw__page *page, const char *text);
+/* An empty line before whatever comes next. */
+void mw__page_space(struct mw__page *page);
+MW_MUST_CHECK int mw__page_finish(struct mw__page *page, struct mw_err *err);
+
+/* -------------------------------------------------------------- characters */
+
+/* Within a line: a blank at which it must not be wrapped. Text never has it. */
+#define MW__GLUE '\004'
+
+struct mw__text {
+	struct mw_text_opts opts;
+	struct mw__page page;
+};
+
+/* Append for people: what cannot be printed becomes \xNN. */
+void mw__text_put(const struct mw__text *t, struct mw__str *s, const char *text, size_t len);
+/* Columns that already printable text takes. */
+size_t mw__text_width(const char *text, size_t len);
+/* Append a value; nothing for an empty one. */
+void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw__cell *cell);
+/* Append a size inside a sentence, where it always has a unit. */
+void mw__text_size(const struct mw__text *t, struct mw__str *s, uint64_t bytes);
+/* Append text shortened in the middle to width columns. */
+void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width);
+/*
+ * Append text wrapped at blanks to width columns, later lines behind indent blanks. A word
+ * that is too long stays whole. MW__GLUE becomes a blank.
+ */
+void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t indent);
+
+/* ----------------------------------------------------------- columns, order */
+
+/* The columns of one table that are to be shown: indexes into table->cols. */
+struct mw__chosen {
+	size_t *idx;
+	size_t n;
+};
+
+/* -MW_E_USAGE when a name in opts->columns or opts->sort is in no table of the document. */
+MW_MUST_CHECK int mw__cols_check(const struct mw_document *doc, const struct mw_text_opts *opts,
+				 struct mw_err *err);
+/* malloc'ed; 0 or -MW_E_NOMEM. A table that has none of the named columns shows its own choice. */
+MW_MUST_CHECK int mw__cols_choose(const struct mw__doc_node *table, const struct mw_text_opts *opts,
+				  struct mw__chosen *ret);
+/* All rows in the order to be shown, malloc'ed array of table->n_rows; NULL without memory. */
+const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort);
+/* Call fn for every table that text shows. */
+void mw__each_table(const struct mw__doc_node *node,
+		    void (*fn)(void *ctx, const struct mw__doc_node *table), void *ctx);
+/* Whether text can show the column at all. */
+bool mw__col_is_text(const struct mw__col *col);
+
+MW_MUST_CHECK int mw__text_table(struct mw__text *t, const struct mw__doc_node *table,
+				 struct mw_err *err);
+
+#endif

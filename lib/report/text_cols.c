@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which columns a table shows and in which order its rows come. Names are compared with a
+ * column's key and heading, without case. A child row stays below its parent, and a total
+ * stays where it is: rows are sorted between totals only.
+ */
+#include "text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+
+/* One item of a list "A,B,C". */
+struct name {
+	const char *s;
+	size_t len;
+};
+
+/* Take the next name off *list. False at the end. */
+static bool next_name(const char **list, struct name *ret)
+{
+	if (!*list)
+		return false;
+	const char *comma = strchr(*list, ',');
+
+	ret->s = *list;
+	ret->len = comma ? (size_t)(comma - *list) : strlen(*list);
+	*list = comma ? comma + 1 : NULL;
+	return true;
+}
+
+/* A sort key may be descending. */
+static bool take_minus(struct name *name)
+{
+	if (!name->len || name->s[0] != '-')
+		return false;
+	name->s++;
+	name->len--;
+	return true;
+}
+
+static bool fits(const char *text, const struct name *name)
+{
+	return text && strlen(text) == name->len && !strncasecmp(text, name->s, name->len);
+}
+
+bool mw__col_is_text(const struct mw__col *col)
+{
+	return !(col->flags & MW__COL_JSON_ONLY) && col->type < MW__T_OBJECT;
+}
+
+/* Index of the column, or SIZE_MAX. */
+static size_t find_col(const struct mw__doc_node *table, const struct name *name)
+{
+	for (size_t i = 0; name->len && i < table->n_cols; i++) {
+		const struct mw__col *col = &table->cols[i];
+
+		if (mw__col_is_text(col) && (fits(col->key, name) || fits(col->heading, name)))
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+void mw__each_table(const struct mw__doc_node *node,
+		    void (*fn)(void *ctx, const struct mw__doc_node *table), void *ctx)
+{
+	if (node->type == MW__T_TABLE)
+		fn(ctx, node);
+	else if (node->type == MW__T_OBJECT || node->type == MW__T_LIST)
+		for (const struct mw__doc_node *n = node->first; n; n = n->next)
+			mw__each_table(n, fn, ctx);
+}
+
+/* ------------------------------------------------------------ unknown names */
+
+struct search {
+	struct name name;
+	bool found;
+};
+
+static void search_table(void *ctx, const struct mw__doc_node *table)
+{
+	struct search *search = ctx;
+
+	if (find_col(table, &search->name) != SIZE_MAX)
+		search->found = true;
+}
+
+struct listing {
+	char text[200];
+	size_t n;
+	bool is_full;
+};
+
+static bool is_listed(const struct listing *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = list->text; (p = strstr(p, word)); p += len)
+		if ((p == list->text || p[-1] == ' ') && (!p[len] || p[len] == ','))
+			return true;
+	return false;
+}
+
+static void list_table(void *ctx, const struct mw__doc_node *table)
+{
+	struct listing *list = ctx;
+
+	for (size_t i = 0; i < table->n_cols && !list->is_full; i++) {
+		const char *key = table->cols[i].key;
+		size_t left = sizeof(list->text) - list->n;
+
+		if (!mw__col_is_text(&table->cols[i]) || is_listed(list, key))
+			continue;
+		list->is_full = strlen(key) + sizeof(", , ...") > left;
+		list->n += snprintf(list->text + list->n, left, "%s%s", list->n ? ", " : "",
+				    list->is_full ? "..." : key);
+	}
+}
+
+static int fail_unknown(const struct mw_document *doc, const struct name *name, struct mw_err *err)
+{
+	struct listing list = { .n = 0 };
+	int rc = mw__fail(err, MW_E_USAGE, 0, "column '%.*s': there is no such column",
+			  (int)name->len, name->s);
+
+	mw__each_table(doc->root, list_table, &list);
+	mw__hint(err, "the columns are: %s", list.n ? list.text : "none");
+	return rc;
+}
+
+static int check_names(const struct mw_document *doc, const char *list, bool is_sort,
+		       struct mw_err *err)
+{
+	struct search search;
+
+	while (next_name(&list, &search.name)) {
+		if (is_sort)
+			take_minus(&search.name);
+		search.found = false;
+		mw__each_table(doc->root, search_table, &search);
+		if (!search.found)
+			return fail_unknown(doc, &search.name, err);
+	}
+	return 0;
+}
+
+static const char *skip_plus(const char *columns)
+{
+	return columns && *columns == '+' ? columns + 1 : columns;
+}
+
+int mw__cols_check(const struct mw_document *doc, const struct mw_text_opts *opts, struct mw_err *err)
+{
+	int rc = check_names(doc, skip_plus(opts->columns), false, err);
+
+	return rc ? rc : check_names(doc, opts->sort, true, err);
+}
+
+/* ------------------------------------------------------------------ choosing */
+
+static void add_chosen(struct mw__chosen *chosen, size_t idx)
+{
+	for (size_t i = 0; i < chosen->n; i++)
+		if (chosen->idx[i] == idx)
+			return;
+	chosen->idx[chosen->n++] = idx;
+}
+
+static void add_defaults(const struct mw__doc_node *table, bool raw, struct mw__chosen *ret)
+{
+	for (size_t i = 0; i < table->n_cols; i++) {
+		const struct mw__col *col = &table->cols[i];
+		bool is_ornament = raw && col->type == MW__T_BAR;
+
+		if (mw__col_is_text(col) && !(col->flags & MW__COL_HIDDEN) && !is_ornament)
+			add_chosen(ret, i);
+	}
+}
+
+static void add_named(const struct mw__doc_node *table, const char *list, struct mw__chosen *ret)
+{
+	struct name name;
+
+	while (next_name(&list, &name)) {
+		size_t idx = find_col(table, &name);
+
+		if (idx != SIZE_MAX)
+			add_chosen(ret, idx);
+	}
+}
+
+int mw__cols_choose(const struct mw__doc_node *table, const struct mw_text_opts *opts,
+		    struct mw__chosen *ret)
+{
+	const char *names = skip_plus(opts->columns);
+
+	ret->n = 0;
+	ret->idx = calloc(table->n_cols + 1, sizeof(*ret->idx));
+	if (!ret->idx)
+		return -MW_E_NOMEM;
+	if (names == opts->columns)
+		add_named(table, names, ret);
+	if (!ret->n)
+		add_defaults(table, opts->raw, ret);
+	add_named(table, names, ret);
+	return 0;
+}
+
+/* ------------------------------------------------------------------- sorting */
+
+/* A row and what keeps it in place. */
+struct item {
+	const struct mw__doc_row *row, *parent;
+	size_t at, parent_at;	/* places in the table as it is */
+	size_t part;		/* number of totals before it; a total has a part of its own */
+};
+
+struct order {
+	const struct mw__doc_node *table;
+	const char *sort;
+};
+
+static bool is_unknown(const struct mw__cell *cell)
+{
+	switch (cell->type) {
+	case MW__T_NULL:
+		return true;
+	case MW__T_BYTES:
+	case MW__T_COUNT:
+	case MW__T_ADDR:
+		return cell->u == MW_UNKNOWN;
+	case MW__T_DELTA:
+		return cell->d == INT64_MIN;
+	case MW__T_SHARE:
+	case MW__T_BAR:
+		return isnan(cell->f);
+	case MW__T_TEXT:
+		return !cell->s;
+	default:
+		return false;
+	}
+}
+
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+static int compare_known(const struct mw__cell *a, const struct mw__cell *b)
+{
+	switch (a->type) {
+	case MW__T_BOOL:
+		return a->b - b->b;
+	case MW__T_DELTA:
+		return COMPARE(a->d, b->d);
+	case MW__T_SHARE:
+	case MW__T_BAR:
+		return COMPARE(a->f, b->f);
+	case MW__T_TEXT:
+		return strcmp(a->s, b->s);
+	default:
+		return COMPARE(a->u, b->u);
+	}
+}
+
+static int compare_cells(const struct mw__cell *a, const struct mw__cell *b, bool is_down)
+{
+	bool no_a = is_unknown(a), no_b = is_unknown(b);
+
+	if (no_a || no_b)
+		return no_a - no_b;
+	return is_down ? compare_known(b, a) : compare_known(a, b);
+}
+
+static int compare_rows(const struct order *order, const struct mw__doc_row *a,
+			const struct mw__doc_row *b)
+{
+	const char *list = order->sort;
+	struct name name;
+
+	while (next_name(&list, &name)) {
+		bool is_down = take_minus(&name);
+		size_t idx = find_col(order->table, &name);
+		int c = idx == SIZE_MAX ? 0 : compare_cells(&a->cells[idx], &b->cells[idx], is_down);
+
+		if (c)
+			return c;
+	}
+	return 0;
+}
+
+static int compare_items(const void *pa, const void *pb, void *ctx)
+{
+	const struct item *a = pa, *b = pb;
+	int c;
+
+	if (a->part != b->part)
+		return COMPARE(a->part, b->part);
+	if (a->parent_at != b->parent_at) {
+		c = compare_rows(ctx, a->parent, b->parent);
+		return c ? c : COMPARE(a->parent_at, b->parent_at);
+	}
+	if (a->at == a->parent_at || b->at == b->parent_at)
+		return COMPARE(a->at, b->at);
+	c = compare_rows(ctx, a->row, b->row);
+	return c ? c : COMPARE(a->at, b->at);
+}
+
+static void fill_items(const struct mw__doc_node *table, struct item *items)
+{
+	const struct mw__doc_row *parent = table->first_row;
+	size_t at = 0, parent_at = 0, part = 0;
+
+	for (const struct mw__doc_row *row = table->first_row; row; row = row->next, at++) {
+		bool is_total = row->style == MW__ROW_TOTAL;
+
+		if (row->style != MW__ROW_CHILD) {
+			parent = row;
+			parent_at = at;
+			part += is_total;
+		}
+		items[at] = (struct item){ row, parent, at, parent_at, part };
+		if (is_total)
+			part++;
+	}
+}
+
+const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort)
+{
+	MW_CLEANUP(mw__freep) struct item *items = calloc(table->n_rows + 1, sizeof(*items));
+	const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
+	struct order order = { table, sort };
+
+	if (!items || !rows) {
+		free(rows);
+		return NULL;
+	}
+	fill_items(table, items);
+	if (sort)
+		qsort_r(items, table->n_rows, sizeof(*items), compare_items, &order);
+	for (size_t i = 0; i < table->n_rows; i++)
+		rows[i] = items[i].row;
+	return rows;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Tables: libsmartcols aligns and prints, this file fits. libsmartcols would cut off the
+ * end of a wide cell and wrap inside words, so the widths are worked out here: columns
+ * that allow it give up width, the widest first, until the table fits the terminal.
+ * libsmartcols owns the cells; each is formatted once.
+ */
+#include "text.h"
+
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+
+#define GAP "  "
+#define MIN_WIDTH 12	/* no column is shortened below this */
+
+/* A column on its way to the screen. */
+struct fit {
+	const struct mw__col *col;
+	size_t idx;		/* in table->cols */
+	size_t widest, width;	/* of its cells and heading; what it gets */
+	bool has_indent;	/* children are indented here */
+};
+
+struct job {
+	struct mw__text *text;
+	const struct mw__doc_node *table;
+	struct libscols_table *scols;
+	struct mw__chosen chosen;
+	struct fit *fits;
+	struct mw__str cell;	/* scratch */
+};
+
+static void deinit_job(struct job *job)
+{
+	scols_unref_table(job->scols);
+	free(job->chosen.idx);
+	free(job->fits);
+	mw__str_deinit(&job->cell);
+}
+
+static void free_iter(struct libscols_iter **iter)
+{
+	scols_free_iter(*iter);
+}
+
+static bool is_number(const struct mw__col *col)
+{
+	return col->type >= MW__T_BYTES && col->type <= MW__T_SHARE;
+}
+
+static int add_column(struct job *job, struct fit *fit)
+{
+	const char *heading = fit->col->heading ? fit->col->heading : "";
+	bool is_right = is_number(fit->col) && !(fit->col->flags & MW__COL_LEFT);
+
+	if (!scols_table_new_column(job->scols, heading, 0, is_right ? SCOLS_FL_RIGHT : 0))
+		return -MW_E_NOMEM;
+	fit->widest = mw__text_width(heading, strlen(heading));	/* kept also without headings */
+	return 0;
+}
+
+static int add_columns(struct job *job)
+{
+	bool has_indent = false;
+
+	job->fits = calloc(job->chosen.n + 1, sizeof(*job->fits));
+	if (!job->fits)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < job->chosen.n; i++) {
+		struct fit *fit = &job->fits[i];
+
+		fit->idx = job->chosen.idx[i];
+		fit->col = &job->table->cols[fit->idx];
+		fit->has_indent = fit->col->type == MW__T_TEXT && !has_indent && !job->text->opts.raw;
+		has_indent |= fit->has_indent;
+		if (add_column(job, fit) < 0)
+			return -MW_E_NOMEM;
+	}
+	return 0;
+}
+
+/* Hand the scratch text to libsmartcols, which frees it. */
+static int set_cell(struct job *job, struct libscols_line *line, size_t i)
+{
+	if (job->cell.failed)
+		return -MW_E_NOMEM;
+	if (!job->cell.n)
+		return 0;
+	char *copy = malloc(job->cell.n + 1);
+
+	if (!copy)
+		return -MW_E_NOMEM;
+	memcpy(copy, job->cell.v, job->cell.n + 1);
+	if (!scols_line_refer_data(line, i, copy))
+		return 0;
+	free(copy);
+	return -MW_E_NOMEM;
+}
+
+static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
+		     const struct mw__doc_row *row)
+{
+	struct fit *fit = &job->fits[i];
+
+	mw__str_reset(&job->cell);
+	if (fit->has_indent && row->style == MW__ROW_CHILD)
+		mw__str_puts(&job->cell, "  ");
+	mw__text_cell(job->text, &job->cell, &row->cells[fit->idx]);
+	if (job->text->opts.raw && !job->cell.n)
+		mw__str_puts(&job->cell, "-");	/* else the columns behind would move */
+	if (job->text->opts.width && job->cell.n) {
+		size_t width = mw__text_width(job->cell.v, job->cell.n);
+
+		if (width > fit->widest)
+			fit->widest = width;
+	}
+	return set_cell(job, line, i);
+}
+
+static int fill_line(struct job *job, const struct mw__doc_row *row)
+{
+	struct libscols_line *line = scols_table_new_line(job->scols, NULL);
+
+	if (!line)
+		return -MW_E_NOMEM;
+	if (row->style == MW__ROW_TOTAL && job->text->opts.color && scols_line_set_color(line, MW__BOLD))
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < job->chosen.n; i++) {
+		int rc = fill_cell(job, line, i, row);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int fill_lines(struct job *job)
+{
+	MW_CLEANUP(mw__freep) const struct mw__doc_row **rows =
+		mw__rows_order(job->table, job->text->opts.sort);
+
+	if (!rows)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < job->table->n_rows; i++) {
+		int rc = fill_line(job, rows[i]);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ----------------------------------------------------------------- fitting */
+
+static bool may_shrink(const struct fit *fit)
+{
+	return fit->col->flags & (MW__COL_TRUNC | MW__COL_WRAP);
+}
+
+/* The widest column that can give up some width, or NULL. */
+static struct fit *find_widest(struct job *job)
+{
+	struct fit *best = NULL;
+
+	for (size_t i = 0; i < job->chosen.n; i++) {
+		struct fit *fit = &job->fits[i];
+
+		if (may_shrink(fit) && fit->width > MIN_WIDTH && (!best || fit->width > best->width))
+			best = fit;
+	}
+	return best;
+}
+
+/* Decide every column's width. True when one gets less than it wants. */
+static bool plan_widths(struct job *job)
+{
+	size_t total = job->chosen.n ? (job->chosen.n - 1) * strlen(GAP) : 0;
+	bool is_tight = false;
+
+	for (size_t i = 0; i < job->chosen.n; i++) {
+		job->fits[i].width = job->fits[i].widest;
+		total += job->fits[i].width;
+	}
+	for (; total > job->text->opts.width; total--) {
+		struct fit *fit = find_widest(job);
+
+		if (!fit)
+			break;
+		fit->width--;
+		is_tight = true;
+	}
+	return is_tight;
+}
+
+static int shrink_cell(struct job *job, struct libscols_line *line, size_t i)
+{
+	const char *data = scols_cell_get_data(scols_line_get_cell(line, i));
+	const struct fit *fit = &job->fits[i];
+
+	if (!data || mw__text_width(data, strlen(data)) <= fit->width)
+		return 0;
+	mw__str_reset(&job->cell);
+	if (fit->col->flags & MW__COL_WRAP)
+		mw__text_wrap(&job->cell, data, fit->width, 0);
+	else
+		mw__text_shorten(job->text, &job->cell, data, fit->width);
+	return set_cell(job, line, i);
+}
+
+/* Cells of this column may have several lines. */
+static int enable_wrap(struct libscols_column *column)
+{
+	if (scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_WRAP) ||
+	    scols_column_set_safechars(column, "\n") ||
+	    scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL))
+		return -MW_E_NOMEM;
+	return 0;
+}
+
+static int shrink_column(struct job *job, size_t i)
+{
+	MW_CLEANUP(free_iter) struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_line *line;
+	int rc = iter ? 0 : -MW_E_NOMEM;
+
+	if (rc == 0 && (job->fits[i].col->flags & MW__COL_WRAP))
+		rc = enable_wrap(scols_table_get_column(job->scols, i));
+	while (rc == 0 && scols_table_next_line(job->scols, iter, &line) == 0)
+		rc = shrink_cell(job, line, i);
+	return rc;
+}
+
+static int fit_columns(struct job *job)
+{
+	if (!job->text->opts.width || job->text->opts.raw || !plan_widths(job))
+		return 0;
+	for (size_t i = 0; i < job->chosen.n; i++) {
+		if (job->fits[i].width == job->fits[i].widest)
+			continue;
+		int rc = shrink_column(job, i);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- printing */
+
+static ssize_t write_page(void *page, const char *bytes, size_t len)
+{
+	mw__page_write(page, bytes, len);
+	return (ssize_t)len;	/* the page remembers what went wrong */
+}
+
+static int set_style(struct job *job)
+{
+	const struct mw_text_opts *opts = &job->text->opts;
+
+	scols_table_set_termforce(job->scols, SCOLS_TERMFORCE_NEVER);
+	scols_table_enable_noheadings(job->scols, opts->no_headings);
+	scols_table_enable_colors(job->scols, opts->color);
+	scols_table_enable_noencoding(job->scols, 1);	/* mw__text_put() has done it */
+	if (opts->raw)
+		return scols_table_enable_raw(job->scols, 1) ? -MW_E_NOMEM : 0;
+	return scols_table_set_column_separator(job->scols, GAP) ? -MW_E_NOMEM : 0;
+}
+
+static int print_table(struct job *job)
+{
+	cookie_io_functions_t io = { .write = write_page };
+	FILE *stream = fopencookie(&job->text->page, "w", io);
+
+	if (!stream)
+		return -MW_E_NOMEM;
+	setvbuf(stream, NULL, _IOLBF, BUFSIZ);	/* the page sees colours whole */
+	scols_table_set_stream(job->scols, stream);
+	int rc = scols_print_table(job->scols);
+
+	fputc('\n', stream);
+	fclose(stream);
+	return rc ? -MW_E_NOMEM : 0;
+}
+
+static int build_table(struct job *job)
+{
+	int rc = mw__cols_choose(job->table, &job->text->opts, &job->chosen);
+
+	if (rc < 0)
+		return rc;
+	job->scols = scols_new_table();
+	if (!job->scols)
+		return -MW_E_NOMEM;
+	rc = set_style(job);
+	if (rc == 0)
+		rc = add_columns(job);
+	if (rc == 0)
+		rc = fill_lines(job);
+	return rc ? rc : fit_columns(job);
+}
+
+int mw__text_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
+{
+	MW_CLEANUP(deinit_job) struct job job = { .text = t, .table = table };
+	int rc = build_table(&job);
+
+	if (rc == 0)
+		rc = print_table(&job);
+	return rc ? mw__fail_nomem(err, "table") : 0;
+}
