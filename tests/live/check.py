@@ -78,7 +78,9 @@ class Target:
             return False
         self.claims = [line for line in lines if "ready" not in line]
         if not lines or "ready" not in lines[-1]:
-            self.error = f"never ready (exit status {self.process.poll()})"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            self.error = f"never ready (exit status {self.process.returncode})"
         return self.error is None
 
     def regions(self):
@@ -402,7 +404,7 @@ def compare_totals(pid, doc):
                          ("VmSize", kernel["VmSize"]), ("maps", reading.maps_total(pid)),
                          ("smaps", sum(m.size for m in mappings)))
     complaints += differ("RSS", ("causes", resident), ("rss", doc["rss"]),
-                         ("VmRSS", kernel["VmRSS"]),
+                         *([("VmRSS", kernel["VmRSS"])] if reading.status_is_exact() else []),
                          ("smaps", sum(m.field["Rss"] for m in mappings)))
     complaints += differ("swap", ("causes", swapped),
                          ("smaps", sum(m.field["Swap"] for m in mappings)))
@@ -988,6 +990,8 @@ QUICK = {
     "m32-threads": Shape("m32-threads"),
     "m32-heap": Shape("m32-heap"),
     "musl": Shape("musl-anon"),
+    "musl-image": Shape("musl-image"),
+    "musl-threads": Shape("musl-threads"),
     "go": Shape("server"),
     "go-nocgo": Shape("server-nocgo"),
     "moving": moving,

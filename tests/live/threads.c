@@ -95,9 +95,21 @@ static bool is_whole_mapping(const char *p, size_t size)
 	       start == (uintptr_t)p && end == start + size;
 }
 
-static void say_stack(const struct worker *w)
+/* musl keeps the thread's descriptor above its stack, in the same mapping. */
+static bool widen(struct worker *w)
 {
-	bool proven = !w->ends;
+	uint64_t start, end;
+
+	if (!find_mapping(w->low, &start, &end) || start != (uintptr_t)w->low ||
+	    end <= start + w->size || end - start - w->size > 64 * KIB)
+		return false;
+	w->size = (size_t)(end - start);
+	return true;
+}
+
+static void say_stack(struct worker *w)
+{
+	bool proven = !widen(w) && !w->ends;
 	struct expect e = measure_anon(w->low, w->size, proven ? "N19" : "N19|N21");
 	char detail[64], name[64];
 
@@ -149,7 +161,7 @@ int main(void)
 {
 	static struct worker workers[] = {
 		{.name = "blocked", .guard = SIZE_MAX},
-		{.name = "blocked-deep", .guard = SIZE_MAX, .deep = MIB},
+		{.name = "blocked-deep", .guard = SIZE_MAX, .stack_size = 8 * MIB, .deep = MIB},
 		{.name = "spinning", .guard = SIZE_MAX, .spins = true},
 		{.name = "small", .guard = SIZE_MAX, .stack_size = 256 * KIB},
 		{.name = "guard-64k", .guard = 64 * KIB, .stack_size = MIB},
@@ -158,6 +170,7 @@ int main(void)
 		{.name = "given", .guard = SIZE_MAX, .stack_size = 512 * KIB, .deep = SIZE},
 	};
 	size_t count = sizeof(workers) / sizeof(workers[0]);
+	uint64_t start, end;
 
 	begin();
 	if (pipe(gate))
@@ -172,6 +185,10 @@ int main(void)
 	for (size_t i = 0; i < count; i++) {
 		if (!workers[i].there)
 			continue;
+		if (!find_mapping(workers[i].low, &start, &end)) {
+			say_skip("stack-ended", "this libc keeps no stack of an ended thread");
+			continue;
+		}
 		say_stack(&workers[i]);
 		say_guard(&workers[i]);
 	}
