@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The snapshot's tables, its birth and end, and the freeze. The freeze trusts nobody: a
+ * reader with a bug and a hostile file are told apart from a true snapshot here, so that
+ * everything right of it may rely on the invariants of snapshot.h.
+ *
+ * Memory: strings, segments and sections live in the arena; the arrays and smaps are
+ * malloc'ed. mw__snapshot_deinit() frees both.
+ */
+#include "snapshot.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/err.h"
+
+const struct mw__owner_info mw__owners[MW__N_OWNERS] = {
+#define OWNER(name, id, what, why, code) [MW__OWNER_##name] = { id, what, why, MW__##code },
+#include "owners.def"
+#undef OWNER
+};
+
+const struct mw__cause_info mw__causes[MW__N_CAUSES] = {
+#define CAUSE(code, res, text, how) [MW__##code] = { #code, text, how, res },
+#include "causes.def"
+#undef CAUSE
+};
+
+const char *const mw__certainty_names[3] = {
+	[MW__UNPROVEN] = "unknown", [MW__LIKELY] = "likely", [MW__PROVEN] = "proven",
+};
+
+const char *const mw__vma_kinds[MW__N_KINDS] = {
+	[MW__ANON] = "anonymous", [MW__FILE] = "file", [MW__SHMEM] = "shared-memory",
+	[MW__HUGETLB] = "hugetlb", [MW__SPECIAL] = "special", [MW__DEVICE] = "device",
+};
+
+/* ------------------------------------------------------------- birth, death */
+
+void mw__smaps_init(struct mw__smaps *smaps)
+{
+#define SMAPS(member, key, json, what) smaps->member = MW_UNKNOWN;
+#include "smaps.def"
+#undef SMAPS
+	smaps->flags = NULL;
+}
+
+static void init_status(struct mw__status *status)
+{
+#define STATUS(member, key, what) status->member = MW_UNKNOWN;
+#include "status.def"
+#undef STATUS
+	status->threads = MW_UNKNOWN;
+	status->uid = status->euid = UINT32_MAX;
+	status->state = '?';
+}
+
+/* Every byte 0xff: each member, all of them uint64_t, becomes MW_UNKNOWN. */
+static void forget(void *amounts, size_t size)
+{
+	memset(amounts, 0xff, size);
+}
+
+static void init_limits(struct mw__limits *limits)
+{
+	forget(limits, sizeof(*limits));
+	limits->thp = NULL;
+}
+
+static void init_cgroup(struct mw__cgroup *cgroup)
+{
+	forget(cgroup, sizeof(*cgroup));
+	cgroup->path = NULL;
+	cgroup->version = 0;
+}
+
+void mw__snapshot_init(struct mw_snapshot *snap)
+{
+	memset(snap, 0, sizeof(*snap));
+	mw__arena_init(&snap->arena);
+	init_status(&snap->status);
+	init_limits(&snap->limits);
+	init_cgroup(&snap->cgroup);
+	forget(&snap->roads, sizeof(snap->roads));
+	forget(&snap->layout, sizeof(snap->layout));
+	mw__smaps_init(&snap->rollup);
+	snap->target.start_ticks = MW_UNKNOWN;
+	snap->target.taken_at_ns = MW_UNKNOWN;
+	snap->target.took_ns = MW_UNKNOWN;
+}
+
+void mw__snapshot_deinit(struct mw_snapshot *snap)
+{
+	free(snap->smaps);
+	snap->smaps = NULL;
+	MW_VEC_FREE(&snap->vmas);
+	MW_VEC_FREE(&snap->runs);
+	MW_VEC_FREE(&snap->files);
+	MW_VEC_FREE(&snap->images);
+	MW_VEC_FREE(&snap->tasks);
+	MW_VEC_FREE(&snap->claims);
+	MW_VEC_FREE(&snap->notes);
+	mw__arena_deinit(&snap->arena);
+}
+
+void mw_snapshot_destroy(struct mw_snapshot *snap)
+{
+	if (!snap)
+		return;
+	mw__snapshot_deinit(snap);
+	free(snap);
+}
+
+/* ------------------------------------------------------------------ freezing */
+
+static int fail(struct mw_err *err, const char *what, size_t i, const char *why)
+{
+	return mw__fail(err, MW_E_FORMAT, 0, "snapshot: %s %zu: %s", what, i, why);
+}
+
+static bool is_page_size(uint64_t size)
+{
+	return size >= 4096 && size <= (1u << 24) && !(size & (size - 1));
+}
+
+static const char *check_run(const struct mw__run *run, const struct mw__vma *vma, uint64_t from,
+			     uint64_t page)
+{
+	const uint32_t all = MW__PRESENT | MW__SWAPPED | MW__ZERO | MW__HUGE | MW__GUARDED | MW__OF_FILE;
+
+	if (run->start % page)
+		return "its start is inside a page";
+	if (run->start < from)
+		return "it overlaps the one before it, or starts before its mapping";
+	if (!run->pages || !run->state)
+		return "it is empty";
+	if (run->state & ~all)
+		return "its state is not known";
+	if (run->start >= vma->end || run->pages > (vma->end - run->start) / page)
+		return "it ends after its mapping";
+	return NULL;
+}
+
+/* The runs of vma follow those of the mapping before it; *next counts them. */
+static int check_runs(const struct mw_snapshot *snap, const struct mw__vma *vma, size_t *next,
+		      struct mw_err *err)
+{
+	uint64_t from = vma->start, page = snap->target.page_size;
+
+	if (!vma->n_runs)
+		return 0;
+	if (vma->run != *next || vma->n_runs > snap->runs.n - *next)
+		return fail(err, "mapping", vma - snap->vmas.v, "its runs are not where they should be");
+	for (size_t i = 0; i < vma->n_runs; i++) {
+		const struct mw__run *run = &snap->runs.v[vma->run + i];
+		const char *why = check_run(run, vma, from, page);
+
+		if (why)
+			return fail(err, "run", vma->run + i, why);
+		from = run->start + run->pages * page;
+	}
+	*next += vma->n_runs;
+	return 0;
+}
+
+static const char *check_vma(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t from)
+{
+	uint64_t page = snap->target.page_size;
+
+	if (vma->start >= vma->end)
+		return "it ends before it starts";
+	if (vma->start % page || vma->end % page)
+		return "it starts or ends inside a page";
+	if (vma->start < from)
+		return "it overlaps the one before it, or is out of order";
+	if (vma->file != MW__NONE && vma->file >= snap->files.n)
+		return "its file does not exist";
+	if (vma->kind >= MW__N_KINDS)
+		return "its kind is not known";
+	if (vma->prot > (MW__R | MW__W | MW__X))
+		return "its permissions are not known";
+	return NULL;
+}
+
+static int check_vmas(const struct mw_snapshot *snap, struct mw_err *err)
+{
+	uint64_t from = 0;
+	size_t next_run = 0;
+
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *vma = &snap->vmas.v[i];
+		const char *why = check_vma(snap, vma, from);
+
+		if (why)
+			return fail(err, "mapping", i, why);
+		int rc = check_runs(snap, vma, &next_run, err);
+
+		if (rc < 0)
+			return rc;
+		from = vma->end;
+	}
+	if (next_run != snap->runs.n)
+		return fail(err, "run", next_run, "it belongs to no mapping");
+	return 0;
+}
+
+static const char *check_image(const struct mw_snapshot *snap, const struct mw__image *image)
+{
+	if (image->file != MW__NONE && image->file >= snap->files.n)
+		return "its file does not exist";
+	if (image->start > image->end)
+		return "it ends before it starts";
+	if (image->elf_class != 32 && image->elf_class != 64)
+		return "its class is neither 32 nor 64";
+	if (image->role > MW__VDSO)
+		return "its role is not known";
+	if ((image->n_segments && !image->segments) || (image->n_sections && !image->sections))
+		return "its segments or sections are missing";
+	return NULL;
+}
+
+static int check_images(const struct mw_snapshot *snap, struct mw_err *err)
+{
+	for (size_t i = 0; i < snap->images.n; i++) {
+		const char *why = check_image(snap, &snap->images.v[i]);
+
+		if (why)
+			return fail(err, "image", i, why);
+	}
+	return 0;
+}
+
+static const char *check_claim(const struct mw__claim *claim)
+{
+	if (claim->start >= claim->end)
+		return "it ends before it starts";
+	if (claim->owner >= MW__N_OWNERS)
+		return "its owner is not known";
+	if (claim->certainty > MW__PROVEN)
+		return "its certainty is not known";
+	return NULL;
+}
+
+static int compare_claims(const void *pa, const void *pb)
+{
+	const struct mw__claim *a = pa, *b = pb;
+
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? -1 : 1;
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	if (a->end != b->end)
+		return a->end < b->end ? -1 : 1;
+	return a->owner - b->owner;
+}
+
+static int check_claims(struct mw_snapshot *snap, struct mw_err *err)
+{
+	for (size_t i = 0; i < snap->claims.n; i++) {
+		const char *why = check_claim(&snap->claims.v[i]);
+
+		if (why)
+			return fail(err, "claim", i, why);
+	}
+	if (snap->claims.n)
+		qsort(snap->claims.v, snap->claims.n, sizeof(*snap->claims.v), compare_claims);
+	return 0;
+}
+
+static int check_notes(const struct mw_snapshot *snap, struct mw_err *err)
+{
+	for (size_t i = 0; i < snap->notes.n; i++)
+		if (snap->notes.v[i].severity > MW__WARNING)
+			return fail(err, "note", i, "its severity is not known");
+	return 0;
+}
+
+static void fill_in(const char **text)
+{
+	if (!*text)
+		*text = "";
+}
+
+/* Strings that views print without asking are never NULL. */
+static void fill_texts(struct mw_snapshot *snap)
+{
+	fill_in(&snap->target.comm);
+	fill_in(&snap->target.kernel);
+	fill_in(&snap->target.machine);
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		fill_in(&snap->vmas.v[i].name);
+	for (size_t i = 0; i < snap->files.n; i++)
+		fill_in(&snap->files.v[i].path);
+	for (size_t i = 0; i < snap->images.n; i++) {
+		fill_in(&snap->images.v[i].path);
+		fill_in(&snap->images.v[i].source);
+	}
+	for (size_t i = 0; i < snap->tasks.n; i++)
+		fill_in(&snap->tasks.v[i].comm);
+	for (size_t i = 0; i < snap->claims.n; i++)
+		fill_in(&snap->claims.v[i].rule);
+	for (size_t i = 0; i < snap->notes.n; i++) {
+		fill_in(&snap->notes.v[i].source);
+		fill_in(&snap->notes.v[i].reason);
+	}
+}
+
+int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *err)
+{
+	if (!is_page_size(snap->target.page_size))
+		return mw__fail(err, MW_E_FORMAT, 0, "snapshot: a page size of %" PRIu64 " bytes",
+				snap->target.page_size);
+	if (snap->vmas.n >= MW__NONE || snap->runs.n >= MW__NONE || snap->files.n >= MW__NONE)
+		return mw__fail(err, MW_E_RANGE, 0, "snapshot: too many mappings, runs or files");
+	if (snap->target.pages > MW_PAGES_PAGEMAP)
+		return mw__fail(err, MW_E_FORMAT, 0, "snapshot: the source of page states is not known");
+	int rc = check_vmas(snap, err);
+
+	if (rc == 0)
+		rc = check_images(snap, err);
+	if (rc == 0)
+		rc = check_claims(snap, err);
+	if (rc == 0)
+		rc = check_notes(snap, err);
+	if (rc == 0)
+		fill_texts(snap);
+	return rc;
+}
+
+/* -------------------------------------------------------------------- asking */
+
+bool mw__vma_is_vsyscall(const struct mw__vma *vma)
+{
+	return vma->name && !strcmp(vma->name, "[vsyscall]");
+}
+
+uint64_t mw__snapshot_vsz(const struct mw_snapshot *snap)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (!mw__vma_is_vsyscall(&snap->vmas.v[i]))
+			sum += snap->vmas.v[i].end - snap->vmas.v[i].start;
+	return sum;
+}
+
+const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64_t addr)
+{
+	size_t low = 0, high = snap->vmas.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct mw__vma *vma = &snap->vmas.v[mid];
+
+		if (addr >= vma->start && addr < vma->end)
+			return vma;
+		if (addr < vma->start)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+void mw__note(struct mw_snapshot *snap, enum mw__severity severity, const char *source,
+	      const char *remedy, const char *fmt, ...)
+{
+	char reason[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	const char *source_copy = mw__arena_str(&snap->arena, source);
+	const char *remedy_copy = remedy ? mw__arena_str(&snap->arena, remedy) : NULL;
+	const char *reason_copy = mw__arena_str(&snap->arena, reason);
+
+	if (!source_copy || !reason_copy || (remedy && !remedy_copy))
+		return;
+	struct mw__note *note = MW_VEC_PUSH(&snap->notes);
+
+	if (note)
+		*note = (struct mw__note){ severity, source_copy, reason_copy, remedy_copy };
+}
