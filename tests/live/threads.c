@@ -170,7 +170,7 @@ int main(void)
 		{.name = "given", .guard = SIZE_MAX, .stack_size = 512 * KIB, .deep = SIZE},
 	};
 	size_t count = sizeof(workers) / sizeof(workers[0]);
-	uint64_t start, end;
+	uint64_t from, to;
 
 	begin();
 	if (pipe(gate))
@@ -185,7 +185,7 @@ int main(void)
 	for (size_t i = 0; i < count; i++) {
 		if (!workers[i].there)
 			continue;
-		if (!find_mapping(workers[i].low, &start, &end)) {
+		if (!find_mapping(workers[i].low, &from, &to)) {
 			say_skip("stack-ended", "this libc keeps no stack of an ended thread");
 			continue;
 		}
