@@ -408,7 +408,18 @@ def compare_totals(pid, doc):
                          ("smaps", sum(m.field["Rss"] for m in mappings)))
     complaints += differ("swap", ("causes", swapped),
                          ("smaps", sum(m.field["Swap"] for m in mappings)))
-    return complaints + compare_roads(doc)
+    return complaints + compare_kinds(doc, kernel) + compare_roads(doc)
+
+
+def compare_kinds(doc, kernel):
+    """Anonymous and other RSS. The kernel counts memfd_secret as a file: no finer."""
+    if not reading.status_is_exact():
+        return []
+    total = sum_causes(doc["causes"])
+    return differ("anonymous RSS", ("causes", total.get("R1", 0) + total.get("R1a", 0)),
+                  ("RssAnon", kernel["RssAnon"])) + \
+        differ("file and shared RSS", ("causes", total.get("R2", 0) + total.get("R3", 0)),
+               ("RssFile + RssShmem", kernel["RssFile"] + kernel["RssShmem"]))
 
 
 def compare_roads(doc):
@@ -771,6 +782,60 @@ def is_kernel_thread(pid):
         return False
 
 
+# --- frozen targets -----------------------------------------------------------------------------
+
+def goes_on(pid, seconds=3):
+    """Whether the process is not left stopped."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if reading.status(pid)["State"][0] not in "Tt":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def freeze(tap, name, work, self_only):
+    """--freeze makes every look exact, and lets go whatever becomes of the reader."""
+    if self_only:
+        return
+    with running(["moving", "storm"], work) as target:
+        try:
+            tap.check(f"{name}: every look is exact", look_frozen(target))
+            tap.check(f"{name}: a killed reader leaves no stopped target", kill_readers(target))
+        finally:
+            target.process.send_signal(signal.SIGCONT)
+
+
+def look_frozen(target):
+    complaints = []
+    for _ in range(8):
+        answer = Answer(["explain", "--json", "--freeze", str(target.pid)])
+        found = answer.complaints()
+        if not found:
+            found = [f"{key}: expected {want}, got {answer.doc.get(key)}" for key, want in
+                     (("state", "exact"), ("residual", 0)) if answer.doc.get(key) != want]
+        complaints += found
+        if not goes_on(target.pid):
+            complaints.append("the target stayed stopped")
+            target.process.send_signal(signal.SIGCONT)
+    return complaints
+
+
+def kill_readers(target):
+    """Readers die at different moments: a millisecond later each time."""
+    complaints = []
+    for delay_ms in range(0, 40, 2):
+        with subprocess.Popen([MEMWHY, "explain", "--json", "--freeze", str(target.pid)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as reader:
+            time.sleep(delay_ms / 1000)
+            reader.kill()
+        if not goes_on(target.pid):
+            complaints.append(f"killed after {delay_ms} ms, the reader left the target stopped")
+            target.process.send_signal(signal.SIGCONT)
+    return complaints
+
+
 # --- programs as they are ------------------------------------------------------------------------
 
 PROGRAMS = {
@@ -995,6 +1060,7 @@ QUICK = {
     "go": Shape("server"),
     "go-nocgo": Shape("server-nocgo"),
     "moving": moving,
+    "freeze": freeze,
     "programs": programs,
     "everyone": everyone,
     "nobody": nobody,
