@@ -253,7 +253,8 @@ struct mw_text_opts {
 	enum mw_unit unit;
 	bool color;		/* SGR sequences */
 	bool utf8;		/* bars and trees beyond ASCII */
-	bool raw;		/* tables: one blank between columns, blanks escaped, no units */
+	bool raw;		/* for scripts: tables only, one blank between columns, blanks escaped,
+				   "-" in empty cells, no units */
 	bool no_headings;
 	const char *columns;	/* NULL: the default ones; "A,B" these; "+A" also these */
 	const char *sort;	/* NULL: as is; "KEY[,KEY]", "-KEY" descending */
