@@ -17,6 +17,7 @@ static void flush(struct mw__jsonw *w)
 {
 	if (w->n && !w->error)
 		w->error = w->sink->write(w->sink->ctx, w->buf, w->n);
+	w->flushed += w->n;
 	w->n = 0;
 }
 
@@ -77,6 +78,7 @@ void mw__jsonw_init(struct mw__jsonw *w, const struct mw_sink *sink)
 	w->depth = w->compact = 0;
 	w->tight = w->comma = w->after_key = false;
 	w->n = 0;
+	w->flushed = 0;
 }
 
 int mw__jsonw_finish(struct mw__jsonw *w, struct mw_err *err)

@@ -21,13 +21,20 @@ struct mw__jsonw {
 	bool tight;		/* no blanks after commas and colons; set by the caller */
 	bool comma;		/* the next item is not the first */
 	bool after_key;		/* the next item is a member's value */
-	size_t n;
+	size_t n;		/* in buf */
+	uint64_t flushed;	/* bytes that left buf */
 	char buf[8192];
 };
 
 void mw__jsonw_init(struct mw__jsonw *w, const struct mw_sink *sink);
 /* Flush. 0, or the sink's error. */
 MW_MUST_CHECK int mw__jsonw_finish(struct mw__jsonw *w, struct mw_err *err);
+
+/* Bytes written so far. */
+static inline uint64_t mw__jsonw_count(const struct mw__jsonw *w)
+{
+	return w->flushed + w->n;
+}
 
 /* From here on one line, until undone; these nest. */
 void mw__jsonw_compact(struct mw__jsonw *w);

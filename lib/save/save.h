@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A snapshot as a file, schema memwhy/snapshot/1: lines of JSON.
+ *
+ *   {"schema":"memwhy/snapshot/1","tool_version":...,"target":{...},"status":{...},...}
+ *   {"file":{...}}                       files come first: mappings and images name them by number
+ *   {"vma":{...,"smaps":{...},"runs":[[page,pages,state],...]}}     page counts from the start
+ *   {"runs":[...]}                       more runs of the mapping before, when there are many
+ *   {"image":{...}}, then {"segments":[...]} and {"sections":[...]} of it
+ *   {"task":{...}}, {"claim":{...}}, {"note":{...}}
+ *   {"end":{"records":N}}                lines between the first and this one
+ *
+ * Keys are the members of the structs in model/snapshot.h. A number that is not known is
+ * null. Within a major version members and kinds of records are only added, and a reader
+ * passes over those that it does not know.
+ */
+#ifndef MW_SAVE_SAVE_H
+#define MW_SAVE_SAVE_H
+
+#include <stdio.h>
+
+#include "../model/snapshot.h"
+
+#define MW__SAVE_SCHEMA "memwhy/snapshot/"
+#define MW__SAVE_MAJOR 1
+#define MW__SAVE_LINE_MAX (1u << 20)	/* bytes; a longer line is refused */
+#define MW__SAVE_TEXT_MAX (1u << 14)	/* a longer text is cut when it is written */
+
+/* Read a snapshot; name is for messages. It is checked and frozen. */
+MW_MUST_CHECK int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret,
+				struct mw_err *err);
+MW_MUST_CHECK int mw__save_read_path(const char *path, struct mw_snapshot **ret, struct mw_err *err);
+
+#endif

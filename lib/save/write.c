@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Snapshot to file, one record a line. Long lists are cut into several lines, so that
+ * whoever reads them never needs more memory than one line takes.
+ */
+#include "../base/jsonw.h"
+#include "../base/str.h"
+#include "fields.h"
+#include "save.h"
+
+#define LINE_GOAL (64u << 10)	/* a list goes on in a new line after this many bytes */
+
+struct writer {
+	struct mw__jsonw json;
+	const struct mw_snapshot *snap;
+	uint64_t line_start, records;
+};
+
+/* ------------------------------------------------------------------ members */
+
+/* Not more than MW__SAVE_TEXT_MAX bytes, and no character cut in two. */
+static size_t cut_text(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len <= MW__SAVE_TEXT_MAX)
+		return len;
+	len = MW__SAVE_TEXT_MAX;
+	for (size_t back = 0; back < 4; back++)
+		if ((text[len - back] & 0xc0) != 0x80)
+			return len - back;
+	return len;
+}
+
+static void write_text(struct mw__jsonw *w, const char *text)
+{
+	if (text)
+		mw__jsonw_textn(w, text, cut_text(text));
+	else
+		mw__jsonw_null(w);
+}
+
+static void write_number(struct mw__jsonw *w, const struct mw__field *field, uint64_t v)
+{
+	mw__jsonw_u64(w, v == mw__field_unknown(field) ? MW_UNKNOWN : v);
+}
+
+static void write_value(struct mw__jsonw *w, const struct mw__field *field, const void *base)
+{
+	const char *at = (const char *)base + field->off;
+	uint64_t v = field->kind == MW__F_TEXT ? 0 : mw__field_load(base, field);
+
+	switch ((enum mw__field_kind)field->kind) {
+	case MW__F_NUMBER:
+	case MW__F_PID:
+		write_number(w, field, v);
+		break;
+	case MW__F_ADDR:
+		mw__jsonw_addr(w, v);
+		break;
+	case MW__F_LIMIT:
+		if (v == MW__NO_LIMIT)
+			mw__jsonw_text(w, "unlimited");
+		else
+			write_number(w, field, v);
+		break;
+	case MW__F_BOOL:
+		mw__jsonw_bool(w, v);
+		break;
+	case MW__F_CHAR:
+		mw__jsonw_textn(w, v > 0x20 && v < 0x7f ? at : "?", 1);
+		break;
+	case MW__F_TEXT:
+		write_text(w, *(const char *const *)(const void *)at);
+		break;
+	case MW__F_NAME:
+		mw__jsonw_text(w, field->name((unsigned)v));
+		break;
+	}
+}
+
+static void write_members(struct mw__jsonw *w, const struct mw__fields *fields, const void *base)
+{
+	for (size_t i = 0; i < fields->n; i++) {
+		mw__jsonw_key(w, fields->v[i].key);
+		write_value(w, &fields->v[i], base);
+	}
+}
+
+static void write_struct(struct mw__jsonw *w, const struct mw__fields *fields, const void *base)
+{
+	mw__jsonw_begin(w, '{');
+	write_members(w, fields, base);
+	mw__jsonw_end(w, '}');
+}
+
+/* -------------------------------------------------------------------- lines */
+
+static void begin_line(struct writer *w, const char *key)
+{
+	w->line_start = mw__jsonw_count(&w->json);
+	mw__jsonw_begin(&w->json, '{');
+	mw__jsonw_key(&w->json, key);
+}
+
+static void end_line(struct writer *w)
+{
+	mw__jsonw_end(&w->json, '}');
+	mw__jsonw_newline(&w->json);
+	w->records++;
+}
+
+static bool is_line_full(const struct writer *w)
+{
+	return mw__jsonw_count(&w->json) - w->line_start > LINE_GOAL;
+}
+
+static void write_record(struct writer *w, const char *key, const struct mw__fields *fields,
+			 const void *base)
+{
+	begin_line(w, key);
+	write_struct(&w->json, fields, base);
+	end_line(w);
+}
+
+/* Lines {"key":[{...},...]}, none when there is nothing. */
+static void write_list(struct writer *w, const char *key, const struct mw__fields *fields,
+		       const void *base, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		begin_line(w, key);
+		mw__jsonw_begin(&w->json, '[');
+		for (; i < n && !is_line_full(w); i++)
+			write_struct(&w->json, fields, (const char *)base + i * fields->size);
+		mw__jsonw_end(&w->json, ']');
+		end_line(w);
+	}
+}
+
+static void write_head(struct writer *w)
+{
+	struct mw__jsonw *json = &w->json;
+	char schema[64];
+
+	snprintf(schema, sizeof(schema), MW__SAVE_SCHEMA "%d", MW__SAVE_MAJOR);
+	mw__jsonw_begin(json, '{');
+	mw__jsonw_key(json, "schema");
+	mw__jsonw_text(json, schema);
+	mw__jsonw_key(json, "tool_version");
+	mw__jsonw_text(json, MW_VERSION);
+	for (size_t i = 0; i < MW__N_HEAD_PARTS; i++) {
+		mw__jsonw_key(json, mw__head_parts[i].key);
+		write_struct(json, mw__head_parts[i].fields,
+			     (const char *)w->snap + mw__head_parts[i].off);
+	}
+	mw__jsonw_end(json, '}');
+	mw__jsonw_newline(json);
+}
+
+static void write_run(struct mw__jsonw *w, const struct mw__run *run, uint64_t first_page)
+{
+	mw__jsonw_begin(w, '[');
+	mw__jsonw_u64(w, first_page);
+	mw__jsonw_u64(w, run->pages);
+	mw__jsonw_u64(w, run->state);
+	mw__jsonw_end(w, ']');
+}
+
+/* "runs":[...] from *next on, as many as a line takes. */
+static void write_runs(struct writer *w, const struct mw__vma *vma, uint32_t *next)
+{
+	mw__jsonw_begin(&w->json, '[');
+	for (; *next < vma->n_runs && !is_line_full(w); (*next)++) {
+		const struct mw__run *run = &w->snap->runs.v[vma->run + *next];
+
+		write_run(&w->json, run, (run->start - vma->start) / w->snap->target.page_size);
+	}
+	mw__jsonw_end(&w->json, ']');
+}
+
+static void write_vma(struct writer *w, size_t i)
+{
+	const struct mw__vma *vma = &w->snap->vmas.v[i];
+	uint32_t next = 0;
+
+	begin_line(w, "vma");
+	mw__jsonw_begin(&w->json, '{');
+	write_members(&w->json, &mw__vma_fields, vma);
+	if (w->snap->smaps) {
+		mw__jsonw_key(&w->json, "smaps");
+		write_struct(&w->json, &mw__smaps_fields, &w->snap->smaps[i]);
+	}
+	mw__jsonw_key(&w->json, "runs");
+	write_runs(w, vma, &next);
+	mw__jsonw_end(&w->json, '}');
+	end_line(w);
+	while (next < vma->n_runs) {
+		begin_line(w, "runs");
+		write_runs(w, vma, &next);
+		end_line(w);
+	}
+}
+
+static void write_image(struct writer *w, const struct mw__image *image)
+{
+	write_record(w, "image", &mw__image_fields, image);
+	write_list(w, "segments", &mw__segment_fields, image->segments, image->n_segments);
+	write_list(w, "sections", &mw__section_fields, image->sections, image->n_sections);
+}
+
+static void write_end(struct writer *w)
+{
+	struct mw__jsonw *json = &w->json;
+
+	mw__jsonw_begin(json, '{');
+	mw__jsonw_key(json, "end");
+	mw__jsonw_begin(json, '{');
+	mw__jsonw_key(json, "records");
+	mw__jsonw_u64(json, w->records);
+	mw__jsonw_end(json, '}');
+	mw__jsonw_end(json, '}');
+	mw__jsonw_newline(json);
+}
+
+#define EACH(vec, i) (size_t i = 0; i < (vec).n && !w->json.error; i++)
+
+static void write_records(struct writer *w)
+{
+	const struct mw_snapshot *snap = w->snap;
+
+	for EACH(snap->files, i)
+		write_record(w, "file", &mw__file_fields, &snap->files.v[i]);
+	for EACH(snap->vmas, i)
+		write_vma(w, i);
+	for EACH(snap->images, i)
+		write_image(w, &snap->images.v[i]);
+	for EACH(snap->tasks, i)
+		write_record(w, "task", &mw__task_fields, &snap->tasks.v[i]);
+	for EACH(snap->claims, i)
+		write_record(w, "claim", &mw__claim_fields, &snap->claims.v[i]);
+	for EACH(snap->notes, i)
+		write_record(w, "note", &mw__note_fields, &snap->notes.v[i]);
+}
+
+int mw_snapshot_save(const struct mw_snapshot *snap, const struct mw_sink *sink, struct mw_err *err)
+{
+	struct writer w = { .snap = snap };
+
+	mw__jsonw_init(&w.json, sink);
+	mw__jsonw_compact(&w.json);
+	w.json.tight = true;
+	write_head(&w);
+	write_records(&w);
+	write_end(&w);
+	return mw__jsonw_finish(&w.json, err);
+}
