@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * File to snapshot. The file is hostile: lines are read one by one and bounded, json-c
+ * parses them with bounded depth, every member is checked for type and range, and what
+ * the lines add up to is checked by the freeze. The only file that includes json-c.
+ */
+#include "save.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <limits.h>
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "../base/str.h"
+#include "fields.h"
+
+#define DEPTH_MAX 8
+
+/* More than any process has, and few enough for the memory of a desktop. */
+enum {
+	VMAS_MAX = 1 << 22, RUNS_MAX = 1 << 26, FILES_MAX = 1 << 22, IMAGES_MAX = 1 << 16,
+	PARTS_MAX = 1 << 20,	/* segments or sections of one image */
+	TASKS_MAX = 1 << 22, CLAIMS_MAX = 1 << 22, NOTES_MAX = 1 << 16,
+};
+
+struct reader {
+	FILE *file;
+	const char *name;
+	struct mw_err *err;
+	struct mw_snapshot *snap;
+	struct json_tokener *tokener;
+	struct mw__str line;
+	uint64_t line_no, records;
+	bool has_end;
+	size_t n_smaps, cap_smaps;	/* of snap->smaps */
+	MW_VEC(struct mw__segment) segments;	/* of the image read last */
+	MW_VEC(struct mw__section) sections;
+	size_t start, n;	/* unread bytes of buf */
+	char buf[16384];
+};
+
+__attribute__((format(printf, 2, 3)))
+static int fail(struct reader *r, const char *fmt, ...)
+{
+	char why[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->name,
+			(unsigned long long)r->line_no, why);
+}
+
+static int fail_nomem(struct reader *r)
+{
+	return mw__fail_nomem(r->err, r->name);
+}
+
+/* -------------------------------------------------------------------- lines */
+
+/* More bytes in buf. False at the end of the file, and when reading fails. */
+static bool refill(struct reader *r)
+{
+	r->start = 0;
+	r->n = fread(r->buf, 1, sizeof(r->buf), r->file);
+	return r->n > 0;
+}
+
+/* Move bytes to line, up to a newline. True when there was one. */
+static bool take_bytes(struct reader *r)
+{
+	const char *from = r->buf + r->start, *end = from + r->n;
+	const char *newline = mw__find(from, end, '\n');
+	size_t len = newline - from;
+
+	mw__str_add(&r->line, from, len);
+	len += newline < end;
+	r->start += len;
+	r->n -= len;
+	return newline < end;
+}
+
+/* The next line without its newline. 1, 0 at the end, or an error. */
+static int read_line(struct reader *r)
+{
+	bool has_all = false;
+
+	mw__str_reset(&r->line);
+	while (!has_all && (r->n || refill(r))) {
+		has_all = take_bytes(r);
+		if (r->line.failed)
+			return fail_nomem(r);
+		if (r->line.n > MW__SAVE_LINE_MAX) {
+			r->line_no++;
+			return fail(r, "longer than %u bytes", MW__SAVE_LINE_MAX);
+		}
+	}
+	if (ferror(r->file))
+		return mw__fail(r->err, MW_E_OS, errno, "%s: read", r->name);
+	if (!has_all && !r->line.n)
+		return 0;
+	r->line_no++;
+	return 1;
+}
+
+/* -------------------------------------------------------------------- values */
+
+static int read_text(struct reader *r, const char *key, struct json_object *o, const char **ret)
+{
+	if (!o) {
+		*ret = NULL;
+		return 0;
+	}
+	if (!json_object_is_type(o, json_type_string))
+		return fail(r, "%s is not a text", key);
+	const char *text = json_object_get_string(o);
+	size_t len = (size_t)json_object_get_string_len(o);
+
+	if (strlen(text) != len)
+		return fail(r, "%s has a NUL in it", key);
+	*ret = mw__arena_intern(&r->snap->arena, text, len);
+	return *ret ? 0 : fail_nomem(r);
+}
+
+/* A whole number below limit. */
+static int read_number(struct reader *r, const char *key, struct json_object *o, uint64_t limit,
+		       uint64_t *ret)
+{
+	if (!json_object_is_type(o, json_type_int) || json_object_get_int64(o) < 0)
+		return fail(r, "%s is not a whole number", key);
+	*ret = json_object_get_uint64(o);
+	return *ret < limit ? 0 : fail(r, "%s is too large", key);
+}
+
+static int read_addr(struct reader *r, const char *key, struct json_object *o, uint64_t *ret)
+{
+	const char *text = json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+	const char *p = text + 2, *end = text + strlen(text);
+
+	if (text[0] != '0' || text[1] != 'x' || !mw__parse_hex(&p, end, ret) || p != end ||
+	    *ret == MW_UNKNOWN)
+		return fail(r, "%s is not an address like \"0x1000\"", key);
+	return 0;
+}
+
+static int read_name(struct reader *r, const struct mw__field *field, struct json_object *o,
+		     uint64_t *ret)
+{
+	const char *text = json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+	const char *name;
+
+	for (unsigned i = 0; (name = field->name(i)); i++) {
+		if (!strcmp(name, text)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return fail(r, "%s: '%.40s' is not known", field->key, text);
+}
+
+static int read_char(struct reader *r, const char *key, struct json_object *o, uint64_t *ret)
+{
+	const char *text = json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+
+	if (strlen(text) != 1)
+		return fail(r, "%s is not one character", key);
+	*ret = (unsigned char)*text;
+	return 0;
+}
+
+static bool is_unlimited(struct json_object *o)
+{
+	return json_object_is_type(o, json_type_string) && !strcmp(json_object_get_string(o), "unlimited");
+}
+
+/* A member that is stored as a number of some size. */
+static int read_scalar(struct reader *r, const struct mw__field *field, struct json_object *o,
+		       uint64_t *ret)
+{
+	if (!o && field->kind <= MW__F_LIMIT) {
+		*ret = mw__field_unknown(field);
+		return 0;
+	}
+	switch ((enum mw__field_kind)field->kind) {
+	case MW__F_ADDR:
+		return read_addr(r, field->key, o, ret);
+	case MW__F_LIMIT:
+		*ret = MW__NO_LIMIT;
+		return is_unlimited(o) ? 0 : read_number(r, field->key, o, MW__NO_LIMIT, ret);
+	case MW__F_PID:
+		return read_number(r, field->key, o, (uint64_t)INT_MAX + 1, ret);
+	case MW__F_BOOL:
+		*ret = json_object_get_boolean(o);
+		return json_object_is_type(o, json_type_boolean) ? 0 :
+		       fail(r, "%s is neither true nor false", field->key);
+	case MW__F_CHAR:
+		return read_char(r, field->key, o, ret);
+	case MW__F_NAME:
+		return read_name(r, field, o, ret);
+	default:
+		return read_number(r, field->key, o, mw__field_unknown(field), ret);
+	}
+}
+
+static int read_member(struct reader *r, const struct mw__field *field, struct json_object *o,
+		       void *base)
+{
+	uint64_t v = 0;
+
+	if (field->kind == MW__F_TEXT) {
+		const char *text = NULL;
+		int rc = read_text(r, field->key, o, &text);
+
+		if (rc == 0)
+			memcpy((char *)base + field->off, &text, sizeof(text));
+		return rc;
+	}
+	int rc = read_scalar(r, field, o, &v);
+
+	if (rc == 0)
+		mw__field_store(base, field, v);
+	return rc;
+}
+
+/* All members that are there; the others stay unknown. */
+static int read_struct(struct reader *r, const struct mw__fields *fields, struct json_object *o,
+		       const char *key, void *base)
+{
+	mw__fields_init(fields, base);
+	if (!json_object_is_type(o, json_type_object))
+		return fail(r, "%s is not an object", key);
+	for (size_t i = 0; i < fields->n; i++) {
+		struct json_object *value;
+		int rc = 0;
+
+		if (json_object_object_get_ex(o, fields->v[i].key, &value))
+			rc = read_member(r, &fields->v[i], value, base);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------- records */
+
+/* A new element, or an error. The type of vec decides. */
+#define ADD(r, vec, max, what, ret)                                             \
+	({                                                                      \
+		int rc_ = 0;                                                    \
+		*(ret) = NULL;                                                  \
+		if ((vec)->n >= (max))                                          \
+			rc_ = fail(r, "too many %s", what);                     \
+		else if (!(*(ret) = MW_VEC_PUSH(vec)))                          \
+			rc_ = fail_nomem(r);                                    \
+		rc_;                                                            \
+	})
+
+/* [page, pages, state], counted from the start of the mapping. */
+static int read_run(struct reader *r, const struct mw__vma *vma, struct json_object *o)
+{
+	struct mw__run *run;
+	uint64_t v[3];
+
+	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) != 3)
+		return fail(r, "a run is not [page, pages, state]");
+	for (size_t i = 0; i < 3; i++) {
+		uint64_t limit = i == 0 ? UINT64_C(1) << 52 : UINT32_MAX;
+		int rc = read_number(r, "run", json_object_array_get_idx(o, i), limit, &v[i]);
+
+		if (rc < 0)
+			return rc;
+	}
+	int rc = ADD(r, &r->snap->runs, RUNS_MAX, "runs", &run);
+
+	if (rc < 0)
+		return rc;
+	if (__builtin_mul_overflow(v[0], r->snap->target.page_size, &run->start) ||
+	    __builtin_add_overflow(run->start, vma->start, &run->start))
+		return fail(r, "a run starts behind the end of memory");
+	run->pages = (uint32_t)v[1];
+	run->state = (uint32_t)v[2];
+	return 0;
+}
+
+static int read_runs(struct reader *r, struct json_object *o)
+{
+	struct mw_snapshot *snap = r->snap;
+
+	if (!snap->vmas.n)
+		return fail(r, "runs without a mapping before");
+	if (!json_object_is_type(o, json_type_array))
+		return fail(r, "runs is not a list");
+	struct mw__vma *vma = &snap->vmas.v[snap->vmas.n - 1];
+	size_t n = json_object_array_length(o);
+
+	if (n && !vma->n_runs)
+		vma->run = (uint32_t)snap->runs.n;
+	for (size_t i = 0; i < n; i++) {
+		int rc = read_run(r, vma, json_object_array_get_idx(o, i));
+
+		if (rc < 0)
+			return rc;
+		vma->n_runs++;
+	}
+	return 0;
+}
+
+/* Let snap->smaps have as many elements as there are mappings. */
+static int extend_smaps(struct reader *r)
+{
+	while (r->n_smaps < r->snap->vmas.n) {
+		if (r->n_smaps == r->cap_smaps) {
+			void *v = mw__vec_grow(r->snap->smaps, &r->cap_smaps, sizeof(*r->snap->smaps));
+
+			if (!v)
+				return fail_nomem(r);
+			r->snap->smaps = v;
+		}
+		mw__smaps_init(&r->snap->smaps[r->n_smaps++]);
+	}
+	return 0;
+}
+
+static int read_smaps(struct reader *r, struct json_object *o)
+{
+	int rc = extend_smaps(r);
+
+	return rc ? rc : read_struct(r, &mw__smaps_fields, o, "smaps", &r->snap->smaps[r->n_smaps - 1]);
+}
+
+static int read_vma(struct reader *r, struct json_object *o)
+{
+	struct json_object *part;
+	struct mw__vma *vma;
+	int rc = ADD(r, &r->snap->vmas, VMAS_MAX, "mappings", &vma);
+
+	if (rc == 0)
+		rc = read_struct(r, &mw__vma_fields, o, "vma", vma);
+	if (rc == 0 && json_object_object_get_ex(o, "smaps", &part))
+		rc = read_smaps(r, part);
+	if (rc == 0 && json_object_object_get_ex(o, "runs", &part))
+		rc = read_runs(r, part);
+	return rc;
+}
+
+static int read_file(struct reader *r, struct json_object *o)
+{
+	struct mw__file *file;
+	int rc = ADD(r, &r->snap->files, FILES_MAX, "files", &file);
+
+	return rc ? rc : read_struct(r, &mw__file_fields, o, "file", file);
+}
+
+/* The image read last gets the parts that were read after it. */
+static int close_image(struct reader *r)
+{
+	struct mw_snapshot *snap = r->snap;
+
+	if (!r->segments.n && !r->sections.n)
+		return 0;
+	struct mw__image *image = &snap->images.v[snap->images.n - 1];
+	struct mw__segment *segments = mw__arena_array(&snap->arena, r->segments.n, sizeof(*segments));
+	struct mw__section *sections = mw__arena_array(&snap->arena, r->sections.n, sizeof(*sections));
+
+	if (!segments || !sections)
+		return fail_nomem(r);
+	if (r->segments.n)
+		memcpy(segments, r->segments.v, r->segments.n * sizeof(*segments));
+	if (r->sections.n)
+		memcpy(sections, r->sections.v, r->sections.n * sizeof(*sections));
+	image->segments = r->segments.n ? segments : NULL;
+	image->sections = r->sections.n ? sections : NULL;
+	image->n_segments = (uint32_t)r->segments.n;
+	image->n_sections = (uint32_t)r->sections.n;
+	r->segments.n = r->sections.n = 0;
+	return 0;
+}
+
+static int read_image(struct reader *r, struct json_object *o)
+{
+	struct mw__image *image;
+	int rc = close_image(r);
+
+	if (rc == 0)
+		rc = ADD(r, &r->snap->images, IMAGES_MAX, "images", &image);
+	return rc ? rc : read_struct(r, &mw__image_fields, o, "image", image);
+}
+
+/* A list that belongs to an image: call read_one for each. */
+static int read_parts(struct reader *r, struct json_object *o, const char *key,
+		      int (*read_one)(struct reader *r, struct json_object *o))
+{
+	if (!r->snap->images.n)
+		return fail(r, "%s without an image before", key);
+	if (!json_object_is_type(o, json_type_array))
+		return fail(r, "%s is not a list", key);
+	for (size_t i = 0; i < json_object_array_length(o); i++) {
+		int rc = read_one(r, json_object_array_get_idx(o, i));
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int read_segment(struct reader *r, struct json_object *o)
+{
+	struct mw__segment *segment;
+	int rc = ADD(r, &r->segments, PARTS_MAX, "segments", &segment);
+
+	return rc ? rc : read_struct(r, &mw__segment_fields, o, "segment", segment);
+}
+
+static int read_section(struct reader *r, struct json_object *o)
+{
+	struct mw__section *section;
+	int rc = ADD(r, &r->sections, PARTS_MAX, "sections", &section);
+
+	if (rc == 0)
+		rc = read_struct(r, &mw__section_fields, o, "section", section);
+	if (rc == 0 && !section->name)
+		section->name = "";
+	return rc;
+}
+
+static int read_segments(struct reader *r, struct json_object *o)
+{
+	return read_parts(r, o, "segments", read_segment);
+}
+
+static int read_sections(struct reader *r, struct json_object *o)
+{
+	return read_parts(r, o, "sections", read_section);
+}
+
+static int read_task(struct reader *r, struct json_object *o)
+{
+	struct mw__task *task;
+	int rc = ADD(r, &r->snap->tasks, TASKS_MAX, "tasks", &task);
+
+	return rc ? rc : read_struct(r, &mw__task_fields, o, "task", task);
+}
+
+static int read_claim(struct reader *r, struct json_object *o)
+{
+	struct mw__claim *claim;
+	int rc = ADD(r, &r->snap->claims, CLAIMS_MAX, "claims", &claim);
+
+	return rc ? rc : read_struct(r, &mw__claim_fields, o, "claim", claim);
+}
+
+static int read_note(struct reader *r, struct json_object *o)
+{
+	struct mw__note *note;
+	int rc = ADD(r, &r->snap->notes, NOTES_MAX, "notes", &note);
+
+	return rc ? rc : read_struct(r, &mw__note_fields, o, "note", note);
+}
+
+static int read_end(struct reader *r, struct json_object *o)
+{
+	struct json_object *records;
+	uint64_t n = 0;
+
+	if (!json_object_is_type(o, json_type_object) ||
+	    !json_object_object_get_ex(o, "records", &records))
+		return fail(r, "the end does not say how many records there are");
+	int rc = read_number(r, "records", records, UINT64_MAX, &n);
+
+	if (rc < 0)
+		return rc;
+	if (n != r->records)
+		return fail(r, "%llu records were written, but %llu are here", (unsigned long long)n,
+			    (unsigned long long)r->records);
+	r->has_end = true;
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*read)(struct reader *r, struct json_object *o);
+} kinds[] = {
+	{ "vma", read_vma }, { "runs", read_runs }, { "file", read_file }, { "image", read_image },
+	{ "segments", read_segments }, { "sections", read_sections }, { "task", read_task },
+	{ "claim", read_claim }, { "note", read_note },
+};
+
+static int read_record(struct reader *r, struct json_object *line)
+{
+	struct json_object *o;
+
+	if (json_object_object_get_ex(line, "end", &o))
+		return read_end(r, o);
+	r->records++;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (json_object_object_get_ex(line, kinds[i].key, &o))
+			return kinds[i].read(r, o);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------- file */
+
+static int check_schema(struct reader *r, struct json_object *head)
+{
+	struct json_object *o;
+	const char *text = json_object_object_get_ex(head, "schema", &o) &&
+			   json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+	const char *p = text + strlen(MW__SAVE_SCHEMA), *end = text + strlen(text);
+	uint64_t major;
+
+	if (strncmp(text, MW__SAVE_SCHEMA, strlen(MW__SAVE_SCHEMA)) != 0 ||
+	    !mw__parse_dec(&p, end, &major) || p != end || !major)
+		return fail(r, "this is not a snapshot of memwhy");
+	if (major > MW__SAVE_MAJOR) {
+		int rc = fail(r, "the snapshot has version %.20s, which a newer memwhy wrote",
+			      text + strlen(MW__SAVE_SCHEMA));
+
+		mw__hint(r->err, "this memwhy reads version %d", MW__SAVE_MAJOR);
+		return rc;
+	}
+	return 0;
+}
+
+static int read_head(struct reader *r, struct json_object *head)
+{
+	int rc = check_schema(r, head);
+
+	for (size_t i = 0; i < MW__N_HEAD_PARTS && rc == 0; i++) {
+		const struct mw__head_part *part = &mw__head_parts[i];
+		void *base = (char *)r->snap + part->off;
+		struct json_object *o;
+
+		mw__fields_init(part->fields, base);
+		if (json_object_object_get_ex(head, part->key, &o))
+			rc = read_struct(r, part->fields, o, part->key, base);
+	}
+	return rc;
+}
+
+static void put_json(struct json_object **o)
+{
+	json_object_put(*o);
+}
+
+static int parse_line(struct reader *r, struct json_object **ret)
+{
+	json_tokener_reset(r->tokener);
+	/* with its NUL, which ends a number at the end of the line */
+	struct json_object *o = json_tokener_parse_ex(r->tokener, r->line.v, (int)r->line.n + 1);
+	enum json_tokener_error error = json_tokener_get_error(r->tokener);
+
+	if (error == json_tokener_success && json_tokener_get_parse_end(r->tokener) >= r->line.n &&
+	    json_object_is_type(o, json_type_object)) {
+		*ret = o;
+		return 0;
+	}
+	json_object_put(o);
+	if (r->line_no == 1)
+		return fail(r, "this is not a snapshot of memwhy");
+	return fail(r, "not an object of JSON: %s",
+		    error == json_tokener_success ? "something else is there" : json_tokener_error_desc(error));
+}
+
+static int read_object(struct reader *r)
+{
+	MW_CLEANUP(put_json) struct json_object *o = NULL;
+
+	if (r->has_end)
+		return fail(r, "there is more behind the end");
+	if (!r->line.n)
+		return fail(r, "the line is empty");
+	int rc = parse_line(r, &o);
+
+	if (rc < 0)
+		return rc;
+	return r->line_no == 1 ? read_head(r, o) : read_record(r, o);
+}
+
+static int read_lines(struct reader *r)
+{
+	int rc;
+
+	while ((rc = read_line(r)) > 0) {
+		rc = read_object(r);
+		if (rc < 0)
+			return rc;
+	}
+	if (rc < 0)
+		return rc;
+	if (!r->line_no)
+		return mw__fail(r->err, MW_E_FORMAT, 0, "%s: the file is empty", r->name);
+	if (!r->has_end)
+		return fail(r, "the file ends here, but its end is missing: it was cut off");
+	rc = close_image(r);
+	if (rc == 0 && r->snap->smaps)
+		rc = extend_smaps(r);
+	return rc;
+}
+
+static int freeze(struct reader *r)
+{
+	struct mw_err err;
+	int rc = mw__snapshot_freeze(r->snap, &err);
+
+	return rc ? mw__fail(r->err, (enum mw_errcode)-rc, 0, "%.80s: %.160s", r->name, err.text) : 0;
+}
+
+static void free_reader(struct reader **rp)
+{
+	struct reader *r = *rp;
+
+	if (!r)
+		return;
+	mw_snapshot_destroy(r->snap);
+	if (r->tokener)
+		json_tokener_free(r->tokener);
+	mw__str_deinit(&r->line);
+	MW_VEC_FREE(&r->segments);
+	MW_VEC_FREE(&r->sections);
+	free(r);
+}
+
+static struct reader *create_reader(FILE *file, const char *name, struct mw_err *err)
+{
+	struct reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->file = file;
+	r->name = name;
+	r->err = err;
+	r->tokener = json_tokener_new_ex(DEPTH_MAX);
+	r->snap = calloc(1, sizeof(*r->snap));
+	if (!r->tokener || !r->snap) {
+		free_reader(&r);
+		return NULL;
+	}
+	mw__snapshot_init(r->snap);
+	json_tokener_set_flags(r->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	return r;
+}
+
+int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret, struct mw_err *err)
+{
+	MW_CLEANUP(free_reader) struct reader *r = create_reader(file, name, err);
+
+	if (!r)
+		return mw__fail_nomem(err, name);
+	int rc = read_lines(r);
+
+	if (rc == 0)
+		rc = freeze(r);
+	if (rc == 0) {
+		*ret = r->snap;
+		r->snap = NULL;
+	}
+	return rc;
+}
+
+int mw__save_read_path(const char *path, struct mw_snapshot **ret, struct mw_err *err)
+{
+	MW_CLEANUP(mw__fclosep) FILE *file = fopen(path, "re");
+
+	if (!file)
+		return mw__fail(err, errno == ENOENT ? MW_E_NOT_FOUND : MW_E_OS, errno, "%s: open", path);
+	return mw__save_read(file, path, ret, err);
+}

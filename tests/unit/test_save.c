@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A snapshot comes back from its file as it was; a damaged file gives an error and nothing else. */
+#include "save/save.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "samples.h"
+#include "sinks.h"
+#include "tap.h"
+
+static bool save(const struct mw_snapshot *snap, struct mw__str *text)
+{
+	struct mw_sink sink = { sink_keep, text };
+
+	mw__str_reset(text);
+	return mw_snapshot_save(snap, &sink, NULL) == 0;
+}
+
+static int load(const char *bytes, size_t len, struct mw_snapshot **ret, struct mw_err *err)
+{
+	FILE *file = fmemopen((void *)(uintptr_t)bytes, len, "r");
+
+	if (!file)
+		return -MW_E_OS;
+	int rc = mw__save_read(file, "sample", ret, err);
+
+	fclose(file);
+	return rc;
+}
+
+/* ------------------------------------------------------------------ round trip */
+
+static bool same_field(const struct mw__field *field, const void *a, const void *b)
+{
+	if (field->kind != MW__F_TEXT)
+		return mw__field_load(a, field) == mw__field_load(b, field);
+	const char *text_a, *text_b;
+
+	memcpy(&text_a, (const char *)a + field->off, sizeof(text_a));
+	memcpy(&text_b, (const char *)b + field->off, sizeof(text_b));
+	return text_a && text_b ? !strcmp(text_a, text_b) : text_a == text_b;
+}
+
+static bool same_structs(const struct mw__fields *fields, const void *a, const void *b, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		const char *pa = (const char *)a + k * fields->size, *pb = (const char *)b + k * fields->size;
+
+		for (size_t i = 0; i < fields->n; i++) {
+			if (!same_field(&fields->v[i], pa, pb)) {
+				printf("# %s of element %zu differs\n", fields->v[i].key, k);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static bool same_images(const struct mw_snapshot *a, const struct mw_snapshot *b)
+{
+	for (size_t i = 0; i < a->images.n; i++) {
+		const struct mw__image *x = &a->images.v[i], *y = &b->images.v[i];
+
+		if (x->n_segments != y->n_segments || x->n_sections != y->n_sections ||
+		    !same_structs(&mw__segment_fields, x->segments, y->segments, x->n_segments) ||
+		    !same_structs(&mw__section_fields, x->sections, y->sections, x->n_sections))
+			return false;
+	}
+	return true;
+}
+
+static bool same_runs(const struct mw_snapshot *a, const struct mw_snapshot *b)
+{
+	if (a->runs.n != b->runs.n)
+		return false;
+	for (size_t i = 0; i < a->vmas.n; i++)
+		if (a->vmas.v[i].run != b->vmas.v[i].run || a->vmas.v[i].n_runs != b->vmas.v[i].n_runs)
+			return false;
+	for (size_t i = 0; i < a->runs.n; i++) {
+		const struct mw__run *x = &a->runs.v[i], *y = &b->runs.v[i];
+
+		if (x->start != y->start || x->pages != y->pages || x->state != y->state)
+			return false;
+	}
+	return true;
+}
+
+#define SAME(vec, fields) \
+	(a->vec.n == b->vec.n && same_structs(&fields, a->vec.v, b->vec.v, a->vec.n))
+
+static void check_same(const struct mw_snapshot *a, const struct mw_snapshot *b)
+{
+	for (size_t i = 0; i < MW__N_HEAD_PARTS; i++) {
+		const struct mw__head_part *part = &mw__head_parts[i];
+
+		ok(same_structs(part->fields, (const char *)a + part->off, (const char *)b + part->off, 1),
+		   "%s is as it was", part->key);
+	}
+	ok(SAME(vmas, mw__vma_fields), "the mappings are as they were");
+	ok(!a->vmas.n || (a->smaps && b->smaps && same_structs(&mw__smaps_fields, a->smaps, b->smaps, a->vmas.n)),
+	   "so is smaps");
+	ok(same_runs(a, b), "so are the runs");
+	ok(SAME(files, mw__file_fields), "so are the files");
+	ok(SAME(images, mw__image_fields), "so are the images");
+	ok(same_images(a, b), "so are their segments and sections");
+	ok(SAME(tasks, mw__task_fields), "so are the tasks");
+	ok(SAME(claims, mw__claim_fields), "so are the claims");
+	ok(SAME(notes, mw__note_fields), "so are the notes");
+}
+
+static size_t longest_line(const struct mw__str *text)
+{
+	size_t longest = 0, n = 0;
+
+	for (size_t i = 0; i < text->n; i++) {
+		n = text->v[i] == '\n' ? 0 : n + 1;
+		if (n > longest)
+			longest = n;
+	}
+	return longest;
+}
+
+static void check_round_trip(size_t n, size_t n_runs, uint32_t n_parts)
+{
+	struct mw_snapshot *snap = sample_create(n, n_runs, n_parts), *back = NULL;
+	struct mw__str text = { 0 }, again = { 0 };
+	struct mw_err err = { .text = "" };
+
+	ok(snap && save(snap, &text), "%zu records, %zu runs, %u parts are saved", n, n_runs, n_parts);
+	if (ok(load(text.v, text.n, &back, &err) == 0, "and read")) {
+		check_same(snap, back);
+		ok(save(back, &again) && again.n == text.n && !memcmp(again.v, text.v, text.n),
+		   "saved again, the file is the same");
+	} else {
+		printf("# %s\n", err.text);
+	}
+	ok(longest_line(&text) < 128 << 10, "no line is long");
+	mw_snapshot_destroy(snap);
+	mw_snapshot_destroy(back);
+	mw__str_deinit(&text);
+	mw__str_deinit(&again);
+}
+
+/* --------------------------------------------------------------------- tables */
+
+/* Members that are not in a table, since they are derived. */
+struct derived {
+	size_t off, size;
+};
+#define DERIVED(type, m) { offsetof(struct type, m), sizeof(((struct type *)0)->m) }
+static const struct derived vma_derived[] = { DERIVED(mw__vma, run), DERIVED(mw__vma, n_runs), { 0, 0 } };
+static const struct derived image_derived[] = {
+	DERIVED(mw__image, segments), DERIVED(mw__image, n_segments), DERIVED(mw__image, sections),
+	DERIVED(mw__image, n_sections), { 0, 0 },
+};
+
+/* What no table names must be padding, which is shorter than an alignment. */
+static bool covers(const struct mw__fields *fields, const struct derived *derived)
+{
+	bool seen[1024] = { false };
+	size_t gap = 0;
+
+	for (size_t i = 0; i < fields->n; i++)
+		memset(seen + fields->v[i].off, true, fields->v[i].size);
+	for (; derived && derived->size; derived++)
+		memset(seen + derived->off, true, derived->size);
+	for (size_t i = 0; i < fields->size; i++) {
+		gap = seen[i] ? 0 : gap + 1;
+		if (gap >= 8)
+			return false;
+	}
+	return true;
+}
+
+static void check_tables(void)
+{
+	static const struct { const char *name; const struct mw__fields *fields; const struct derived *derived; }
+	all[] = {
+		{ "target", &mw__target_fields, NULL }, { "status", &mw__status_fields, NULL },
+		{ "roads", &mw__roads_fields, NULL }, { "limits", &mw__limits_fields, NULL },
+		{ "cgroup", &mw__cgroup_fields, NULL }, { "layout", &mw__layout_fields, NULL },
+		{ "smaps", &mw__smaps_fields, NULL }, { "vma", &mw__vma_fields, vma_derived },
+		{ "file", &mw__file_fields, NULL }, { "image", &mw__image_fields, image_derived },
+		{ "segment", &mw__segment_fields, NULL }, { "section", &mw__section_fields, NULL },
+		{ "task", &mw__task_fields, NULL }, { "claim", &mw__claim_fields, NULL },
+		{ "note", &mw__note_fields, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		ok(covers(all[i].fields, all[i].derived), "the table of %s names every member", all[i].name);
+}
+
+/* ------------------------------------------------------------------- bad files */
+
+static const char head[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096,\"pages\":\"none\"}}\n";
+#define END(n) "{\"end\":{\"records\":" #n "}}\n"
+#define VMA "{\"vma\":{\"start\":\"0x1000\",\"end\":\"0x5000\",\"prot\":4,\"kind\":\"file\"}}\n"
+#define IMAGE "{\"image\":{\"start\":\"0x0\",\"end\":\"0x0\",\"elf_class\":64}}\n"
+
+static void check_file(const char *body, const char *why)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw__str text = { 0 };
+	struct mw_err err = { .text = "" };
+
+	mw__str_printf(&text, "%s%s", head, body);
+	int rc = load(text.v, text.n, &snap, &err);
+
+	if (why)
+		ok(rc == -MW_E_FORMAT && !snap && strstr(err.text, why), "refused: %s", why);
+	else
+		ok(rc == 0 && snap, "accepted: a file of %zu bytes", text.n);
+	if (why ? !strstr(err.text, why) : rc)
+		printf("# %s\n", err.text);
+	mw_snapshot_destroy(snap);
+	mw__str_deinit(&text);
+}
+
+static void check_bodies(void)
+{
+	static const struct { const char *body, *why; } cases[] = {
+		{ END(0), NULL },
+		{ VMA END(1), NULL },
+		{ VMA "{\"runs\":[[0,1,1],[1,3,1]]}\n{\"runs\":[]}\n" END(3), NULL },
+		{ "{\"later\":[[]]}\n" VMA END(2), NULL },
+		{ IMAGE "{\"segments\":[{}]}\n{\"sections\":[{\"name\":null,\"later\":1}]}\n" END(3), NULL },
+		{ "{\"end\":{\"records\":0}}", NULL },
+		{ "", "line 1: the file ends here" },
+		{ VMA, "line 2: the file ends here" },
+		{ END(1), "line 2: 1 records were written, but 0 are here" },
+		{ END(0) END(0), "line 3: there is more behind the end" },
+		{ END(0) "\n", "line 3: there is more behind the end" },
+		{ "\n" END(0), "line 2: the line is empty" },
+		{ "{}{}\n" END(1), "line 2: not an object of JSON" },
+		{ "[]\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"a\":1,}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"a\":\"\xff\"}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"a\":[[[[[[[[[[[[]]]]]]]]]]]]}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"end\":{}}\n", "does not say how many" },
+		{ "{\"end\":1}\n", "does not say how many" },
+		{ "{\"end\":{\"records\":-1}}\n", "records is not a whole number" },
+		{ "{\"runs\":[]}\n" END(1), "line 2: runs without a mapping" },
+		{ "{\"segments\":[]}\n" END(1), "line 2: segments without an image" },
+		{ VMA "{\"runs\":{}}\n" END(2), "line 3: runs is not a list" },
+		{ VMA "{\"runs\":[[1,2]]}\n" END(2), "a run is not [page, pages, state]" },
+		{ VMA "{\"runs\":[[1,null,1]]}\n" END(2), "run is not a whole number" },
+		{ VMA "{\"runs\":[[1,4294967296,1]]}\n" END(2), "run is too large" },
+		{ VMA "{\"runs\":[[4503599627370495,1,1]]}\n" END(2), "behind the end of memory" },
+		{ VMA "{\"runs\":[[0,5,1]]}\n" END(2), "run 0: it ends after its mapping" },
+		{ VMA "{\"runs\":[[0,1,64]]}\n" END(2), "run 0: its state is not known" },
+		{ "{\"vma\":[]}\n" END(1), "vma is not an object" },
+		{ "{\"vma\":{}}\n" END(1), "mapping 0: it ends before it starts" },
+		{ "{\"vma\":{\"start\":4096}}\n" END(1), "start is not an address" },
+		{ "{\"vma\":{\"start\":\"4096\"}}\n" END(1), "start is not an address" },
+		{ "{\"vma\":{\"start\":\"0x\"}}\n" END(1), "start is not an address" },
+		{ "{\"vma\":{\"start\":\"0x10000000000000000\"}}\n" END(1), "start is not an address" },
+		{ "{\"vma\":{\"start\":\"0xffffffffffffffff\"}}\n" END(1), "start is not an address" },
+		{ "{\"vma\":{\"kind\":\"fil\"}}\n" END(1), "kind: 'fil' is not known" },
+		{ "{\"vma\":{\"kind\":null}}\n" END(1), "kind: '' is not known" },
+		{ "{\"vma\":{\"name\":1}}\n" END(1), "name is not a text" },
+		{ "{\"vma\":{\"name\":\"a\\u0000b\"}}\n" END(1), "name has a NUL in it" },
+		{ "{\"vma\":{\"prot\":255}}\n" END(1), "prot is too large" },
+		{ "{\"vma\":{\"prot\":1.5}}\n" END(1), "prot is not a whole number" },
+		{ "{\"vma\":{\"ino\":18446744073709551616}}\n" END(1), "ino is too large" },
+		{ "{\"vma\":{\"file\":4294967296}}\n" END(1), "file is too large" },
+		{ "{\"vma\":{\"is_shared\":1}}\n" END(1), "is_shared is neither true nor false" },
+		{ "{\"task\":{\"tid\":2147483648}}\n" END(1), "tid is too large" },
+		{ "{\"task\":{\"state\":\"RS\"}}\n" END(1), "state is not one character" },
+		{ "{\"claim\":{\"owner\":\"me\"}}\n" END(1), "owner: 'me' is not known" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_file(cases[i].body, cases[i].why);
+}
+
+static void check_heads(void)
+{
+	static const struct { const char *text, *why; } cases[] = {
+		{ "", "the file is empty" },
+		{ "\177ELF\002\001\001", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"a\":1}\n", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"schema\":\"memwhy/explain/1\"}\n", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"schema\":\"memwhy/snapshot/\"}\n", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"schema\":\"memwhy/snapshot/0\"}\n", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"schema\":\"memwhy/snapshot/1x\"}\n", "line 1: this is not a snapshot of memwhy" },
+		{ "{\"schema\":\"memwhy/snapshot/2\"}\n", "version 2, which a newer memwhy wrote" },
+		{ "{\"schema\":\"memwhy/snapshot/1\"}\n" END(0), "a page size of" },
+		{ "{\"schema\":\"memwhy/snapshot/1\",\"target\":3}\n" END(0), "target is not an object" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mw_snapshot *snap = NULL;
+		struct mw_err err = { .text = "" };
+		size_t len = strlen(cases[i].text);
+		int rc = len ? load(cases[i].text, len, &snap, &err) :
+			       mw_collect_saved("/dev/null", &snap, &err);
+
+		ok(rc == -MW_E_FORMAT && !snap && strstr(err.text, cases[i].why), "refused: %s", cases[i].why);
+		if (!strstr(err.text, cases[i].why))
+			printf("# %s\n", err.text);
+	}
+}
+
+static void check_long_line(void)
+{
+	struct mw__str text = { 0 };
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err;
+
+	mw__str_puts(&text, head);
+	for (size_t i = 0; i < (1 << 20) + 1; i++)
+		mw__str_add(&text, " ", 1);
+	mw__str_puts(&text, END(0));
+	ok(load(text.v, text.n, &snap, &err) == -MW_E_FORMAT && strstr(err.text, "line 2: longer than"),
+	   "a line of more than 1 MiB is refused");
+	mw__str_deinit(&text);
+}
+
+static void check_paths(void)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err;
+
+	ok(mw_collect_saved("/nonexistent/file", &snap, &err) == -MW_E_NOT_FOUND &&
+	   err.os_errno == ENOENT, "a file that is not there");
+	ok(mw_collect_saved("/", &snap, &err) == -MW_E_OS && !snap, "a directory");
+}
+
+/* --------------------------------------------------------------------- damage */
+
+/* Read damaged bytes: 1 accepted, 0 refused, -1 something else. */
+static int try_bytes(const char *bytes, size_t len)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err = { .text = "" };
+	int rc = load(bytes, len, &snap, &err);
+	bool is_sound = rc == 0 ? snap != NULL : !snap && err.text[0] &&
+			(rc == -MW_E_FORMAT || rc == -MW_E_RANGE);
+
+	mw_snapshot_destroy(snap);
+	return is_sound ? rc == 0 : -1;
+}
+
+static void check_damage(void)
+{
+	static const char others[] = { 0, '\n', '"', '9', '-', '}' };
+	struct mw_snapshot *snap = sample_create(2, 3, 1);
+	struct mw__str text = { 0 };
+	int accepted = 0, wrong = 0, whole = 0;
+
+	if (!ok(snap && save(snap, &text), "a small file of %zu bytes", text.n))
+		return;
+	for (size_t len = 1; len < text.n; len++) {
+		int got = try_bytes(text.v, len);
+
+		accepted += got == 1 && len != text.n - 1;
+		wrong += got < 0;
+	}
+	is_int(accepted, 0, "no truncated file is accepted, wherever it ends");
+	is_int(wrong, 0, "each is refused in an orderly way");
+	wrong = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		char was = text.v[i];
+
+		for (size_t k = 0; k < sizeof(others) + 2; k++) {
+			text.v[i] = k < sizeof(others) ? others[k] : was ^ (char)(k % 2 ? 0x80 : 1);
+			int got = try_bytes(text.v, text.n);
+
+			wrong += got < 0;
+			whole += got == 1;
+		}
+		text.v[i] = was;
+	}
+	is_int(wrong, 0, "with any byte changed, a file is read or refused");
+	ok(whole > 0, "some changes are harmless");
+	mw_snapshot_destroy(snap);
+	mw__str_deinit(&text);
+}
+
+static void check_sink(void)
+{
+	struct mw_snapshot *snap = sample_create(2, 3, 1);
+	bool good = true;
+
+	for (size_t n = 0; n < 3000; n += 100) {
+		struct failing f = { .left = n };
+		struct mw_sink sink = { sink_fail, &f };
+
+		good &= mw_snapshot_save(snap, &sink, NULL) == -MW_E_WRITE && f.calls_after <= 1;
+	}
+	ok(good, "an error of the sink ends the saving");
+	mw_snapshot_destroy(snap);
+}
+
+/* A text that is too long is cut, not in the middle of a character. */
+static void check_cut(void)
+{
+	struct mw_snapshot *snap = sample_create(1, 0, 0), *back = NULL;
+	struct mw__str text = { 0 }, file = { 0 };
+
+	mw__str_puts(&text, "x");
+	while (text.n < 100000)
+		mw__str_puts(&text, "\xc3\xb6");
+	snap->target.cmdline = text.v;
+	ok(save(snap, &file) && load(file.v, file.n, &back, NULL) == 0, "a long command line");
+	ok(back && strlen(back->target.cmdline) == (1 << 14) - 1 &&
+	   !strncmp(back->target.cmdline, text.v, (1 << 14) - 1), "is cut between characters");
+	mw_snapshot_destroy(back);
+	mw_snapshot_destroy(snap);
+	mw__str_deinit(&text);
+	mw__str_deinit(&file);
+}
+
+int main(void)
+{
+	check_tables();
+	check_round_trip(0, 0, 0);
+	check_round_trip(5, 4, 3);
+	check_round_trip(4, 30000, 3000);
+	check_bodies();
+	check_heads();
+	check_long_line();
+	check_paths();
+	check_damage();
+	check_sink();
+	check_cut();
+	return done_testing();
+}
