@@ -267,6 +267,11 @@ uint64_t mw__snapshot_vsz(const struct mw_snapshot *snap);
 const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64_t addr);
 /* [vsyscall] is listed in maps, but belongs to no process. */
 bool mw__vma_is_vsyscall(const struct mw__vma *vma);
+/* Private and backed by something: its pages may be copies, so MW__OF_FILE tells which are not. */
+static inline bool mw__vma_may_copy(const struct mw__vma *vma)
+{
+	return !vma->is_shared && vma->kind != MW__ANON && vma->kind != MW__HUGETLB;
+}
 
 /* Add a note; the texts are formatted into the arena. remedy may be NULL. Loss of memory drops it. */
 void mw__note(struct mw_snapshot *snap, enum mw__severity severity, const char *source,

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The small files of /proc/PID: stat, statm, limits, cgroup, cmdline. A value that cannot
+ * be read stays MW_UNKNOWN.
+ */
+#include "proc.h"
+
+#include "../base/cleanup.h"
+#include "../base/size.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Fields of proc(5) stat, counted from 1; comm may hold blanks and parentheses, so count from the last ')'. */
+enum {
+	STAT_STATE = 3,
+	STAT_THREADS = 20,
+	STAT_STARTTIME = 22,
+	STAT_VSIZE = 23,
+	STAT_STARTCODE = 26,
+	STAT_ENDCODE = 27,
+	STAT_STARTSTACK = 28,
+	STAT_STARTDATA = 45,
+	STAT_ENDDATA = 46,
+	STAT_STARTBRK = 47,
+	STAT_LAST = 52,
+};
+
+/* Without the right to read them the kernel prints 0, or 1 for start and end of code. */
+static uint64_t address(uint64_t v)
+{
+	return v > 1 ? v : MW_UNKNOWN;
+}
+
+bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret)
+{
+	uint64_t field[STAT_LAST + 1] = {};
+	const char *end = text + len, *p = memrchr(text, ')', len);
+	int n = STAT_STATE;
+
+	if (!p || end - p < 4)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->state = p[2];
+	for (p += 3; n < STAT_LAST; ) {
+		while (p < end && (*p == ' ' || *p == '-'))
+			p++;
+		if (!mw__parse_dec(&p, end, &field[n + 1]))
+			break;
+		n++;
+	}
+	if (n < STAT_VSIZE)
+		return false;
+	ret->threads = field[STAT_THREADS];
+	ret->start_ticks = field[STAT_STARTTIME];
+	ret->vsize = field[STAT_VSIZE];
+	ret->layout = (struct mw__layout){
+		.start_code = address(field[STAT_STARTCODE]),
+		.end_code = address(field[STAT_ENDCODE]),
+		.start_data = address(field[STAT_STARTDATA]),
+		.end_data = address(field[STAT_ENDDATA]),
+		.start_brk = address(field[STAT_STARTBRK]),
+		.brk = MW_UNKNOWN,
+		.start_stack = address(field[STAT_STARTSTACK]),
+	};
+	return true;
+}
+
+int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_err *err)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	int rc = mw__proc_text(proc, "stat", &text, err);
+
+	if (rc < 0)
+		return rc;
+	if (!mw__stat_parse(text.v, text.n, ret))
+		return -MW_E_FORMAT;
+	return 0;
+}
+
+void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	uint64_t s, r;
+
+	if (mw__proc_text(proc, "statm", &text, NULL) < 0)
+		return;
+	const char *p = text.v, *end = p + text.n;
+
+	if (!mw__parse_dec(&p, end, &s) || p++ == end || !mw__parse_dec(&p, end, &r))
+		return;
+	*size = s * page_size;
+	*rss = r * page_size;
+}
+
+static uint64_t limit_value(const char *p, const char *end)
+{
+	uint64_t v;
+
+	while (p < end && *p == ' ')
+		p++;
+	if (end - p >= 9 && !memcmp(p, "unlimited", 9))
+		return MW__NO_LIMIT;
+	return mw__parse_dec(&p, end, &v) ? v : MW_UNKNOWN;
+}
+
+/* The number behind a key at the start of a line: "Key:  123 ..." or "Key 123". */
+static uint64_t keyed_value(const struct mw__str *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *p = text->v, *end = p + text->n; p && p < end;) {
+		const char *nl = mw__find(p, end, '\n');
+
+		if ((size_t)(nl - p) > len && !memcmp(p, key, len))
+			return limit_value(p + len, nl);
+		p = nl < end ? nl + 1 : end;
+	}
+	return MW_UNKNOWN;
+}
+
+static uint64_t keyed_kb(const struct mw__str *text, const char *key)
+{
+	uint64_t v = keyed_value(text, key);
+
+	return v == MW_UNKNOWN || v > UINT64_MAX / 1024 ? MW_UNKNOWN : v * 1024;
+}
+
+static uint64_t root_number(const struct mw__proc *proc, const char *name)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	if (mw__proc_root_text(proc, name, &text, NULL) < 0 || !text.n)
+		return MW_UNKNOWN;
+	return limit_value(text.v, text.v + text.n);
+}
+
+/* "always [madvise] never" */
+static const char *read_thp(struct mw__arena *arena)
+{
+	char buf[128];
+	MW_CLEANUP(mw__closep) int fd =
+		open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return NULL;
+	ssize_t n = read(fd, buf, sizeof(buf));
+	const char *end = buf + (n > 0 ? n : 0), *open = mw__find(buf, end, '['),
+		   *close = mw__find(open, end, ']');
+
+	return close < end ? mw__arena_strn(arena, open + 1, close - open - 1) : NULL;
+}
+
+void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	if (mw__proc_text(proc, "limits", &text, NULL) == 0) {
+		ret->as_soft = keyed_value(&text, "Max address space");
+		ret->stack_soft = keyed_value(&text, "Max stack size");
+		ret->memlock_soft = keyed_value(&text, "Max locked memory");
+		ret->data_soft = keyed_value(&text, "Max data size");
+	}
+	ret->max_map_count = root_number(proc, "sys/vm/max_map_count");
+	if (mw__proc_root_text(proc, "meminfo", &text, NULL) == 0) {
+		ret->mem_total = keyed_kb(&text, "MemTotal:");
+		ret->swap_total = keyed_kb(&text, "SwapTotal:");
+		ret->swap_free = keyed_kb(&text, "SwapFree:");
+	}
+	if (proc->is_live) {
+		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+		ret->cpus = cpus > 0 ? (uint64_t)cpus : MW_UNKNOWN;
+		ret->thp = read_thp(arena);
+	}
+}
+
+/* ------------------------------------------------------------------ cgroup */
+
+static bool read_file(const char *dir, const char *path, const char *name, struct mw__str *text)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str full = {};
+	char buf[8192];
+
+	mw__str_printf(&full, "%s%s/%s", dir, path, name);
+	if (full.failed)
+		return false;
+	MW_CLEANUP(mw__closep) int fd = open(full.v, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	mw__str_reset(text);
+	for (ssize_t n; (n = read(fd, buf, sizeof(buf))) > 0;)
+		mw__str_add(text, buf, n);
+	return text->n > 0;
+}
+
+static uint64_t file_number(const char *dir, const char *path, const char *name)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	if (!read_file(dir, path, name, &text))
+		return MW_UNKNOWN;
+	if (!strncmp(text.v, "max", 3))
+		return MW__NO_LIMIT;
+	return limit_value(text.v, text.v + text.n);
+}
+
+static void read_v2(const char *dir, struct mw__cgroup *cg)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	cg->current = file_number(dir, cg->path, "memory.current");
+	if (cg->current == MW_UNKNOWN)
+		return;
+	cg->version = 2;
+	cg->max = file_number(dir, cg->path, "memory.max");
+	cg->swap = file_number(dir, cg->path, "memory.swap.current");
+	if (!read_file(dir, cg->path, "memory.stat", &text))
+		return;
+	cg->anon = keyed_value(&text, "anon ");
+	cg->file = keyed_value(&text, "file ");
+	cg->shmem = keyed_value(&text, "shmem ");
+	cg->kernel = keyed_value(&text, "kernel ");
+	cg->slab = keyed_value(&text, "slab ");
+	cg->sock = keyed_value(&text, "sock ");
+	cg->page_tables = keyed_value(&text, "pagetables ");
+	cg->inactive_file = keyed_value(&text, "inactive_file ");
+}
+
+static void read_v1(const char *dir, struct mw__cgroup *cg)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	cg->current = file_number(dir, cg->path, "memory.usage_in_bytes");
+	if (cg->current == MW_UNKNOWN)
+		return;
+	cg->version = 1;
+	cg->max = file_number(dir, cg->path, "memory.limit_in_bytes");
+	/* v1 writes "no limit" as LONG_MAX rounded to pages */
+	if (cg->max != MW_UNKNOWN && cg->max >= UINT64_C(0x7ffffffffff00000))
+		cg->max = MW__NO_LIMIT;
+	cg->kernel = file_number(dir, cg->path, "memory.kmem.usage_in_bytes");
+	if (!read_file(dir, cg->path, "memory.stat", &text))
+		return;
+	cg->anon = keyed_value(&text, "total_rss ");
+	cg->file = keyed_value(&text, "total_cache ");
+	cg->shmem = keyed_value(&text, "total_shmem ");
+	cg->inactive_file = keyed_value(&text, "total_inactive_file ");
+	cg->swap = keyed_value(&text, "total_swap ");
+}
+
+/* Is word one of the comma-separated words in [p, end)? */
+static bool has_word(const char *p, const char *end, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (p < end) {
+		const char *comma = mw__find(p, end, ',');
+
+		if ((size_t)(comma - p) == len && !memcmp(p, word, len))
+			return true;
+		p = comma < end ? comma + 1 : end;
+	}
+	return false;
+}
+
+/* Lines "ID:CONTROLLERS:PATH": v2 is "0::PATH", v1 has one that names memory. */
+void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct mw__cgroup *ret,
+		     struct mw__arena *arena)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	MW_CLEANUP(mw__str_deinit) struct mw__str v1 = {};
+	const char *dir = cgroupfs ? cgroupfs : "/sys/fs/cgroup";
+
+	if (mw__proc_text(proc, "cgroup", &text, NULL) < 0 || (!proc->is_live && !cgroupfs))
+		return;
+	mw__str_printf(&v1, "%s/memory", dir);
+	for (const char *p = text.v, *end = p + text.n; p < end;) {
+		const char *nl = mw__find(p, end, '\n');
+		const char *a = mw__find(p, nl, ':'), *b = a < nl ? mw__find(a + 1, nl, ':') : nl;
+
+		if (b < nl && ret->version == 0) {
+			ret->path = mw__arena_strn(arena, b + 1, nl - b - 1);
+			if (ret->path && b == a + 1)
+				read_v2(dir, ret);
+			else if (ret->path && has_word(a + 1, b, "memory") && !v1.failed)
+				read_v1(v1.v, ret);
+		}
+		p = nl < end ? nl + 1 : end;
+	}
+	if (!ret->version)
+		ret->path = NULL;
+}
+
+const char *mw__cmdline_read(const struct mw__proc *proc, struct mw__arena *arena)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+
+	if (mw__proc_text(proc, "cmdline", &text, NULL) < 0 || !text.n)
+		return NULL;
+	while (text.n && !text.v[text.n - 1])
+		text.n--;
+	for (size_t i = 0; i < text.n; i++)
+		if (!text.v[i])
+			text.v[i] = ' ';
+	return mw__arena_strn(arena, text.v, mw__min(text.n, 4096));
+}

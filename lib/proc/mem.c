@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Copies memory of a live target by process_vm_readv(2), and only from pages that the snapshot's
+ * runs call present: reading an absent page would make the target map one.
+ */
+#include "proc.h"
+
+#include "../base/size.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#define PAGE 4096u
+
+/* End of the present run that holds addr, or addr. */
+static uint64_t present_until(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr)
+{
+	size_t lo = vma->run, hi = vma->run + vma->n_runs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct mw__run *r = &snap->runs.v[mid];
+		uint64_t end = r->start + (uint64_t)r->pages * PAGE;
+
+		if (addr >= end)
+			lo = mid + 1;
+		else if (addr < r->start)
+			hi = mid;
+		else
+			return r->state & MW__PRESENT ? end : addr;
+	}
+	return addr;
+}
+
+static bool is_present(const struct mw_snapshot *snap, uint64_t addr, uint64_t size)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(addr, size, &end))
+		return false;
+	while (addr < end) {
+		const struct mw__vma *vma = mw__snapshot_vma_at(snap, addr);
+		uint64_t until = vma && vma->n_runs && !vma->no_pages ? present_until(snap, vma, addr) : addr;
+
+		if (until <= addr)
+			return false;
+		addr = until;
+	}
+	return true;
+}
+
+bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size)
+{
+	struct mw__proc_mem *mem = ctx;
+
+	if (mem->error == EPERM || !is_present(mem->snap, addr, size))
+		return false;
+	struct iovec local = { buf, size }, remote = { (void *)(uintptr_t)addr, size };
+	ssize_t n = process_vm_readv(mem->pid, &local, 1, &remote, 1, 0);
+
+	if (n < 0)
+		mem->error = errno;
+	return n == (ssize_t)size;
+}

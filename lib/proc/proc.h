@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Readers of /proc/PID, or of a captured copy of it: text and ioctls in, raw facts out.
+ *
+ * Everything is opened relative to one descriptor of /proc/PID, so that a pid which is
+ * used again cannot be mixed in. A file opened before execve() keeps the old memory and
+ * then reads as empty: empty means gone, never "no mappings".
+ *
+ * All readers return 0 or a negative code; -MW_E_PERM, -MW_E_GONE and -MW_E_NOT_FOUND
+ * (the file does not exist: an old kernel, a captured tree without it) are told apart.
+ */
+#ifndef MW_PROC_PROC_H
+#define MW_PROC_PROC_H
+
+#include "../base/str.h"
+#include "../model/mem.h"
+#include "../model/snapshot.h"
+
+struct mw__proc {
+	int root_fd;	/* /proc */
+	int pid_fd;	/* /proc/PID */
+	pid_t pid;
+	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
+	char root[256];
+};
+
+/* root NULL: /proc. mw__proc_close() accepts a struct that was never opened if pid_fd is -1. */
+MW_MUST_CHECK int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err);
+void mw__proc_close(struct mw__proc *proc);
+
+/* A descriptor of PID/name, or a negative code. */
+MW_MUST_CHECK int mw__proc_fd(const struct mw__proc *proc, const char *name, struct mw_err *err);
+/* The whole of PID/name (at most 1 MiB) into text, which is emptied first. */
+MW_MUST_CHECK int mw__proc_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
+				struct mw_err *err);
+/* The same for a file below the root ("sys/vm/max_map_count"). */
+MW_MUST_CHECK int mw__proc_root_text(const struct mw__proc *proc, const char *name,
+				     struct mw__str *text, struct mw_err *err);
+/* The target of the link PID/name into the arena; NULL when it cannot be read. */
+const char *mw__proc_link(const struct mw__proc *proc, const char *name, struct mw__arena *arena);
+
+/* Lines of a file, without copying it whole. */
+struct mw__lines {
+	int fd;
+	char *buf;
+	size_t start, end, cap;
+	uint64_t total;		/* bytes read */
+	bool eof;
+};
+MW_MUST_CHECK int mw__lines_open(struct mw__lines *lines, const struct mw__proc *proc,
+				 const char *name, struct mw_err *err);
+void mw__lines_close(struct mw__lines *lines);
+/* 1 and the line without its end, 0 at the end of the file, or a negative code. */
+MW_MUST_CHECK int mw__lines_next(struct mw__lines *lines, const char **line, const char **end,
+				 struct mw_err *err);
+
+/* maps.c */
+MW_MUST_CHECK int mw__maps_parse_line(const char *line, const char *end, struct mw__arena *arena,
+				      struct mw__vma *ret);
+/* Replaces snap->vmas. -MW_E_GONE when the file is empty. */
+MW_MUST_CHECK int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot *snap,
+				struct mw_err *err);
+
+/* smaps.c: fills snap->vmas (when vmas is true) and snap->smaps. */
+MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool vmas,
+				 struct mw_err *err);
+MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret,
+				  struct mw_err *err);
+/* One "Key:  N kB" line into *ret. 1 taken, 0 not one of ours, -MW_E_RANGE. */
+int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret);
+
+/* status.c */
+MW_MUST_CHECK int mw__status_read(const struct mw__proc *proc, struct mw__status *ret,
+				  struct mw__arena *arena, const char **comm, struct mw_err *err);
+void mw__status_parse(const char *text, size_t len, struct mw__status *ret);
+/* VmSize and VmRSS as libproc2 reads them, for verification; MW_UNKNOWN when it cannot. */
+void mw__status_by_procps(pid_t pid, uint64_t *vsize, uint64_t *rss);
+MW_MUST_CHECK int mw__status_find(const char *name, pid_t **ret, size_t *count, struct mw_err *err);
+
+/* facts.c: the small files. Each leaves what it could not read MW_UNKNOWN. */
+struct mw__stat {
+	char state;
+	uint64_t start_ticks, vsize, threads;
+	struct mw__layout layout;
+};
+MW_MUST_CHECK int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_err *err);
+bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret);
+void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss);
+void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena);
+void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct mw__cgroup *ret,
+		     struct mw__arena *arena);
+const char *mw__cmdline_read(const struct mw__proc *proc, struct mw__arena *arena);
+
+/* pages.c: page states. */
+MW_MUST_CHECK int mw__pages_scan(const struct mw__proc *proc, struct mw_snapshot *snap, struct mw_err *err);
+/* Page runs by /proc/PID/pagemap, of VMAs that smaps calls resident, or of all without smaps. */
+MW_MUST_CHECK int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap,
+				    struct mw_err *err);
+/* Append a run to the VMA at *vma (an index that only moves forward). Pages outside of all VMAs are counted. */
+MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t start, uint64_t end,
+				uint32_t state, uint64_t *outside);
+
+/* tasks.c */
+void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
+
+/* files.c: what is behind the mappings. */
+/* Fill snap->files, vma->file and vma->kind from maps and mountinfo; opens nothing. */
+MW_MUST_CHECK int mw__files_collect(const struct mw__proc *proc, struct mw_snapshot *snap,
+				    struct mw_err *err);
+/* A descriptor of the regular file behind vma, or -1; fills size and how of its file. */
+int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma);
+/* Fill cached and evicted of the VMAs of one file from its descriptor. */
+void mw__files_cachestat(struct mw_snapshot *snap, uint32_t file, int fd,
+			 const uint32_t *vmas, size_t n_vmas, bool *denied);
+
+/* mem.c: the target's memory, only where snap's runs say that pages are present. */
+struct mw__proc_mem {
+	const struct mw_snapshot *snap;
+	pid_t pid;
+	int error;	/* errno of the last refused read, or 0 */
+};
+bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size);
+
+#endif

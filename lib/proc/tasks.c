@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The threads, and two independent hints of where each has its stack, got without stopping it:
+ *   task/TID/syscall   stack pointer of a blocked thread (needs the right to attach)
+ *   get_robust_list(2) address inside the thread descriptor that the C library keeps at the upper
+ *                      end of the stack; also for a running thread
+ */
+#include "proc.h"
+
+#include "../base/cleanup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* "NR arg1..arg6 SP PC", "-1 SP PC", or "running" */
+static uint64_t parse_sp(const char *p, const char *end)
+{
+	uint64_t words[9], v;
+	int n = 0;
+
+	if (p < end && *p == '-')
+		p++;
+	if (!mw__parse_dec(&p, end, &v))
+		return MW_UNKNOWN;
+	while (n < 9 && end - p > 3 && p[0] == ' ' && p[1] == '0' && p[2] == 'x') {
+		p += 3;
+		if (!mw__parse_hex(&p, end, &words[n]))
+			break;
+		n++;
+	}
+	return n >= 2 && words[n - 2] ? words[n - 2] : MW_UNKNOWN;
+}
+
+static void read_task(const struct mw__proc *proc, struct mw_snapshot *snap, struct mw__task *task)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/syscall", task->tid);
+	if (mw__proc_text(proc, name, &text, NULL) == 0 && text.n)
+		task->sp = parse_sp(text.v, text.v + text.n);
+	snprintf(name, sizeof(name), "task/%d/comm", task->tid);
+	if (mw__proc_text(proc, name, &text, NULL) == 0 && text.n)
+		task->comm = mw__arena_strn(&snap->arena, text.v, mw__find(text.v, text.v + text.n, '\n') - text.v);
+	if (proc->is_live) {
+		void *head = NULL;
+		size_t len = 0;
+
+		if (!syscall(SYS_get_robust_list, task->tid, &head, &len) && head)
+			task->descriptor = (uintptr_t)head;
+	}
+}
+
+static int compare_tasks(const void *a, const void *b)
+{
+	pid_t x = ((const struct mw__task *)a)->tid, y = ((const struct mw__task *)b)->tid;
+
+	return x < y ? -1 : x > y;
+}
+
+void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
+{
+	int fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	MW_CLEANUP(mw__closedirp) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir) {
+		mw__closep(&fd);
+		return;
+	}
+	snap->tasks.n = 0;
+	for (struct dirent *d; (d = readdir(dir));) {
+		const char *p = d->d_name, *end = p + strlen(p);
+		uint64_t tid;
+
+		if (!mw__parse_dec(&p, end, &tid) || p != end || !tid || tid > INT32_MAX)
+			continue;
+		struct mw__task *task = MW_VEC_PUSH(&snap->tasks);
+
+		if (!task)
+			return;
+		*task = (struct mw__task){ .tid = (pid_t)tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN, .state = '?' };
+		read_task(proc, snap, task);
+	}
+	if (snap->tasks.n)
+		qsort(snap->tasks.v, snap->tasks.n, sizeof(*snap->tasks.v), compare_tasks);
+}
