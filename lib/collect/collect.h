@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Collecting: runs readers and walkers in order and freezes what they found.
+ *
+ *   pid.c       mappings, page states and counters, taken anew while they contradict each other
+ *   objects.c   the files behind the mappings: ELF images, page cache, owners
+ *   runtime.c   which program, allocator and runtime this is
+ */
+#ifndef MW_COLLECT_COLLECT_H
+#define MW_COLLECT_COLLECT_H
+
+#include "../proc/proc.h"
+
+struct mw__collector {
+	struct mw_collect_opts opts;
+	struct mw__proc proc;
+	struct mw_snapshot *snap;
+};
+
+/* Images, page cache and claims of an accepted snapshot. What cannot be read becomes a note. */
+MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
+/* target.runtime and target.allocator from the images. */
+MW_MUST_CHECK int mw__collect_runtime(struct mw_snapshot *snap);
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is behind the mappings: opens each mapped file once, reads it when it is ELF, finds where each
+ * instance of it lies in memory, asks for its page cache, and lets the walkers claim anonymous memory.
+ *
+ * An instance is a run of mappings of one file for which one load bias explains all: two neighbouring
+ * segments share a page of the file, so a single mapping may fit two segments, but the intersection over
+ * the instance has one member.
+ */
+#include "collect.h"
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "../base/size.h"
+#include "../elf/image.h"
+#include "../heap/heap.h"
+
+#include <elf.h>
+#include <string.h>
+
+#define MAX_CANDIDATES 64u
+
+/* The mappings of each file, as one array cut by file. */
+struct by_file {
+	uint32_t *vmas, *first;		/* first[f] .. first[f + 1] */
+};
+
+static void free_by_file(struct by_file *b)
+{
+	free(b->vmas);
+	free(b->first);
+}
+
+static int sort_by_file(const struct mw_snapshot *snap, struct by_file *b)
+{
+	b->first = calloc(snap->files.n + 2, sizeof(*b->first));
+	b->vmas = calloc(snap->vmas.n + 1, sizeof(*b->vmas));
+	if (!b->first || !b->vmas)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (snap->vmas.v[i].file != MW__NONE)
+			b->first[snap->vmas.v[i].file + 2]++;
+	for (size_t f = 2; f < snap->files.n + 2; f++)
+		b->first[f] += b->first[f - 1];
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (snap->vmas.v[i].file != MW__NONE)
+			b->vmas[b->first[snap->vmas.v[i].file + 1]++] = (uint32_t)i;
+	return 0;
+}
+
+/* --------------------------------------------------------------- instances */
+
+struct candidates {
+	uint64_t bias[MAX_CANDIDATES];
+	size_t n;
+};
+
+static void add_candidate(struct candidates *c, uint64_t bias)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->bias[i] == bias)
+			return;
+	if (c->n < MAX_CANDIDATES)
+		c->bias[c->n++] = bias;
+}
+
+static struct candidates candidates_of(const struct mw__image *img, const struct mw__vma *v)
+{
+	struct candidates c = {};
+	uint64_t bias;
+
+	for (uint32_t i = 0; i < img->n_segments; i++)
+		if (mw__image_bias(&img->segments[i], v->start, v->end, v->off, &bias) && bias % 4096 == 0)
+			add_candidate(&c, bias);
+	return c;
+}
+
+static struct candidates intersect(const struct candidates *a, const struct candidates *b)
+{
+	struct candidates c = {};
+
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < b->n; k++)
+			if (a->bias[i] == b->bias[k])
+				add_candidate(&c, a->bias[i]);
+	return c;
+}
+
+static int add_instance(struct mw_snapshot *snap, const struct mw__image *file_img, uint32_t file, uint64_t bias)
+{
+	struct mw__image *img = MW_VEC_PUSH(&snap->images);
+
+	if (!img)
+		return -MW_E_NOMEM;
+	*img = *file_img;
+	img->file = file;
+	img->path = file != MW__NONE ? snap->files.v[file].path : "[vdso]";
+	img->bias = bias;
+	if (mw__image_span(img, &img->start, &img->end)) {
+		img->start += bias;
+		img->end += bias;
+	}
+	return 0;
+}
+
+/* Cut the mappings of one ELF file into instances. */
+static int find_instances(struct mw_snapshot *snap, const struct mw__image *img, uint32_t file,
+			  const uint32_t *vmas, size_t n)
+{
+	struct candidates current = {};
+
+	for (size_t i = 0; i < n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[vmas[i]];
+		struct candidates c = candidates_of(img, v), both = intersect(&current, &c);
+
+		if (!v->prot || !c.n)
+			continue;	/* a gap, or a mapping of the file as data */
+		if (!both.n && current.n && add_instance(snap, img, file, current.bias[0]) < 0)
+			return -MW_E_NOMEM;
+		current = both.n ? both : c;
+	}
+	return current.n ? add_instance(snap, img, file, current.bias[0]) : 0;
+}
+
+/* Where the first bytes of the file are mapped readably; NULL if nowhere. */
+static const struct mw__vma *find_head(const struct mw_snapshot *snap, const uint32_t *vmas, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (snap->vmas.v[vmas[i]].off == 0 && snap->vmas.v[vmas[i]].prot & MW__R)
+			return &snap->vmas.v[vmas[i]];
+	return NULL;
+}
+
+struct reading {
+	struct mw__collector *c;
+	struct mw__mem mem;
+	uint32_t unreachable;	/* mapped files that no road reaches */
+	const char *unreachable_name;
+	bool cache_denied;
+};
+
+static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, size_t n)
+{
+	struct mw_snapshot *snap = r->c->snap;
+	const struct mw__vma *first = &snap->vmas.v[vmas[0]];
+	struct mw__image img = {};
+	int rc = 0;
+
+	if (first->kind != MW__FILE && first->kind != MW__SHMEM)
+		return 0;
+	MW_CLEANUP(mw__closep) int fd = mw__files_open(&r->c->proc, snap, first);
+
+	if (fd >= 0) {
+		rc = mw__image_read_fd(fd, &snap->arena, &img, NULL);
+		if (r->c->proc.is_live)
+			mw__files_cachestat(snap, file, fd, vmas, n, &r->cache_denied);
+	} else if (first->kind == MW__FILE) {
+		const struct mw__vma *head = find_head(snap, vmas, n);
+
+		if (!r->unreachable++)
+			r->unreachable_name = snap->files.v[file].path;
+		if (head)
+			rc = mw__image_read_mem(&r->mem, head->start, head->end, &snap->arena, &img, NULL);
+	}
+	if (rc == -MW_E_NOMEM)
+		return rc;
+	return rc > 0 ? find_instances(snap, &img, file, vmas, n) : 0;
+}
+
+static int read_vdso(struct reading *r)
+{
+	struct mw_snapshot *snap = r->c->snap;
+
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+		struct mw__image img = { .role = MW__VDSO };
+		uint64_t start, end;
+
+		if (strcmp(v->name, "[vdso]"))
+			continue;
+		int rc = mw__image_read_mem(&r->mem, v->start, v->end, &snap->arena, &img, NULL);
+
+		if (rc > 0 && mw__image_span(&img, &start, &end))
+			rc = add_instance(snap, &img, MW__NONE, v->start - start);
+		if (rc == -MW_E_NOMEM)
+			return rc;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------- roles */
+
+/* A value of the auxiliary vector (native words), or MW_UNKNOWN. */
+static uint64_t auxv_value(const struct mw__str *text, uint64_t type, unsigned word)
+{
+	for (size_t i = 0; i + 2 * word <= text->n; i += 2 * word) {
+		uint64_t t = 0, v = 0;
+
+		memcpy(&t, text->v + i, word);
+		memcpy(&v, text->v + i + word, word);
+		if (t == type)
+			return v;
+	}
+	return MW_UNKNOWN;
+}
+
+static void assign_roles(struct mw__collector *c)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str auxv = {};
+	struct mw_snapshot *snap = c->snap;
+	uint64_t phdr = MW_UNKNOWN, base = MW_UNKNOWN;
+	unsigned word = 8;
+
+	for (size_t i = 0; i < snap->images.n; i++)
+		if (snap->images.v[i].elf_class == 32 && snap->images.v[i].role != MW__VDSO)
+			word = 4;
+	if (mw__proc_text(&c->proc, "auxv", &auxv, NULL) == 0) {
+		phdr = auxv_value(&auxv, AT_PHDR, word);
+		base = auxv_value(&auxv, AT_BASE, word);
+	}
+	if (phdr == MW_UNKNOWN)
+		phdr = snap->layout.start_code;
+	for (size_t i = 0; i < snap->images.n; i++) {
+		struct mw__image *img = &snap->images.v[i];
+
+		if (img->role == MW__VDSO)
+			continue;
+		if (phdr != MW_UNKNOWN && phdr >= img->start && phdr < img->end)
+			img->role = MW__PROGRAM;
+		else if (base != MW_UNKNOWN && base && img->bias == base)
+			img->role = MW__INTERPRETER;
+		else
+			img->role = MW__LIBRARY;
+	}
+}
+
+/* ------------------------------------------------------------------ claims */
+
+/* Memory that a segment has beyond its file part. */
+static int claim_bss(struct mw_snapshot *snap, const struct mw__image *img)
+{
+	for (uint32_t i = 0; i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t file_end = img->bias + s->vaddr + s->filesz, end = img->bias + s->vaddr + s->memsz;
+
+		if (s->type != PT_LOAD || s->memsz <= s->filesz)
+			continue;
+		uint64_t start = s->filesz ? mw__align_up(file_end, 4096) : mw__align_down(file_end, 4096);
+		int rc = mw__claim(snap, start, mw__align_up(end, 4096), MW__OWNER_BSS, MW__PROVEN, MW__CLAIM_BSS,
+				   "p_memsz beyond p_filesz of its segment", mw__basename(img->path));
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Inaccessible mappings inside the span of a library: ld.so reserved it as one piece. */
+static int claim_gaps(struct mw_snapshot *snap, const struct mw__image *img)
+{
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+
+		if (v->start >= img->end)
+			break;
+		if (v->prot || v->start < img->start || v->end > img->end)
+			continue;
+		int rc = mw__claim(snap, v->start, v->end, MW__OWNER_LDSO_GAP, MW__PROVEN, MW__CLAIM_RECORD,
+				   "inaccessible, between two segments", mw__basename(img->path));
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* The part of [heap] that is really brk memory: it may have merged with the .bss below it. */
+static int claim_brk(struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+
+		if (strcmp(v->name, "[heap]"))
+			continue;
+		uint64_t start = snap->layout.start_brk;
+
+		if (start == MW_UNKNOWN || start <= v->start || start >= v->end)
+			start = v->start;
+		int rc = mw__claim(snap, mw__align_up(start, 4096), v->end, MW__OWNER_BRK_HEAP, MW__PROVEN,
+				   MW__CLAIM_BRK, "[heap]: from start_brk on", NULL);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
+{
+	struct mw__walk walk = { .snap = c->snap, .mem = mem, .page_size = c->snap->target.page_size };
+	int rc = claim_brk(c->snap);
+
+	for (size_t i = 0; rc == 0 && i < c->snap->images.n; i++) {
+		rc = claim_bss(c->snap, &c->snap->images.v[i]);
+		if (rc == 0 && c->snap->images.v[i].role == MW__LIBRARY)
+			rc = claim_gaps(c->snap, &c->snap->images.v[i]);
+	}
+	if (rc == 0 && c->proc.is_live)
+		mw__tasks_read(&c->proc, c->snap);
+	if (rc == 0)
+		rc = mw__heap_threads(&walk);
+	if (rc == 0)
+		rc = mw__heap_glibc(&walk);
+	if (rc == 0)
+		rc = mw__heap_go(&walk);
+	return rc;
+}
+
+static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
+{
+	struct mw_snapshot *snap = r->c->snap;
+
+	if (r->unreachable == 1)
+		mw__note(snap, MW__INFO, "mapped files", "CAP_CHECKPOINT_RESTORE reaches deleted files",
+			 "%s cannot be opened: its sections and its page cache are unknown", r->unreachable_name);
+	else if (r->unreachable)
+		mw__note(snap, MW__INFO, "mapped files", "CAP_CHECKPOINT_RESTORE reaches deleted files",
+			 "%u files, %s among them, cannot be opened: their sections and page cache are unknown",
+			 r->unreachable, r->unreachable_name);
+	if (r->cache_denied)
+		mw__note(snap, MW__INFO, "cachestat", "the owner of the files, or CAP_SYS_ADMIN, may ask",
+			 "whether the rest of some files is in the page cache is unknown: the kernel tells only who may write them");
+	if (mem->error)
+		mw__note(snap, MW__INFO, "process_vm_readv", "CAP_SYS_PTRACE allows it",
+			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");
+}
+
+int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
+{
+	MW_CLEANUP(free_by_file) struct by_file b = {};
+	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.pid };
+	struct reading r = { .c = c };
+
+	if (c->proc.is_live)
+		r.mem = (struct mw__mem){ mw__proc_mem_read, &mem, 8 };
+	if (sort_by_file(c->snap, &b) < 0)
+		return mw__fail_nomem(err, "mapped files");
+	int rc = 0;
+
+	for (uint32_t f = 0; rc == 0 && f < c->snap->files.n; f++) {
+		size_t first = f ? b.first[f] : 0, n = b.first[f + 1] - first;
+
+		if (n)
+			rc = read_object(&r, f, &b.vmas[first], n);
+	}
+	if (rc == 0)
+		rc = read_vdso(&r);
+	if (rc == 0) {
+		assign_roles(c);
+		for (size_t i = 0; i < c->snap->images.n; i++)
+			if (c->snap->images.v[i].role == MW__PROGRAM)
+				r.mem.word = c->snap->images.v[i].elf_class / 8;
+		rc = claim_all(c, &r.mem);
+	}
+	add_notes(&r, &mem);
+	return rc < 0 ? mw__fail_nomem(err, "mapped files") : 0;
+}

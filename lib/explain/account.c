@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The account: every byte of every extent goes to one cause, and the causes are added up by owner. The
+ * sum of all lines is the sum of all mappings by construction; that it is VmSize, and that the resident
+ * lines are VmRSS, is what the residuals tell.
+ */
+#include "explain.h"
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "../base/size.h"
+#include "../base/str.h"
+
+#include <string.h>
+
+uint64_t mw__tally_resident(const struct mw__tally *t)
+{
+	return t->anon + t->lazy + t->file;
+}
+
+/* Which part of the tally a cause takes; what is absent goes to the cause of its owner. */
+uint64_t mw__extent_cause(const struct mw__extent *x, enum mw__cause c)
+{
+	const struct mw__tally *t = &x->tally;
+	bool shm = x->vma->kind == MW__SHMEM;
+	enum mw__cause absent = x->vma->prot || x->vma->no_pages ? mw__owners[x->owner].absent : MW__N9;
+
+	if (x->vma->no_pages)
+		absent = MW__N1;
+	else if (x->vma->kind == MW__HUGETLB)
+		absent = MW__N3;
+	uint64_t sum = c == absent ? t->absent : 0;
+
+	switch (c) {
+	case MW__R1: return sum + t->anon;
+	case MW__R1a: return sum + t->lazy;
+	case MW__R2: return sum + (shm ? 0 : t->file);
+	case MW__R3: return sum + (shm ? t->file : 0);
+	case MW__N2: return sum + t->hugetlb;
+	case MW__N4: return sum + t->zero;
+	case MW__N5: return sum + t->guard;
+	case MW__N6: return sum + t->marker;
+	case MW__N7: return sum + t->swap;
+	case MW__N8: return sum + t->evicted;
+	case MW__N10: return sum + t->beyond_eof;
+	case MW__N11: return sum + (shm ? 0 : t->cached);
+	case MW__N12: return sum + (shm ? 0 : t->uncached);
+	case MW__N13: return sum + t->cache_unknown;
+	case MW__N14: return sum + (shm ? t->cached : 0);
+	case MW__N15: return sum + (shm ? t->uncached : 0);
+	case MW__N22: return sum + t->uffd;
+	case MW__N99: return sum + t->unread;
+	default: return sum;
+	}
+}
+
+const char *mw__cause_text(enum mw__cause cause, enum mw__owner owner)
+{
+	return *mw__causes[cause].text ? mw__causes[cause].text : mw__owners[owner].why;
+}
+
+/* ------------------------------------------------------------------- lines */
+
+struct adder {
+	struct mw_account *account;
+	uint64_t bytes[MW__N_CAUSES][MW__N_OWNERS];
+	uint64_t regions[MW__N_CAUSES][MW__N_OWNERS];
+	struct mw__object *by_image, *by_file, *by_owner;
+};
+
+static void free_adder(struct adder **a)
+{
+	if (*a) {
+		free((*a)->by_image);
+		free((*a)->by_file);
+		free((*a)->by_owner);
+	}
+	free(*a);
+}
+
+static void add_lines(struct adder *a, const struct mw__extent *x)
+{
+	for (int c = 0; c < MW__N_CAUSES; c++) {
+		uint64_t bytes = mw__extent_cause(x, (enum mw__cause)c);
+
+		if (bytes) {
+			a->bytes[c][x->owner] += bytes;
+			a->regions[c][x->owner]++;
+		}
+	}
+}
+
+static void add_total(struct mw__tally *sum, const struct mw__tally *t)
+{
+	uint64_t *s = (uint64_t *)sum;
+	const uint64_t *p = (const uint64_t *)t;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*s); i++)
+		s[i] += p[i];
+}
+
+static struct mw__object *object_of(struct adder *a, const struct mw_snapshot *snap, const struct mw__extent *x)
+{
+	if (x->image)
+		return &a->by_image[x->image - snap->images.v];
+	if (x->vma->file != MW__NONE)
+		return &a->by_file[x->vma->file];
+	return &a->by_owner[x->owner];
+}
+
+static void add_object(struct adder *a, const struct mw_snapshot *snap, const struct mw__extent *x)
+{
+	struct mw__object *o = object_of(a, snap, x);
+
+	if (!o->regions++) {
+		o->owner = x->owner;
+		o->image = x->image;
+		o->name = x->image ? x->image->path : x->vma->file != MW__NONE ? snap->files.v[x->vma->file].path :
+									      mw__owners[x->owner].what;
+	}
+	if (x->image && x->owner != MW__OWNER_BSS && x->owner != MW__OWNER_LDSO_GAP)
+		o->owner = x->owner;
+	o->vsz += x->end - x->start;
+	o->anon += x->tally.anon + x->tally.lazy;
+	*(x->vma->kind == MW__SHMEM ? &o->shmem : &o->file) += x->tally.file;
+	o->huge += x->tally.huge;
+	o->swap += x->tally.swap + x->tally.evicted;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct mw__line *x = a, *y = b;
+
+	if (x->bytes != y->bytes)
+		return x->bytes > y->bytes ? -1 : 1;
+	if (x->cause != y->cause)
+		return x->cause < y->cause ? -1 : 1;
+	return x->owner < y->owner ? -1 : x->owner > y->owner;
+}
+
+static int compare_objects(const void *a, const void *b)
+{
+	const struct mw__object *x = a, *y = b;
+	uint64_t rx = x->anon + x->file + x->shmem, ry = y->anon + y->file + y->shmem;
+
+	if (rx != ry)
+		return rx > ry ? -1 : 1;
+	if (x->vsz != y->vsz)
+		return x->vsz > y->vsz ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static int keep_lines(struct adder *a)
+{
+	for (int c = 0; c < MW__N_CAUSES; c++)
+		for (int o = 0; o < MW__N_OWNERS; o++) {
+			if (!a->bytes[c][o])
+				continue;
+			struct mw__line *line = MW_VEC_PUSH(&a->account->lines);
+
+			if (!line)
+				return -MW_E_NOMEM;
+			*line = (struct mw__line){ (enum mw__cause)c, (enum mw__owner)o, a->bytes[c][o], a->regions[c][o] };
+		}
+	if (a->account->lines.n)
+		qsort(a->account->lines.v, a->account->lines.n, sizeof(*a->account->lines.v), compare_lines);
+	return 0;
+}
+
+static int keep_objects(struct adder *a, const struct mw__object *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!from[i].regions)
+			continue;
+		struct mw__object *o = MW_VEC_PUSH(&a->account->objects);
+
+		if (!o)
+			return -MW_E_NOMEM;
+		*o = from[i];
+	}
+	return 0;
+}
+
+/* Entries that are no swap although they look so: more of them than the kernel counts as swapped. */
+static void split_markers(struct adder *a, const struct mw_snapshot *snap)
+{
+	struct mw__tally *t = &a->account->total;
+	uint64_t left = mw__sub0(t->swap, snap->status.vm_swap);
+
+	if (snap->status.vm_swap == MW_UNKNOWN || snap->smaps || snap->target.is_torn)
+		return;
+	for (int o = 0; o < MW__N_OWNERS && left; o++) {
+		uint64_t n = mw__min(a->bytes[MW__N7][o], left);
+
+		a->bytes[MW__N7][o] -= n;
+		a->bytes[MW__N6][o] += n;
+		a->regions[MW__N6][o] += n != 0;
+		left -= n;
+		t->swap -= n;
+		t->marker += n;
+	}
+}
+
+static int fill(struct adder *a, const struct mw_snapshot *snap)
+{
+	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	struct mw__extent x;
+
+	if (mw__extents_init(&it, snap) < 0)
+		return -MW_E_NOMEM;
+	while (mw__extents_next(&it, &x)) {
+		add_lines(a, &x);
+		add_object(a, snap, &x);
+		add_total(&a->account->total, &x.tally);
+		a->account->vsz += x.end - x.start;
+		a->account->rss += mw__tally_resident(&x.tally);
+		if (x.vma->kind == MW__SHMEM)
+			a->account->shmem_rss += x.tally.file;
+		if (x.vma->kind != MW__ANON)
+			a->account->copied += x.tally.anon + x.tally.lazy;
+		a->account->n_extents++;
+	}
+	split_markers(a, snap);
+	a->account->swap = a->account->total.swap;
+	return 0;
+}
+
+static void fill_residuals(struct mw_account *acc, const struct mw_snapshot *snap)
+{
+	if (!snap->target.has_maps)
+		return;
+	if (snap->status.vm_size != MW_UNKNOWN)
+		acc->residual = (int64_t)(snap->status.vm_size - acc->vsz);
+	if (snap->status.vm_rss != MW_UNKNOWN && !acc->total.unread)
+		acc->rss_residual = (int64_t)(snap->status.vm_rss - acc->rss);
+}
+
+int mw_account_create(const struct mw_snapshot *snap, struct mw_account **ret, struct mw_err *err)
+{
+	struct mw_account *acc = calloc(1, sizeof(*acc));
+	MW_CLEANUP(free_adder) struct adder *a = calloc(1, sizeof(*a));
+
+	if (!acc || !a) {
+		free(acc);
+		return mw__fail_nomem(err, "account");
+	}
+	a->account = acc;
+	a->by_image = calloc(snap->images.n + 1, sizeof(*a->by_image));
+	a->by_file = calloc(snap->files.n + 1, sizeof(*a->by_file));
+	a->by_owner = calloc(MW__N_OWNERS, sizeof(*a->by_owner));
+	if (!a->by_image || !a->by_file || !a->by_owner || fill(a, snap) < 0 || keep_lines(a) < 0 ||
+	    keep_objects(a, a->by_image, snap->images.n) < 0 || keep_objects(a, a->by_file, snap->files.n) < 0 ||
+	    keep_objects(a, a->by_owner, MW__N_OWNERS) < 0) {
+		mw_account_destroy(acc);
+		return mw__fail_nomem(err, "account");
+	}
+	if (acc->objects.n)
+		qsort(acc->objects.v, acc->objects.n, sizeof(*acc->objects.v), compare_objects);
+	acc->n_vmas = snap->vmas.n;
+	fill_residuals(acc, snap);
+	*ret = acc;
+	return 0;
+}
+
+void mw_account_destroy(struct mw_account *account)
+{
+	if (!account)
+		return;
+	MW_VEC_FREE(&account->lines);
+	MW_VEC_FREE(&account->objects);
+	free(account);
+}
+
+size_t mw_account_count(const struct mw_account *account)
+{
+	return account->lines.n;
+}
+
+void mw_account_cause(const struct mw_account *account, size_t i, struct mw_cause *ret)
+{
+	const struct mw__line *line = &account->lines.v[i];
+	struct mw_cause c = {
+		.size = ret->size,
+		.code = mw__causes[line->cause].code,
+		.owner = mw__owners[line->owner].id,
+		.text = mw__cause_text(line->cause, line->owner),
+		.is_resident = mw__causes[line->cause].is_resident,
+		.bytes = line->bytes,
+		.regions = line->regions,
+	};
+
+	memcpy(ret, &c, mw__min(ret->size, sizeof(c)));
+}
+
+enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw_account *account)
+{
+	if (snap->target.is_torn)
+		return MW_TORN;
+	if (!snap->target.has_maps || account->total.unread || account->residual || account->rss_residual)
+		return MW_PARTIAL;
+	return MW_EXACT;
+}
+
+void mw_snapshot_summary(const struct mw_snapshot *snap, struct mw_summary *ret)
+{
+	struct mw_account *acc = NULL;
+	const struct mw__smaps *r = &snap->rollup;
+	struct mw_summary s = {
+		.size = ret->size, .pid = snap->target.pid, .state = MW_PARTIAL,
+		.vsz = snap->target.has_maps ? mw__snapshot_vsz(snap) : snap->status.vm_size,
+		.rss = snap->status.vm_rss, .swap = snap->status.vm_swap, .pss = r->pss,
+		.uss = mw__add(r->private_clean, r->private_dirty), .n_vmas = snap->vmas.n,
+		.residual = MW_UNKNOWN, .rss_residual = MW_UNKNOWN,
+	};
+
+	if (snap->target.has_maps && mw_account_create(snap, &acc, NULL) == 0) {
+		s.state = mw__snapshot_state(snap, acc);
+		if (!acc->total.unread)
+			s.rss = acc->rss;
+		s.residual = (uint64_t)llabs(acc->residual);
+		s.rss_residual = (uint64_t)llabs(acc->rss_residual);
+		mw_account_destroy(acc);
+	}
+	memcpy(ret, &s, mw__min(ret->size, sizeof(s)));
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What people ask, answered from the account: each finder looks at one question and adds at most one
+ * sentence, with the amounts that prove it. A finder that has nothing to say adds nothing; what to do
+ * about it is told only where there is something to do. The table at the end is the order on the screen.
+ */
+#include "explain.h"
+
+#include "../base/size.h"
+#include "../base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+struct facts {
+	const struct mw_snapshot *snap;
+	const struct mw_account *acc;
+	struct mw__findings *out;
+	uint64_t gap;		/* VSZ - RSS */
+	uint64_t pss, uss;
+	bool failed;		/* memory ran out */
+};
+
+/* ----------------------------------------------------------------- helpers */
+
+static uint64_t sum_owner(const struct facts *f, enum mw__owner owner, bool resident, uint64_t *regions)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < f->acc->lines.n; i++) {
+		const struct mw__line *l = &f->acc->lines.v[i];
+
+		if (l->owner != owner || mw__causes[l->cause].is_resident != resident)
+			continue;
+		sum += l->bytes;
+		if (regions)
+			*regions = mw__max(*regions, l->regions);
+	}
+	return sum;
+}
+
+static uint64_t sum_cause(const struct facts *f, enum mw__cause cause)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < f->acc->lines.n; i++)
+		if (f->acc->lines.v[i].cause == cause)
+			sum += f->acc->lines.v[i].bytes;
+	return sum;
+}
+
+/* Number of claims of this owner. */
+static uint64_t count_claims(const struct facts *f, enum mw__owner owner)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->snap->claims.n; i++)
+		n += f->snap->claims.v[i].owner == owner;
+	return n;
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* A new finding; text is a printf format in which \001 stands for the sizes added later. */
+static struct mw__finding *add(struct facts *f, const char *id, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static struct mw__finding *add(struct facts *f, const char *id, const char *fmt, ...)
+{
+	char buf[768];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	struct mw__finding *x = MW_VEC_PUSH(&f->out->list);
+	const char *text = mw__arena_str(&f->out->arena, buf);
+
+	f->failed |= !x || !text;
+	if (f->failed)
+		return NULL;
+	x->id = id;
+	x->sentence = text;
+	return x;
+}
+
+static void size(struct mw__finding *x, const char *key, uint64_t bytes)
+{
+	if (!x || x->n_sizes == MW__MAX_EVIDENCE || x->n_evidence == MW__MAX_EVIDENCE)
+		return;
+	x->sizes[x->n_sizes++] = bytes;
+	x->evidence[x->n_evidence++] = (struct mw__evidence){ key, true, bytes };
+}
+
+static void count(struct mw__finding *x, const char *key, uint64_t n)
+{
+	if (x && x->n_evidence < MW__MAX_EVIDENCE)
+		x->evidence[x->n_evidence++] = (struct mw__evidence){ key, false, n };
+}
+
+static void advise(struct mw__finding *x, const char *advice)
+{
+	if (x)
+		x->advice = advice;
+}
+
+/* ----------------------------------------------------------------- finders */
+
+static void find_gap(struct facts *f)
+{
+	char pct[MW__SIZE_TEXT];
+
+	if (!f->acc->vsz)
+		return;
+	struct mw__finding *x = add(f, "gap",
+		"VSZ counts addresses that may be used, RSS counts pages that are in memory: \001 of the \001 (%s) "
+		"have no page of this process behind them.", mw__share_text(f->gap, f->acc->vsz, pct));
+
+	size(x, "not_resident", f->gap);
+	size(x, "vsz", f->acc->vsz);
+}
+
+static void find_reservations(struct facts *f)
+{
+	uint64_t total = sum_cause(f, MW__N9), known = total;
+	uint64_t unknown = sum_owner(f, MW__OWNER_RESERVE, false, NULL);
+
+	if (total < 16 * MIB || total * 10 < f->gap)
+		return;
+	known -= mw__min(known, unknown);
+	struct mw__finding *x = add(f, "reservations",
+		"\001 of it is address space that was reserved and may not even be accessed yet (PROT_NONE); "
+		"the owner of \001 is proven by its own records. A reservation costs no memory and no swap.");
+
+	size(x, "reserved", total);
+	size(x, "reserved_owner_known", known);
+}
+
+static void find_arenas(struct facts *f)
+{
+	uint64_t n = count_claims(f, MW__OWNER_GLIBC_ARENA), used = sum_owner(f, MW__OWNER_GLIBC_ARENA, true, NULL);
+	uint64_t all = sum_owner(f, MW__OWNER_GLIBC_TAIL, false, NULL) + sum_owner(f, MW__OWNER_GLIBC_ARENA, false, NULL) + used;
+	uint64_t threads = f->snap->status.threads, cap = f->snap->limits.cpus;
+
+	if (!n)
+		return;
+	struct mw__finding *x = add(f, "arenas",
+		"glibc's malloc gave threads %llu heap%s of their own (%llu thread%s now%s); each reserves 64 MiB of "
+		"addresses: \001 of VSZ, of which \001 are resident.",
+		(unsigned long long)n, plural(n), (unsigned long long)(threads == MW_UNKNOWN ? 0 : threads), plural(threads),
+		cap == MW_UNKNOWN ? "" : ", at most 8 arenas a processor");
+
+	size(x, "arena_addresses", all);
+	size(x, "arena_resident", used);
+	count(x, "heaps", n);
+	count(x, "threads", threads);
+	if (all >= 128 * MIB)
+		advise(x, "MALLOC_ARENA_MAX=2 in the environment bounds their number; it lowers VSZ, and RSS only by what the arenas hold unused");
+}
+
+static void find_stacks(struct facts *f)
+{
+	uint64_t n = count_claims(f, MW__OWNER_THREAD_STACK), used = sum_owner(f, MW__OWNER_THREAD_STACK, true, NULL);
+	uint64_t all = used + sum_owner(f, MW__OWNER_THREAD_STACK, false, NULL);
+
+	if (!n)
+		return;
+	struct mw__finding *x = add(f, "thread-stacks",
+		"The stacks of %llu thread%s span \001 and use \001.", (unsigned long long)n, plural(n));
+
+	size(x, "stack_addresses", all);
+	size(x, "stack_resident", used);
+	count(x, "stacks", n);
+	if (all >= 256 * MIB)
+		advise(x, "the default size is the soft limit of the stack (ulimit -s); pthread_attr_setstacksize() sets it for a thread");
+}
+
+static void find_go(struct facts *f)
+{
+	uint64_t reserve = sum_owner(f, MW__OWNER_GO_SUMMARY, false, NULL) + sum_owner(f, MW__OWNER_GO_INDEX, false, NULL) +
+			   sum_owner(f, MW__OWNER_GO_ARENA_MAP, false, NULL);
+	uint64_t heap = sum_owner(f, MW__OWNER_GO_HEAP, true, NULL);
+	uint64_t heap_all = heap + sum_owner(f, MW__OWNER_GO_HEAP, false, NULL) + sum_owner(f, MW__OWNER_GO_RESERVE, false, NULL);
+
+	if (!heap_all)
+		return;
+	struct mw__finding *x = add(f, "go-runtime",
+		"Go's runtime reserves addresses for tables that cover its whole heap range, however small the heap is: "
+		"\001. Its heap has \001 of addresses and \001 resident.");
+
+	size(x, "go_tables", reserve);
+	size(x, "go_heap_addresses", heap_all);
+	size(x, "go_heap_resident", heap);
+}
+
+static void find_sharing(struct facts *f)
+{
+	if (f->pss == MW_UNKNOWN || f->uss == MW_UNKNOWN)
+		return;
+	struct mw__finding *x = add(f, "sharing",
+		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; "
+		"if it ended, \001 would be free at once (USS), and \001 are mapped by others too.");
+
+	size(x, "pss", f->pss);
+	size(x, "uss", f->uss);
+	size(x, "shared", mw__sub0(f->acc->rss, f->uss));
+}
+
+static void find_files(struct facts *f)
+{
+	uint64_t mapped = 0, absent = 0;
+
+	for (size_t i = 0; i < f->acc->objects.n; i++)
+		if (f->acc->objects.v[i].owner == MW__OWNER_FILE) {
+			mapped += f->acc->objects.v[i].file;
+			absent += f->acc->objects.v[i].vsz - mw__min(f->acc->objects.v[i].vsz, f->acc->objects.v[i].file);
+		}
+	if (mapped < MIB || mapped * 10 < f->acc->rss)
+		return;
+	struct mw__finding *x = add(f, "mapped-files",
+		"\001 of RSS are pages of data files that are mapped. They look like a leak while files are read, but they "
+		"are page cache: the kernel takes clean ones back without swap, and \001 of these files are not mapped in.");
+
+	size(x, "file_resident", mapped);
+	size(x, "file_not_resident", absent);
+}
+
+static void find_copied(struct facts *f)
+{
+	if (f->acc->copied < MIB && f->acc->copied * 10 < f->acc->rss)
+		return;
+	struct mw__finding *x = add(f, "copied",
+		"\001 lie in mappings of files but are private copies: pages that were written, by relocation or by the program.");
+
+	size(x, "copied", f->acc->copied);
+}
+
+static void find_shared_memory(struct facts *f)
+{
+	if (f->acc->shmem_rss < MIB)
+		return;
+	struct mw__finding *x = add(f, "shared-memory",
+		"\001 of RSS is shared memory. Every process that maps it shows it in its RSS, and it stays when this process ends "
+		"unless nobody holds it.");
+
+	size(x, "shmem_resident", f->acc->shmem_rss);
+}
+
+static void find_huge(struct facts *f)
+{
+	if (!f->acc->total.huge)
+		return;
+	struct mw__finding *x = add(f, "huge-pages",
+		"\001 of RSS is mapped by huge pages: one byte touched brings in 2 MiB%s%s.",
+		f->snap->limits.thp ? "; transparent huge pages are set to " : "", f->snap->limits.thp ? f->snap->limits.thp : "");
+
+	size(x, "huge", f->acc->total.huge);
+	if (f->acc->total.huge * 4 > f->acc->rss && f->snap->limits.thp && !strcmp(f->snap->limits.thp, "always"))
+		advise(x, "if the memory is used sparsely, madvise(MADV_NOHUGEPAGE) or transparent_hugepage=madvise keeps single pages single");
+}
+
+static void find_hugetlb(struct facts *f)
+{
+	uint64_t used = sum_cause(f, MW__N2), reserved = sum_cause(f, MW__N3);
+
+	if (!used && !reserved)
+		return;
+	struct mw__finding *x = add(f, "hugetlb",
+		"\001 in use and \001 reserved are hugetlb pages: part of VSZ, never of RSS, and taken from a pool of their own.");
+
+	size(x, "hugetlb_used", used);
+	size(x, "hugetlb_reserved", reserved);
+}
+
+static void find_zero(struct facts *f)
+{
+	if (f->acc->total.zero < MIB)
+		return;
+	struct mw__finding *x = add(f, "zero-pages",
+		"\001 were only read so far: they all show the one shared page of zeros, count in no RSS, but cost page tables.");
+
+	size(x, "zero", f->acc->total.zero);
+}
+
+static void find_swap(struct facts *f)
+{
+	uint64_t anon = f->acc->total.swap, shmem = f->acc->total.evicted;
+
+	if (!anon && !shmem)
+		return;
+	struct mw__finding *x = add(f, "swap",
+		"\001 are swapped out%s: they are in VSZ, not in RSS, and come back when touched.",
+		shmem ? ", shared memory included" : "");
+
+	size(x, "swapped", anon + shmem);
+}
+
+static void find_lazy(struct facts *f)
+{
+	uint64_t lazy = f->acc->total.lazy ? f->acc->total.lazy : f->snap->rollup.lazy_free;
+
+	if (lazy == MW_UNKNOWN || !lazy)
+		return;
+	struct mw__finding *x = add(f, "lazy-free",
+		"\001 of RSS were given back with MADV_FREE: the kernel takes them when it needs memory, until then RSS counts them.");
+
+	size(x, "lazy_free", lazy);
+}
+
+static void find_peak(struct facts *f)
+{
+	uint64_t hwm = f->snap->status.vm_hwm;
+
+	if (hwm == MW_UNKNOWN || hwm < f->acc->rss + f->acc->rss / 4 || hwm - f->acc->rss < MIB)
+		return;
+	struct mw__finding *x = add(f, "peak", "RSS was \001 at its peak, \001 more than now: that much was given back or swapped.");
+
+	size(x, "peak_rss", hwm);
+	size(x, "below_peak", hwm - f->acc->rss);
+}
+
+static void find_locked(struct facts *f)
+{
+	if (f->snap->status.vm_lck == MW_UNKNOWN || !f->snap->status.vm_lck)
+		return;
+	struct mw__finding *x = add(f, "locked", "\001 of mappings are locked in memory (mlock): the kernel cannot take them back.");
+
+	size(x, "locked", f->snap->status.vm_lck);
+}
+
+static void find_page_tables(struct facts *f)
+{
+	uint64_t pte = f->snap->status.vm_pte;
+
+	if (pte == MW_UNKNOWN || (pte < MIB && pte * 20 < f->acc->rss))
+		return;
+	struct mw__finding *x = add(f, "page-tables",
+		"Page tables cost \001 beside RSS: 4 KiB for every 2 MiB of addresses in which a page was ever touched.");
+
+	size(x, "page_tables", pte);
+}
+
+static void find_map_count(struct facts *f)
+{
+	uint64_t limit = f->snap->limits.max_map_count, n = f->acc->n_vmas;
+
+	if (limit == MW_UNKNOWN || !limit || n * 2 < limit)
+		return;
+	struct mw__finding *x = add(f, "map-count",
+		"%llu of the %llu mappings that a process may have are in use. At the limit mmap, mprotect and munmap fail with "
+		"ENOMEM although memory is free.", (unsigned long long)n, (unsigned long long)limit);
+
+	count(x, "mappings", n);
+	count(x, "max_map_count", limit);
+	advise(x, "sysctl vm.max_map_count raises the limit; many small mprotect or mmap calls are what splits mappings");
+}
+
+static void find_as_limit(struct facts *f)
+{
+	uint64_t limit = f->snap->limits.as_soft;
+	char pct[MW__SIZE_TEXT];
+
+	if (limit == MW_UNKNOWN || limit == MW__NO_LIMIT)
+		return;
+	struct mw__finding *x = add(f, "address-space-limit",
+		"The address space is limited to \001 (ulimit -v) and %s of it is taken; the limit counts VSZ, so the \001 "
+		"that are only reserved count in full.", mw__share_text(f->acc->vsz, limit, pct));
+
+	size(x, "as_limit", limit);
+	size(x, "reserved", sum_cause(f, MW__N9));
+	if (f->acc->vsz > limit / 4 * 3)
+		advise(x, "limit memory with a cgroup (memory.max) instead: it counts pages, not addresses");
+}
+
+static void find_cgroup(struct facts *f)
+{
+	const struct mw__cgroup *cg = &f->snap->cgroup;
+
+	if (!cg->version || cg->current == MW_UNKNOWN)
+		return;
+	bool root = cg->path && !strcmp(cg->path, "/");
+	struct mw__finding *x = add(f, "cgroup",
+		"Its control group %s is charged \001%s. The charge differs from RSS (\001): it counts page cache that nobody maps, "
+		"kernel memory and every other process in the group, and a shared page once.",
+		cg->path ? cg->path : "", root ? " (the root group: the whole machine)" : "");
+
+	size(x, "charged", cg->current);
+	size(x, "rss", f->acc->rss);
+	if (x && cg->max != MW_UNKNOWN && cg->max != MW__NO_LIMIT)
+		x->evidence[x->n_evidence++] = (struct mw__evidence){ "limit", true, cg->max };
+	if (x && cg->file != MW_UNKNOWN)
+		x->evidence[x->n_evidence++] = (struct mw__evidence){ "page_cache", true, cg->file };
+	if (x && cg->kernel != MW_UNKNOWN)
+		x->evidence[x->n_evidence++] = (struct mw__evidence){ "kernel", true, cg->kernel };
+}
+
+static void find_deleted(struct facts *f)
+{
+	uint64_t n = 0;
+	const char *name = NULL;
+
+	for (size_t i = 0; i < f->snap->images.n; i++) {
+		const struct mw__image *img = &f->snap->images.v[i];
+
+		if (img->file != MW__NONE && f->snap->files.v[img->file].is_deleted && !n++)
+			name = mw__basename(img->path);
+	}
+	if (!n)
+		return;
+	struct mw__finding *x = add(f, "deleted-files",
+		"%llu mapped program file%s %s no longer on disk under %s name (%s): replaced by an upgrade, or deleted.",
+		(unsigned long long)n, plural(n), n == 1 ? "is" : "are", n == 1 ? "its" : "their", name);
+
+	count(x, "deleted_images", n);
+	advise(x, "restart the process to run the new files");
+}
+
+static void find_shr(struct facts *f)
+{
+	uint64_t file = f->snap->status.rss_file, shmem = f->snap->status.rss_shmem;
+
+	if (file == MW_UNKNOWN || shmem == MW_UNKNOWN || file + shmem < MIB)
+		return;
+	struct mw__finding *x = add(f, "top",
+		"top and htop print the same numbers: VIRT is VSZ, RES is RSS, and SHR is \001, all resident pages of files "
+		"and shared memory, whether anyone shares them or not.");
+
+	size(x, "shr", file + shmem);
+}
+
+static void (*const finders[])(struct facts *) = {
+	find_gap, find_reservations, find_go, find_arenas, find_stacks, find_sharing, find_files, find_copied,
+	find_shared_memory, find_huge, find_hugetlb, find_lazy, find_zero, find_swap, find_locked, find_peak, find_page_tables,
+	find_map_count, find_as_limit, find_cgroup, find_deleted, find_shr,
+};
+
+int mw__findings_make(const struct mw_snapshot *snap, const struct mw_account *account, struct mw__findings *ret)
+{
+	const struct mw__smaps *r = &snap->rollup;
+	struct facts f = { .snap = snap, .acc = account, .out = ret, .gap = account->vsz - account->rss,
+			   .pss = r->pss, .uss = mw__add(r->private_clean, r->private_dirty) };
+
+	memset(ret, 0, sizeof(*ret));
+	mw__arena_init(&ret->arena);
+	if (!snap->target.has_maps)
+		return 0;
+	for (size_t i = 0; i < sizeof(finders) / sizeof(finders[0]); i++)
+		finders[i](&f);
+	if (!f.failed)
+		return 0;
+	mw__findings_deinit(ret);
+	return -MW_E_NOMEM;
+}
+
+void mw__findings_deinit(struct mw__findings *f)
+{
+	mw__arena_deinit(&f->arena);
+	MW_VEC_FREE(&f->list);
+}
