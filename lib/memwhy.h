@@ -113,6 +113,7 @@ struct mw_collect_opts {
 	enum mw_page_source pages;
 	unsigned tries;		/* 0: 5. How often a torn snapshot is taken anew */
 	bool no_objects;	/* do not open mapped files, nor read the target's memory */
+	bool verify;		/* also read VSZ and RSS by every other road there is */
 };
 
 struct mw_snapshot;

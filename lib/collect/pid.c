@@ -221,7 +221,11 @@ static void read_roads(struct mw__collector *c, const struct mw__stat *stat)
 	struct mw__roads *r = &c->snap->roads;
 
 	r->stat_vsize = stat->vsize;
+	if (!c->opts.verify)
+		return;
 	mw__statm_read(&c->proc, c->snap->target.page_size, &r->statm_size, &r->statm_rss);
+	if (c->proc.is_live)
+		mw__status_by_procps(c->proc.pid, &r->procps_vsize, &r->procps_rss);
 }
 
 /* smaps beside the scan: for every field of it, and as a second road. */

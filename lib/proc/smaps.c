@@ -24,15 +24,19 @@ static const struct key keys[] = {
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
-static bool parse_kb(const char *p, const char *end, uint64_t *ret)
+/* "  N kB" in bytes, or "  N" as it is. */
+static bool parse_amount(const char *p, const char *end, uint64_t *ret)
 {
-	uint64_t kb;
+	uint64_t v;
 
 	while (p < end && *p == ' ')
 		p++;
-	if (!mw__parse_dec(&p, end, &kb) || end - p < 3 || memcmp(p, " kB", 3))
+	if (!mw__parse_dec(&p, end, &v))
 		return false;
-	return !__builtin_mul_overflow(kb, (uint64_t)1024, ret);
+	if (end - p >= 3 && !memcmp(p, " kB", 3))
+		return !__builtin_mul_overflow(v, (uint64_t)1024, ret);
+	*ret = v;
+	return p == end;
 }
 
 /* The table entry of this key; *hint is where to look first. */
@@ -59,7 +63,7 @@ static int parse_field(const char *line, const char *end, struct mw__smaps *ret,
 
 	if (!k)
 		return 0;
-	if (!parse_kb(colon + 1, end, (uint64_t *)((char *)ret + k->offset)))
+	if (!parse_amount(colon + 1, end, (uint64_t *)((char *)ret + k->offset)))
 		return -MW_E_RANGE;
 	return 1;
 }

@@ -8,6 +8,7 @@
  *   list     children without key       text: its children one after the other
  *   value    one typed cell             text: nothing, unless mw__doc_line() says it
  *   table    columns and rows           text: libsmartcols
+ *            (without a key: text only; all columns JSON_ONLY: JSON only)
  *   line     text only                  JSON: nothing
  *
  * Failing needs no memory: the first failed allocation marks the document, every later call
@@ -72,7 +73,7 @@ struct mw__col {
  * so that adding up a table gives its sum; what children say is nested there
  * (MW__COL_JSON_ONLY, mw__row_node()).
  */
-enum mw__row_style { MW__ROW_PLAIN, MW__ROW_TOTAL, MW__ROW_CHILD };
+enum mw__row_style { MW__ROW_PLAIN, MW__ROW_TOTAL, MW__ROW_CHILD, MW__ROW_JSON, MW__ROW_TEXT };
 
 struct mw__doc_row {
 	struct mw__doc_row *next;

@@ -77,7 +77,7 @@ static void write_table(struct mw__jsonw *w, const struct mw__doc_node *table)
 {
 	mw__jsonw_begin(w, '[');
 	for (const struct mw__doc_row *row = table->first_row; row && !w->error; row = row->next)
-		if (row->style == MW__ROW_PLAIN)
+		if (row->style == MW__ROW_PLAIN || row->style == MW__ROW_JSON)
 			write_row(w, table, row);
 	mw__jsonw_end(w, ']');
 }

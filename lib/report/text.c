@@ -76,11 +76,20 @@ static int print_title(struct mw__text *t, const char *title, struct mw_err *err
 	return print_line(t, &line, err);
 }
 
+/* A table all of whose columns are for JSON is not shown. */
+static bool is_shown(const struct mw__doc_node *table)
+{
+	for (size_t i = 0; i < table->n_cols; i++)
+		if (mw__col_is_text(&table->cols[i]))
+			return table->n_rows > 0;
+	return false;
+}
+
 static int print_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
 	int rc = 0;
 
-	if (!table->n_rows)
+	if (!is_shown(table))
 		return 0;
 	if (t->opts.raw)
 		mw__page_space(&t->page);

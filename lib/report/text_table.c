@@ -148,7 +148,7 @@ static int fill_lines(struct job *job)
 	if (!rows)
 		return -MW_E_NOMEM;
 	for (size_t i = 0; i < job->table->n_rows; i++) {
-		int rc = fill_line(job, rows[i]);
+		int rc = rows[i]->style == MW__ROW_JSON ? 0 : fill_line(job, rows[i]);
 
 		if (rc < 0)
 			return rc;

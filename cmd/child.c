@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * -- COMMAND: starts it, looks at it after a while, ends it. A command that ends sooner is caught by
+ * ptrace(2) just before its memory goes (PTRACE_O_TRACEEXIT), so that a short program can be explained
+ * too. Signals from the terminal reach it, not us; what it gets is passed on unchanged.
+ */
+#include "cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct child {
+	pid_t pid;
+	bool traced, ended;
+};
+
+/* The child: wait until the parent is ready, then become the command. */
+static void become(int ready, int report, char **argv)
+{
+	sigset_t none;
+	char byte;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	if (read(ready, &byte, 1) != 1)
+		_exit(127);
+	execvp(argv[0], argv);
+	int error = errno;
+
+	if (write(report, &error, sizeof(error)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Sleep until a child changes state, at most seconds. */
+static void wait_change(double seconds)
+{
+	struct timespec ts = { .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	if (seconds > 0)
+		sigtimedwait(&set, NULL, &ts);
+}
+
+/* Let a stopped child go on, with the signal that stopped it. True when it is about to end. */
+static bool handle_stop(struct child *c, int status)
+{
+	int event = status >> 16, sig = WSTOPSIG(status);
+
+	if (event == PTRACE_EVENT_EXIT)
+		return true;
+	if (event == PTRACE_EVENT_STOP && (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU))
+		ptrace(PTRACE_LISTEN, c->pid, 0, 0);
+	else
+		ptrace(PTRACE_CONT, c->pid, 0, event ? 0 : sig);
+	return false;
+}
+
+/* Until the time is over, or the child is about to end (then it is stopped). */
+static void let_run(struct child *c, double seconds)
+{
+	double end = now() + seconds, left;
+
+	while ((left = end - now()) > 0 && !c->ended) {
+		int status;
+		pid_t pid = waitpid(c->pid, &status, WNOHANG | __WALL);
+
+		if (pid == 0)
+			wait_change(left);
+		else if (pid < 0 && errno != EINTR)
+			return;
+		else if (pid > 0 && !WIFSTOPPED(status))
+			c->ended = true;
+		else if (pid > 0 && handle_stop(c, status))
+			return;
+	}
+}
+
+/* Ask it to end, then make it. */
+static void end_child(struct child *c)
+{
+	double deadline = now() + 2;
+	int status;
+
+	if (c->ended)
+		return;
+	kill(c->pid, SIGTERM);
+	kill(c->pid, SIGCONT);
+	for (bool killed = false;;) {
+		pid_t pid = waitpid(c->pid, &status, WNOHANG | __WALL);
+
+		if (pid < 0 || (pid > 0 && !WIFSTOPPED(status)))
+			return;
+		if (pid > 0)
+			ptrace(PTRACE_CONT, c->pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+		else if (!killed && now() > deadline)
+			killed = kill(c->pid, SIGKILL) == 0;
+		else
+			wait_change(0.05);
+	}
+}
+
+/* Trace it for its end, and let it exec. 0, or errno of exec. */
+static int release(struct child *c, int ready, int report)
+{
+	int error = 0;
+
+	c->traced = ptrace(PTRACE_SEIZE, c->pid, 0, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL) == 0;
+	if (write(ready, "", 1) != 1)
+		return EIO;
+	/* end of file: the pipe was closed by a successful exec */
+	return read(report, &error, sizeof(error)) == sizeof(error) ? error : 0;
+}
+
+static int start(struct child *c, char **argv)
+{
+	int ready[2], report[2];
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return errno;
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return errno;
+	c->pid = fork();
+	if (c->pid < 0)
+		return errno;
+	if (c->pid == 0) {
+		close(report[0]);
+		become(ready[0], report[1], argv);
+	}
+	close(ready[0]);
+	close(report[1]);
+	int error = release(c, ready[1], report[0]);
+
+	close(ready[1]);
+	close(report[0]);
+	return error;
+}
+
+int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
+{
+	struct child c = {};
+	struct mw_err err = {};
+	sigset_t set, before;
+	int code = EXIT_OK;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	int error = start(&c, argv);
+
+	if (error) {
+		code = fail_text(EXIT_TARGET, NULL, "%s: start: %s", argv[0], strerror(error));
+	} else {
+		let_run(&c, s->after);
+		if (c.ended)
+			code = fail_text(EXIT_TARGET, "--after=SECONDS looks earlier", "%s: it ended before it could be looked at",
+					 argv[0]);
+		else if (mw_collect_pid(c.pid, &s->collect, ret, &err) < 0)
+			code = fail(EXIT_TARGET, &err);
+	}
+	if (c.pid > 0)
+		end_child(&c);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return code;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The command: arguments in, exit code out. A subcommand is a const struct in its own file; main.c
+ * dispatches, opt.c turns the option tables into parsing, --help and completions.
+ */
+#ifndef MW_CMD_CMD_H
+#define MW_CMD_CMD_H
+
+#include "../lib/memwhy.h"
+
+/* Exit codes, memwhy(1). */
+enum {
+	EXIT_OK = 0,
+	EXIT_NO = 1,		/* the answer is no */
+	EXIT_USAGE = 2,
+	EXIT_TARGET = 3,	/* missing, unreadable, not what it should be; output not written */
+	EXIT_PARTIAL = 4,	/* with --strict */
+};
+
+/* What an option's argument is, for completions. */
+enum arg_kind { ARG_NONE, ARG_TEXT, ARG_NUMBER, ARG_FILE, ARG_DIR, ARG_PID, ARG_WORDS };
+
+struct opt {
+	int id;			/* the letter, or a number above 255 */
+	const char *name;	/* long name */
+	const char *arg;	/* NULL: takes none; "[X]": optional */
+	enum arg_kind kind;
+	const char *help;
+	const char *words;	/* ARG_WORDS: blank-separated */
+};
+
+/* Everything the options of all subcommands can set. */
+struct settings {
+	struct mw_collect_opts collect;
+	struct mw_text_opts text;
+	bool json, strict, unit_given;
+	pid_t pid;		/* -p */
+	double after;		/* seconds that a started command runs before it is explained */
+	const char *output;	/* -o of record */
+};
+
+struct command {
+	const char *name, *summary, *usage;
+	const char *examples;
+	const struct opt *const *tables;	/* ends with NULL */
+	bool takes_target;
+	/* argv[0] is the subcommand; returns an exit code */
+	int (*run)(int argc, char **argv);
+};
+extern const struct command *const commands[];	/* ends with NULL */
+
+extern const struct command cmd_explain, cmd_maps, cmd_record, cmd_doctor, cmd_demo, cmd_completion;
+
+/* opt.c */
+extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[], opts_help[];
+/*
+ * The next option of the command: its id with its argument in *arg, -1 at the end (then optind is the
+ * first operand), or -2 after an error was printed. Options of the common tables are stored in settings.
+ */
+int next_option(const struct command *cmd, int argc, char **argv, struct settings *s, const char **arg);
+void init_settings(struct settings *s);
+int print_help(const struct command *cmd);
+
+/* target.c */
+/* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
+int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
+
+/* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */
+int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);
+
+/* out.c */
+/* "memwhy: text" and a hint; returns code. */
+int fail(int code, const struct mw_err *err);
+int fail_text(int code, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Print the document as the settings say and destroy it; returns an exit code. */
+int print_document(const struct settings *s, struct mw_document *doc);
+extern const struct mw_sink stdout_sink;
+/* Flush standard output: 0, or an exit code after printing why it could not be written. */
+int finish_output(void);
+/* 0, or EXIT_PARTIAL when the snapshot is not exact and --strict was given. */
+int strict_status(const struct settings *s, const struct mw_snapshot *snap);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd.h"
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+static const struct opt own[] = {
+	{ 'p', "pid", "PID", ARG_PID, "try the sources on this process", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_print, NULL };
+
+static int run(int argc, char **argv)
+{
+	struct mw_doctor_opts opts = { .size = sizeof(opts) };
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+	struct settings s;
+	const char *arg;
+
+	init_settings(&s);
+	if (next_option(&cmd_doctor, argc, argv, &s, &arg) != -1)
+		return EXIT_USAGE;
+	if (optind < argc && !s.pid)
+		s.pid = atoi(argv[optind++]);
+	if (optind < argc || s.pid < 0)
+		return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not understood", argv[optind]);
+	opts.pid = s.pid;
+	if (mw_report_doctor(&opts, &doc, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	return print_document(&s, doc);
+}
+
+const struct command cmd_doctor = {
+	.name = "doctor",
+	.summary = "Tells what works on this machine, and how to enable the rest",
+	.usage = "doctor [OPTION]... [PID]",
+	.examples = "  memwhy doctor                    for your own processes\n"
+		    "  memwhy doctor 1                  for this process\n"
+		    "  memwhy doctor --json\n",
+	.tables = tables,
+	.run = run,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Dispatch: `memwhy COMMAND ...`, and `memwhy TARGET` for `memwhy explain TARGET`. */
+#include "cmd.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct command *const commands[] = {
+	&cmd_explain, &cmd_maps, &cmd_record, &cmd_doctor, &cmd_demo, &cmd_completion, NULL,
+};
+
+static int print_usage(void)
+{
+	printf("Usage: memwhy COMMAND [OPTION]... TARGET\n"
+	       "       memwhy TARGET               the same as memwhy explain TARGET\n\n"
+	       "Says where a process's memory went.\n\nCommands:\n");
+	for (const struct command *const *c = commands; *c; c++)
+		printf("  %-12s%s\n", (*c)->name, (*c)->summary);
+	printf("\nA TARGET is a pid, the name of a process, a saved snapshot, or -- COMMAND to start one.\n"
+	       "memwhy COMMAND --help tells its options; memwhy(1) and memwhy-memory(7) tell the rest.\n");
+	return finish_output();
+}
+
+static int print_version(void)
+{
+	char details[512];
+
+	mw_version_details(details, sizeof(details));
+	printf("memwhy %s\n%sLicence GPL-3.0-or-later\n", mw_version(), details);
+	return finish_output();
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (const struct command *const *c = commands; *c; c++)
+		if (!strcmp((*c)->name, name))
+			return *c;
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		print_usage();
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return print_usage();
+	if (!strcmp(argv[1], "--version"))
+		return print_version();
+	const struct command *cmd = find_command(argv[1]);
+
+	if (cmd)
+		return cmd->run(argc - 1, argv + 1);
+	return cmd_explain.run(argc, argv);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Data on standard output, errors on standard error. A write that fails is never exit status 0. */
+#include "cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int fail_text(int code, const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("memwhy: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	if (hint && *hint)
+		fprintf(stderr, "hint: %s\n", hint);
+	return code;
+}
+
+int fail(int code, const struct mw_err *err)
+{
+	return fail_text(code, err->hint, "%s", err->text);
+}
+
+static int write_stdout(void *ctx, const void *bytes, size_t len)
+{
+	(void)ctx;
+	return fwrite(bytes, 1, len, stdout) == len ? 0 : -MW_E_WRITE;
+}
+
+const struct mw_sink stdout_sink = { write_stdout, NULL };
+
+int finish_output(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return EXIT_OK;
+	return fail_text(EXIT_TARGET, NULL, "standard output: write: %s", strerror(errno ? errno : EIO));
+}
+
+int print_document(const struct settings *s, struct mw_document *doc)
+{
+	struct mw_err err = {};
+	int rc;
+
+	errno = 0;
+	if (s->json)
+		rc = mw_document_json(doc, &stdout_sink, &err);
+	else if (s->text.columns && !strcmp(s->text.columns, "help"))
+		rc = mw_document_columns(doc, &stdout_sink, &err);
+	else
+		rc = mw_document_text(doc, &s->text, &stdout_sink, &err);
+	mw_document_destroy(doc);
+	if (rc < 0 && !ferror(stdout))
+		return fail(rc == -MW_E_USAGE ? EXIT_USAGE : EXIT_TARGET, &err);
+	return finish_output();
+}
+
+int strict_status(const struct settings *s, const struct mw_snapshot *snap)
+{
+	struct mw_summary sum = { .size = sizeof(sum) };
+
+	if (!s->strict)
+		return EXIT_OK;
+	mw_snapshot_summary(snap, &sum);
+	return sum.state == MW_EXACT ? EXIT_OK : EXIT_PARTIAL;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct opt own[] = {
+	{ 'o', "output", "FILE", ARG_FILE, "write to FILE instead of standard output", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_target, opts_collect, NULL };
+
+static int write_file(void *ctx, const void *bytes, size_t len)
+{
+	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
+}
+
+static int save(const struct mw_snapshot *snap, const char *path)
+{
+	struct mw_err err = {};
+	FILE *file = path ? fopen(path, "we") : stdout;
+
+	if (!file)
+		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
+	struct mw_sink sink = { write_file, file };
+	int rc = mw_snapshot_save(snap, &sink, &err);
+
+	if (!path)
+		return rc < 0 && !ferror(stdout) ? fail(EXIT_TARGET, &err) : finish_output();
+	if (fclose(file) && rc == 0)
+		rc = -MW_E_WRITE;
+	return rc < 0 ? fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno)) : EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct mw_snapshot *snap = NULL;
+	struct settings s;
+	const char *arg;
+
+	init_settings(&s);
+	s.collect.smaps = MW_AUTO;
+	s.collect.verify = true;
+	for (int id; (id = next_option(&cmd_record, argc, argv, &s, &arg)) != -1;) {
+		if (id != 'o')
+			return EXIT_USAGE;
+		s.output = arg;
+	}
+	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
+
+	if (code)
+		return code;
+	code = save(snap, s.output);
+	if (!code)
+		code = strict_status(&s, snap);
+	mw_snapshot_destroy(snap);
+	return code;
+}
+
+const struct command cmd_record = {
+	.name = "record",
+	.summary = "Saves a snapshot, which every other command takes as a target, here or on another machine",
+	.usage = "record [OPTION]... TARGET | -- COMMAND...",
+	.examples = "  memwhy record -o before.snap 4242\n"
+		    "  memwhy explain before.snap\n"
+		    "  memwhy record redis-server | gzip >redis.snap.gz\n",
+	.tables = tables,
+	.takes_target = true,
+	.run = run,
+};

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "views.h"
+
+#include "../base/size.h"
+#include "../base/str.h"
+
+#include <stdio.h>
+
+static const char *const state_names[] = { [MW_EXACT] = "exact", [MW_PARTIAL] = "partial", [MW_TORN] = "torn" };
+
+/* How the page states were got, for people and for JSON. */
+static const char *const page_roads[] = {
+	[MW_PAGES_AUTO] = NULL,
+	[MW_PAGES_SCAN] = "PAGEMAP_SCAN",
+	[MW_PAGES_SMAPS] = "smaps and pagemap",
+	[MW_PAGES_PAGEMAP] = "pagemap",
+};
+
+const char *mw__view_state(enum mw_state state)
+{
+	return state_names[state];
+}
+
+const char *mw__view_perm(const struct mw__vma *vma, char buf[static 5])
+{
+	buf[0] = vma->prot & MW__R ? 'r' : '-';
+	buf[1] = vma->prot & MW__W ? 'w' : '-';
+	buf[2] = vma->prot & MW__X ? 'x' : '-';
+	buf[3] = vma->is_shared ? 's' : 'p';
+	buf[4] = '\0';
+	return buf;
+}
+
+void mw__view_target(struct mw__doc_node *root, const struct mw_snapshot *snap)
+{
+	const struct mw__target *t = &snap->target;
+	struct mw__doc_node *o = mw__doc_object(root, "target");
+
+	mw__doc_u64(o, "pid", MW__T_COUNT, (uint64_t)t->pid);
+	mw__doc_u64(o, "pid_in_namespace", MW__T_COUNT, snap->status.ns_pid ? (uint64_t)snap->status.ns_pid : MW_UNKNOWN);
+	mw__doc_text(o, "name", t->comm);
+	mw__doc_text(o, "exe", t->exe);
+	mw__doc_text(o, "command", t->cmdline);
+	mw__doc_text(o, "runtime", t->runtime);
+	mw__doc_text(o, "allocator", t->allocator);
+	mw__doc_u64(o, "threads", MW__T_COUNT, snap->status.threads);
+	mw__doc_text(o, "kernel", t->kernel);
+	mw__doc_text(o, "page_states_by", page_roads[t->pages]);
+	mw__doc_u64(o, "taken_at_ns", MW__T_COUNT, t->taken_at_ns);
+	mw__doc_u64(o, "took_ns", MW__T_COUNT, t->took_ns);
+	mw__doc_u64(o, "tries", MW__T_COUNT, t->tries);
+}
+
+static uint64_t uss_of(const struct mw_snapshot *snap)
+{
+	return mw__add(snap->rollup.private_clean, snap->rollup.private_dirty);
+}
+
+void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap, const struct mw_account *acc)
+{
+	const struct mw__target *t = &snap->target;
+	enum mw_state state = mw__snapshot_state(snap, acc);
+	uint64_t vsz = t->has_maps ? acc->vsz : snap->status.vm_size;
+	uint64_t rss = t->has_maps && !acc->total.unread ? acc->rss : snap->status.vm_rss;
+	char inner[48] = "", pct[MW__SIZE_TEXT];
+
+	if (snap->status.ns_pid && snap->status.ns_pid != t->pid)
+		snprintf(inner, sizeof(inner), ", %d in its container", snap->status.ns_pid);
+	mw__doc_linef(root, NULL, 0, "%s (pid %d%s)%s%s%s%s   numbers are %s", t->comm ? t->comm : "?", t->pid, inner,
+		      t->runtime ? "   " : "", t->runtime ? t->runtime : "", t->allocator ? "   " : "",
+		      t->allocator ? t->allocator : "", mw__view_state(state));
+	struct mw__str line = {};
+	uint64_t sizes[] = { vsz, rss, snap->status.vm_swap, snap->rollup.pss, uss_of(snap) };
+
+	mw__str_printf(&line, "VSZ \001   RSS \001 (%s of VSZ resident)   swap \001   PSS \001   USS \001",
+		       mw__share_text(rss, vsz, pct));
+	if (!line.failed)
+		mw__doc_line(root, line.v, sizes, 5);
+	else
+		root->doc->failed = true;
+	mw__str_deinit(&line);
+}
+
+static const struct mw__col note_cols[] = {
+	{ "severity", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "source", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "reason", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "remedy", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+};
+
+void mw__view_notes(struct mw__doc_node *root, const struct mw_snapshot *snap)
+{
+	struct mw__doc_node *table = mw__doc_table(root, "notes", NULL, note_cols, 4);
+
+	if (snap->notes.n)
+		mw__doc_line(root, "\002NOT KNOWN, AND WHY", NULL, 0);
+	for (size_t i = 0; i < snap->notes.n; i++) {
+		const struct mw__note *n = &snap->notes.v[i];
+		struct mw__doc_row *row = mw__doc_row(table);
+
+		mw__row_text(table, row, 0, n->severity == MW__WARNING ? "warning" : "info");
+		mw__row_text(table, row, 1, n->source);
+		mw__row_text(table, row, 2, n->reason);
+		mw__row_text(table, row, 3, n->remedy);
+		mw__doc_linef(root, NULL, 0, "\003- %s: %s%s%s%s", n->source, n->reason, n->remedy ? " (" : "",
+			      n->remedy ? n->remedy : "", n->remedy ? ")" : "");
+	}
+}
