@@ -42,12 +42,11 @@ static pthread_barrier_t started;
 static void *serve_thread(void *unused)
 {
 	(void)unused;
-	void *block = malloc(1000);	/* brings this thread's arena */
+	char *volatile block = malloc(1000);	/* brings this thread's arena; volatile: or it would be left out */
 
 	pthread_barrier_wait(&started);
 	pause();
-	free(block);
-	return NULL;
+	return block;
 }
 
 static int make_threads(void)

@@ -368,6 +368,19 @@ static void add_sentence(struct mw__doc_node *o, const struct mw__finding *f)
 	mw__str_deinit(&s);
 }
 
+/* "3. Sentence", in which the reader's unit is filled in. */
+static void add_numbered(struct view *v, size_t number, const struct mw__finding *f)
+{
+	struct mw__str s = {};
+
+	mw__str_printf(&s, "\003%2zu. %s", number, f->sentence);
+	if (s.failed)
+		v->root->doc->failed = true;
+	else
+		mw__doc_line(v->root, s.v, f->sizes, f->n_sizes);
+	mw__str_deinit(&s);
+}
+
 static int add_words(struct view *v)
 {
 	MW_CLEANUP(mw__findings_deinit) struct mw__findings found = {};
@@ -388,7 +401,7 @@ static int add_words(struct view *v)
 		add_sentence(o, f);
 		add_evidence(o, f);
 		mw__doc_text(o, "advice", f->advice);
-		mw__doc_linef(v->root, f->sizes, f->n_sizes, "\003%2zu. %s", i + 1, f->sentence);
+		add_numbered(v, i + 1, f);
 		if (f->advice)
 			mw__doc_linef(v->root, NULL, 0, "\003    -> %s.", f->advice);
 	}
