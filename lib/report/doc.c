@@ -247,7 +247,10 @@ static char *format_hostile(const char *fmt, const char *first, va_list ap)
 
 	if (!other)
 		return NULL;
-	replace_byte(other, '\001', stand_in ? stand_in : '?');
+	if (!stand_in)
+		replace_byte(other, '\001', '?');
+	else
+		replace_byte(other, '\001', stand_in);
 	char *text = format_text(other, ap);
 
 	free(other);

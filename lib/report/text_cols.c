@@ -12,7 +12,6 @@
 #include <strings.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
 #include "../base/err.h"
 
 /* One item of a list "A,B,C". */
@@ -328,20 +327,34 @@ static void fill_items(const struct mw__doc_node *table, struct item *items)
 	}
 }
 
-const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort)
+static bool sort_rows(const struct mw__doc_node *table, const char *sort,
+		      const struct mw__doc_row **rows)
 {
-	MW_CLEANUP(mw__freep) struct item *items = calloc(table->n_rows + 1, sizeof(*items));
-	const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
+	struct item *items = calloc(table->n_rows + 1, sizeof(*items));
 	struct order order = { table, sort };
 
-	if (!items || !rows) {
+	if (!items)
+		return false;
+	fill_items(table, items);
+	qsort_r(items, table->n_rows, sizeof(*items), compare_items, &order);
+	for (size_t i = 0; i < table->n_rows; i++)
+		rows[i] = items[i].row;
+	free(items);
+	return true;
+}
+
+const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort)
+{
+	const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
+	size_t n = 0;
+
+	if (!rows)
+		return NULL;
+	for (const struct mw__doc_row *row = table->first_row; row; row = row->next)
+		rows[n++] = row;
+	if (sort && !sort_rows(table, sort, rows)) {
 		free(rows);
 		return NULL;
 	}
-	fill_items(table, items);
-	if (sort)
-		qsort_r(items, table->n_rows, sizeof(*items), compare_items, &order);
-	for (size_t i = 0; i < table->n_rows; i++)
-		rows[i] = items[i].row;
 	return rows;
 }

@@ -57,7 +57,7 @@ static size_t take_reset(struct mw__page *page, const char *bytes, const char *e
 {
 	const size_t len = sizeof(MW__PLAIN) - 1;
 
-	if ((size_t)(end - bytes) < len || memcmp(bytes, MW__PLAIN, len))
+	if ((size_t)(end - bytes) < len || memcmp(bytes, MW__PLAIN, len) != 0)
 		return 0;
 	put(page, bytes, len);
 	return len;

@@ -85,22 +85,14 @@ static int add_columns(struct job *job)
 	return 0;
 }
 
-/* Hand the scratch text to libsmartcols, which frees it. */
+/* Give the scratch text to libsmartcols, which copies it. */
 static int set_cell(struct job *job, struct libscols_line *line, size_t i)
 {
 	if (job->cell.failed)
 		return -MW_E_NOMEM;
 	if (!job->cell.n)
 		return 0;
-	char *copy = malloc(job->cell.n + 1);
-
-	if (!copy)
-		return -MW_E_NOMEM;
-	memcpy(copy, job->cell.v, job->cell.n + 1);
-	if (!scols_line_refer_data(line, i, copy))
-		return 0;
-	free(copy);
-	return -MW_E_NOMEM;
+	return scols_line_set_data(line, i, job->cell.v) ? -MW_E_NOMEM : 0;
 }
 
 static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
@@ -307,10 +299,11 @@ static int build_table(struct job *job)
 
 int mw__text_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
-	MW_CLEANUP(deinit_job) struct job job = { .text = t, .table = table };
+	struct job job = { .text = t, .table = table };
 	int rc = build_table(&job);
 
 	if (rc == 0)
 		rc = print_table(&job);
+	deinit_job(&job);
 	return rc ? mw__fail_nomem(err, "table") : 0;
 }

@@ -30,6 +30,7 @@ struct reader {
 	struct mw_err *err;
 	struct mw_snapshot *snap;
 	struct json_tokener *tokener;
+	int failure;		/* why an element could not be added */
 	struct mw__str line;
 	uint64_t line_no, records;
 	bool has_end;
@@ -245,23 +246,29 @@ static int read_struct(struct reader *r, const struct mw__fields *fields, struct
 
 /* ------------------------------------------------------------------- records */
 
-/* A new element, or an error. The type of vec decides. */
-#define ADD(r, vec, max, what, ret)                                             \
+static bool has_room(struct reader *r, size_t n, size_t max, const char *what)
+{
+	if (n >= max)
+		r->failure = fail(r, "too many %s", what);
+	return n < max;
+}
+
+/* A new element, or NULL and r->failure. */
+#define ADD(r, vec, max, what)                                                  \
 	({                                                                      \
-		int rc_ = 0;                                                    \
-		*(ret) = NULL;                                                  \
-		if ((vec)->n >= (max))                                          \
-			rc_ = fail(r, "too many %s", what);                     \
-		else if (!(*(ret) = MW_VEC_PUSH(vec)))                          \
-			rc_ = fail_nomem(r);                                    \
-		rc_;                                                            \
+		__typeof__((vec)->v) elem_ = NULL;                              \
+		if (has_room(r, (vec)->n, max, what)) {                         \
+			elem_ = MW_VEC_PUSH(vec);                               \
+			if (!elem_)                                             \
+				(r)->failure = fail_nomem(r);                   \
+		}                                                               \
+		elem_;                                                          \
 	})
 
 /* [page, pages, state], counted from the start of the mapping. */
 static int read_run(struct reader *r, const struct mw__vma *vma, struct json_object *o)
 {
-	struct mw__run *run;
-	uint64_t v[3];
+	uint64_t v[3] = { 0 };
 
 	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) != 3)
 		return fail(r, "a run is not [page, pages, state]");
@@ -272,10 +279,10 @@ static int read_run(struct reader *r, const struct mw__vma *vma, struct json_obj
 		if (rc < 0)
 			return rc;
 	}
-	int rc = ADD(r, &r->snap->runs, RUNS_MAX, "runs", &run);
+	struct mw__run *run = ADD(r, &r->snap->runs, RUNS_MAX, "runs");
 
-	if (rc < 0)
-		return rc;
+	if (!run)
+		return r->failure;
 	if (__builtin_mul_overflow(v[0], r->snap->target.page_size, &run->start) ||
 	    __builtin_add_overflow(run->start, vma->start, &run->start))
 		return fail(r, "a run starts behind the end of memory");
@@ -333,11 +340,9 @@ static int read_smaps(struct reader *r, struct json_object *o)
 static int read_vma(struct reader *r, struct json_object *o)
 {
 	struct json_object *part;
-	struct mw__vma *vma;
-	int rc = ADD(r, &r->snap->vmas, VMAS_MAX, "mappings", &vma);
+	struct mw__vma *vma = ADD(r, &r->snap->vmas, VMAS_MAX, "mappings");
+	int rc = vma ? read_struct(r, &mw__vma_fields, o, "vma", vma) : r->failure;
 
-	if (rc == 0)
-		rc = read_struct(r, &mw__vma_fields, o, "vma", vma);
 	if (rc == 0 && json_object_object_get_ex(o, "smaps", &part))
 		rc = read_smaps(r, part);
 	if (rc == 0 && json_object_object_get_ex(o, "runs", &part))
@@ -347,10 +352,9 @@ static int read_vma(struct reader *r, struct json_object *o)
 
 static int read_file(struct reader *r, struct json_object *o)
 {
-	struct mw__file *file;
-	int rc = ADD(r, &r->snap->files, FILES_MAX, "files", &file);
+	struct mw__file *file = ADD(r, &r->snap->files, FILES_MAX, "files");
 
-	return rc ? rc : read_struct(r, &mw__file_fields, o, "file", file);
+	return file ? read_struct(r, &mw__file_fields, o, "file", file) : r->failure;
 }
 
 /* The image read last gets the parts that were read after it. */
@@ -380,12 +384,13 @@ static int close_image(struct reader *r)
 
 static int read_image(struct reader *r, struct json_object *o)
 {
-	struct mw__image *image;
 	int rc = close_image(r);
 
-	if (rc == 0)
-		rc = ADD(r, &r->snap->images, IMAGES_MAX, "images", &image);
-	return rc ? rc : read_struct(r, &mw__image_fields, o, "image", image);
+	if (rc < 0)
+		return rc;
+	struct mw__image *image = ADD(r, &r->snap->images, IMAGES_MAX, "images");
+
+	return image ? read_struct(r, &mw__image_fields, o, "image", image) : r->failure;
 }
 
 /* A list that belongs to an image: call read_one for each. */
@@ -407,19 +412,16 @@ static int read_parts(struct reader *r, struct json_object *o, const char *key,
 
 static int read_segment(struct reader *r, struct json_object *o)
 {
-	struct mw__segment *segment;
-	int rc = ADD(r, &r->segments, PARTS_MAX, "segments", &segment);
+	struct mw__segment *segment = ADD(r, &r->segments, PARTS_MAX, "segments");
 
-	return rc ? rc : read_struct(r, &mw__segment_fields, o, "segment", segment);
+	return segment ? read_struct(r, &mw__segment_fields, o, "segment", segment) : r->failure;
 }
 
 static int read_section(struct reader *r, struct json_object *o)
 {
-	struct mw__section *section;
-	int rc = ADD(r, &r->sections, PARTS_MAX, "sections", &section);
+	struct mw__section *section = ADD(r, &r->sections, PARTS_MAX, "sections");
+	int rc = section ? read_struct(r, &mw__section_fields, o, "section", section) : r->failure;
 
-	if (rc == 0)
-		rc = read_struct(r, &mw__section_fields, o, "section", section);
 	if (rc == 0 && !section->name)
 		section->name = "";
 	return rc;
@@ -437,26 +439,23 @@ static int read_sections(struct reader *r, struct json_object *o)
 
 static int read_task(struct reader *r, struct json_object *o)
 {
-	struct mw__task *task;
-	int rc = ADD(r, &r->snap->tasks, TASKS_MAX, "tasks", &task);
+	struct mw__task *task = ADD(r, &r->snap->tasks, TASKS_MAX, "tasks");
 
-	return rc ? rc : read_struct(r, &mw__task_fields, o, "task", task);
+	return task ? read_struct(r, &mw__task_fields, o, "task", task) : r->failure;
 }
 
 static int read_claim(struct reader *r, struct json_object *o)
 {
-	struct mw__claim *claim;
-	int rc = ADD(r, &r->snap->claims, CLAIMS_MAX, "claims", &claim);
+	struct mw__claim *claim = ADD(r, &r->snap->claims, CLAIMS_MAX, "claims");
 
-	return rc ? rc : read_struct(r, &mw__claim_fields, o, "claim", claim);
+	return claim ? read_struct(r, &mw__claim_fields, o, "claim", claim) : r->failure;
 }
 
 static int read_note(struct reader *r, struct json_object *o)
 {
-	struct mw__note *note;
-	int rc = ADD(r, &r->snap->notes, NOTES_MAX, "notes", &note);
+	struct mw__note *note = ADD(r, &r->snap->notes, NOTES_MAX, "notes");
 
-	return rc ? rc : read_struct(r, &mw__note_fields, o, "note", note);
+	return note ? read_struct(r, &mw__note_fields, o, "note", note) : r->failure;
 }
 
 static int read_end(struct reader *r, struct json_object *o)
