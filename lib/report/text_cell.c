@@ -231,6 +231,14 @@ static size_t fit_tail(const char *text, size_t len, size_t width)
 	return start;
 }
 
+/* The end of a path says more than its start: the columns of its last part, with the slash. */
+static size_t name_width(const char *text)
+{
+	const char *slash = *text == '/' ? strrchr(text, '/') : NULL;
+
+	return slash ? mw__text_width(slash, strlen(slash)) : 0;
+}
+
 void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width)
 {
 	const char *dots = t->opts.utf8 ? "…" : "...";
@@ -240,8 +248,11 @@ void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *t
 		mw__str_add(s, text, len);
 		return;
 	}
-	size_t head = (width - dots_width) / 2;	/* the end of a path says more than its start */
-	size_t tail = fit_tail(text, len, width - dots_width - head);
+	size_t room = width - dots_width, keep = room - room / 2;
+
+	if (keep < name_width(text) && name_width(text) <= room)
+		keep = name_width(text);
+	size_t head = room - keep, tail = fit_tail(text, len, keep);
 
 	mw__str_add(s, text, fit_head(text, len, head));
 	mw__str_puts(s, dots);

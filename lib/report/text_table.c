@@ -17,7 +17,7 @@
 #include "../base/err.h"
 
 #define GAP "  "
-#define MIN_WIDTH 12	/* no column is shortened below this */
+#define MIN_WIDTH 16	/* no column is shortened below this */
 
 /* A column on its way to the screen. */
 struct fit {

@@ -427,6 +427,28 @@ static void check_tables(void)
 	mw_document_destroy(doc);
 }
 
+/* Paths keep their last part, while it fits. */
+static void check_paths(void)
+{
+	static const struct mw__col path_cols[] = { { "path", "PATH", MW__T_TEXT, MW__COL_TRUNC, "path" } };
+	static const char *const paths[] = {
+		"/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64/libncursesw.so.6",
+		"/a/a-name-that-is-too-long-in-any-case", "/usr/lib/g\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc/\u4e16\u754c.so",
+	};
+	struct mw_document *doc = mw__doc_create("memwhy/test/1");
+	struct mw__doc_node *t = mw__doc_table(doc->root, "a", NULL, path_cols, 1);
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		mw__row_text(t, mw__doc_row(t), 0, paths[i]);
+	is_str(text_of(doc, OPTS(.width = 20, .utf8 = true)),
+	       "PATH\n"
+	       "/usr/lib/\u2026/libc.so.6\n"
+	       "/u\u2026/libncursesw.so.6\n"
+	       "/a/a-name\u2026n-any-case\n"
+	       "/usr/lib/\u2026\u00fc\u00fc/\u4e16\u754c.so\n", "a path keeps its last part");
+	mw_document_destroy(doc);
+}
+
 static void check_failed(void)
 {
 	struct mw_document *doc = mw__doc_create("memwhy/test/1"), *ret = NULL;
@@ -463,6 +485,7 @@ int main(void)
 	mw_document_destroy(doc);
 	check_hostile();
 	check_tables();
+	check_paths();
 	check_failed();
 	mw__str_deinit(&out);
 	return done_testing();
