@@ -855,6 +855,48 @@ def kill_readers(target):
     return complaints
 
 
+# --- saved snapshots ------------------------------------------------------------------------------
+
+# Fields that other processes change by mapping the same pages.
+OF_OTHERS = ("smaps_pss", "smaps_shared", "smaps_private", "smaps_swap_pss", "smaps_referenced")
+SAVED = ("state", "vsz", "rss", "swap", "residual", "rss_residual", "causes", "objects", "maps")
+
+
+def snapshot(tap, name, work, self_only):
+    """A recorded target says the same as the target itself, and goes on saying it."""
+    if self_only:
+        return
+    for argv in (["anon"], ["arenas"], ["threads"], ["shared"]):
+        path = os.path.join(work, f"{argv[0]}.snap")
+        with running(argv, work) as target:
+            live = [explain(target.pid), maps(target.pid)]
+            saved = Answer(["record", "-o", path, str(target.pid)])
+        if not tap.check(f"{name}: record {argv[0]} -o FILE",
+                         [f"status {saved.code}: {saved.err[-300:]}"] if saved.code else []):
+            continue
+        complaints = []
+        for answer in live:
+            again = Answer([*answer.args.split()[:-1], path])
+            complaints += answer.complaints() + again.complaints() \
+                or differing(answer.doc, again.doc)
+        tap.check(f"{name}: {argv[0]}, without its process", complaints)
+
+
+def differing(live, saved):
+    return [text for key in SAVED for text in differences(live.get(key), saved.get(key), key)][:8]
+
+
+def differences(live, saved, where):
+    """The leaves in which two JSON values differ."""
+    if isinstance(live, dict) and isinstance(saved, dict):
+        keys = sorted(k for k in set(live) | set(saved) if not k.startswith(OF_OTHERS))
+        return [t for k in keys for t in differences(live.get(k), saved.get(k), f"{where}.{k}")]
+    if isinstance(live, list) and isinstance(saved, list) and len(live) == len(saved):
+        return [t for i, pair in enumerate(zip(live, saved))
+                for t in differences(*pair, f"{where}[{i}]")]
+    return [] if live == saved else [f"{where}: live {repr(live)[:150]}, saved {repr(saved)[:150]}"]
+
+
 # --- programs as they are ------------------------------------------------------------------------
 
 PROGRAMS = {
@@ -1080,6 +1122,7 @@ QUICK = {
     "go-nocgo": Shape("server-nocgo"),
     "moving": moving,
     "freeze": freeze,
+    "snapshot": snapshot,
     "programs": programs,
     "everyone": everyone,
     "nobody": nobody,
