@@ -10,7 +10,8 @@
  * neighbouring slices with these capacities, each pointing to a mapping, stand in the program's data once;
  * they prove the ranges without symbols or debug information.
  *
- * The scavenge index (1.19 and later) is the next slice behind them with a reservation of its own.
+ * The scavenge index (1.19 and later) is the first slice behind them and behind pageAlloc.chunks, an array of
+ * 2^13 pointers; it has a reservation of its own.
  * mheap.arenas[0] points to the map of arenas: 2^22 pointers, 32 MiB; the one of the first arena is set.
  */
 #include "heap.h"
@@ -23,13 +24,35 @@
 
 #define ARENA (UINT64_C(64) << 20)
 #define ARENA_HINT UINT64_C(0xc000000000)
-#define HINT_SPAN (UINT64_C(1) << 38)	/* how far from the hint a heap is taken for Go's: 256 GiB */
+#define HINT_SPAN (UINT64_C(1) << 38)	/* how far from the hint a mapping is taken for Go's heap: 256 GiB */
 #define ARENA_BASE UINT64_C(0xffff800000000000)
 #define L2_ENTRIES (UINT64_C(1) << 22)
 #define LEVELS 5
+#define CHUNK_POINTERS (1u << 13)
+#define INDEX_REACH 64	/* words behind pageAlloc.chunks in which the index is looked for */
 
 
 static const uint64_t capacities[LEVELS] = { 1u << 14, 1u << 17, 1u << 20, 1u << 23, 1u << 26 };
+
+/* Without a C library nobody but the runtime maps anonymous memory, unless the program calls mmap itself. */
+static int claim_rest(const struct mw__walk *w, const struct mw__image *img)
+{
+	for (size_t i = 0; i < w->snap->images.n; i++)
+		if (&w->snap->images.v[i] != img && w->snap->images.v[i].role != MW__VDSO)
+			return 0;
+	for (size_t i = 0; i < w->snap->vmas.n; i++) {
+		const struct mw__vma *v = &w->snap->vmas.v[i];
+
+		if (v->kind != MW__ANON || *v->name || !v->prot)
+			continue;
+		int rc = mw__claim(w->snap, v->start, v->end, MW__OWNER_GO_RUNTIME, MW__LIKELY, MW__CLAIM_SHAPE,
+				   "static Go program: nobody else maps memory", NULL);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
 
 static const struct mw__image *find_program(const struct mw_snapshot *snap)
 {
@@ -152,7 +175,7 @@ static int search(const struct mw__walk *w, const uint64_t *words, size_t n)
 			size_t behind = i + LEVELS * 3;
 
 			if (rc == 0)
-				rc = claim_index(w, &words[behind], mw__min(n - behind, 64));
+				rc = claim_index(w, &words[behind], mw__min(n - behind, CHUNK_POINTERS + INDEX_REACH));
 			break;
 		}
 	for (size_t i = 0; rc == 0 && !map_found && i < n; i++)
@@ -169,6 +192,8 @@ int mw__heap_go(const struct mw__walk *w)
 		return 0;
 	int rc = claim_arenas(w);
 
+	if (rc == 0)
+		rc = claim_rest(w, img);
 	for (uint32_t i = 0; rc == 0 && i < img->n_segments; i++) {
 		const struct mw__segment *s = &img->segments[i];
 
