@@ -17,7 +17,7 @@
 
 enum {
 	OPT_HELP = 256, OPT_PROCFS, OPT_CGROUPFS, OPT_MAX_STALL, OPT_PAGES, OPT_PSS, OPT_SMAPS, OPT_TRIES, OPT_AFTER, OPT_STRICT,
-	OPT_SI, OPT_COLOR, OPT_WIDTH, OPT_SORT,
+	OPT_FREEZE, OPT_SI, OPT_COLOR, OPT_WIDTH, OPT_SORT,
 };
 
 const struct opt opts_help[] = {
@@ -40,6 +40,7 @@ const struct opt opts_collect[] = {
 	{ OPT_SMAPS, "smaps", "WHEN", ARG_WORDS, "read smaps, every field of every mapping: auto, always or never", "auto always never" },
 	{ OPT_PAGES, "pages", "ROAD", ARG_WORDS, "where page states come from: auto, scan, smaps or pagemap", "auto scan smaps pagemap" },
 	{ OPT_TRIES, "tries", "N", ARG_NUMBER, "take a torn snapshot again up to N times (default 5)", NULL },
+	{ OPT_FREEZE, "freeze", NULL, ARG_NONE, "hold the target still while it is read", NULL },
 	{ OPT_PROCFS, "procfs", "DIR", ARG_DIR, "read a captured copy of /proc", NULL },
 	{ OPT_CGROUPFS, "cgroupfs", "DIR", ARG_DIR, "read a captured copy of /sys/fs/cgroup", NULL },
 	{ 0 },
@@ -232,6 +233,7 @@ static int store(struct settings *s, int id, const char *arg)
 	case 'r': s->text.raw = true; return 1;
 	case 'n': s->text.no_headings = true; return 1;
 	case OPT_STRICT: s->strict = true; return 1;
+	case OPT_FREEZE: s->collect.freeze = true; return 1;
 	case OPT_PROCFS: s->collect.procfs = arg; return 1;
 	case OPT_CGROUPFS: s->collect.cgroupfs = arg; return 1;
 	case OPT_SORT: s->text.sort = arg; return 1;

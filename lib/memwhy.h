@@ -113,6 +113,7 @@ struct mw_collect_opts {
 	enum mw_page_source pages;
 	unsigned tries;		/* 0: 5. How often a torn snapshot is taken anew */
 	bool no_objects;	/* do not open mapped files, nor read the target's memory */
+	bool freeze;		/* hold the target still while it is read; it goes on afterwards, also if we die */
 	bool verify;		/* also read VSZ and RSS by every other road there is */
 };
 
@@ -126,7 +127,7 @@ struct mw_snapshot;
  *
  * Reads /proc/PID, the files that are mapped, and of the target's memory a few
  * headers on pages that are present already (thread descriptors, heap headers). The
- * target is neither stopped nor written to, so it may change while it is read; a
+ * target is not written to, and stopped only if opts->freeze is set, so it may change while it is read; a
  * snapshot that cannot be true is taken again, and marked torn when that does not help.
  * A source that cannot be read is no failure: what it would give is MW_UNKNOWN, and a
  * note tells the source, the reason and the remedy.

@@ -139,6 +139,24 @@ struct reading {
 	bool cache_denied;
 };
 
+/*
+ * May the file be read? Reading brings pages into the page cache, or back from swap, that were not there: what
+ * we came to count. So a file is read only where it is an image for certain (it is executable here) or where
+ * its first page is in memory already.
+ */
+static bool may_read(const struct mw_snapshot *snap, const uint32_t *vmas, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[vmas[i]];
+		bool first_present = v->off == 0 && v->n_runs && snap->runs.v[v->run].start == v->start &&
+				     snap->runs.v[v->run].state & MW__PRESENT;
+
+		if (v->prot & MW__X || first_present || (v->off == 0 && !v->states_known))
+			return true;
+	}
+	return false;
+}
+
 static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, size_t n)
 {
 	struct mw_snapshot *snap = r->c->snap;
@@ -151,9 +169,10 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 	MW_CLEANUP(mw__closep) int fd = mw__files_open(&r->c->proc, snap, first);
 
 	if (fd >= 0) {
-		rc = mw__image_read_fd(fd, &snap->arena, &img, NULL);
 		if (r->c->proc.is_live)
 			mw__files_cachestat(snap, file, fd, vmas, n, &r->cache_denied);
+		if (may_read(snap, vmas, n))
+			rc = mw__image_read_fd(fd, &snap->arena, &img, NULL);
 	} else if (first->kind == MW__FILE) {
 		const struct mw__vma *head = find_head(snap, vmas, n);
 
@@ -348,7 +367,7 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 	int rc = 0;
 
 	for (uint32_t f = 0; rc == 0 && f < c->snap->files.n; f++) {
-		size_t first = f ? b.first[f] : 0, n = b.first[f + 1] - first;
+		size_t first = b.first[f], n = b.first[f + 1] - first;
 
 		if (n)
 			rc = read_object(&r, f, &b.vmas[first], n);

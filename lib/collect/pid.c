@@ -359,7 +359,16 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 	snap->target.taken_at_ns = now_ns(CLOCK_REALTIME);
 	uint64_t start = now_ns(CLOCK_MONOTONIC);
 
-	rc = collect(&c, err);
+	struct mw__freeze freeze = {};
+
+	if (c.opts.freeze && proc.is_live)
+		rc = mw__freeze_begin(&proc, &freeze, err);
+	if (rc == 0)
+		rc = collect(&c, err);
+	mw__freeze_end(&freeze);
+	if (freeze.unstopped)
+		mw__note(snap, MW__WARNING, "freeze", NULL, "%zu threads did not stop in time: uninterruptible",
+			 freeze.unstopped);
 	snap->target.took_ns = now_ns(CLOCK_MONOTONIC) - start;
 	if (rc == 0)
 		rc = mw__snapshot_freeze(snap, err);

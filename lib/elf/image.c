@@ -10,6 +10,7 @@
 #include "../base/err.h"
 #include "../base/size.h"
 
+#include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
 #include <string.h>
@@ -217,6 +218,8 @@ int mw__image_read_fd(int fd, struct mw__arena *arena, struct mw__image *img, st
 {
 	char magic[SELFMAG];
 
+	/* no read-ahead: it would fill the page cache that is counted */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	if (pread(fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG))
 		return 0;
 	elf_version(EV_CURRENT);

@@ -18,18 +18,46 @@ uint64_t mw__tally_resident(const struct mw__tally *t)
 	return t->anon + t->lazy + t->file;
 }
 
+static const char *const open_texts[] = {
+#define OWNER(name, id, what, why, code) what ", not touched",
+#include "../model/owners.def"
+#undef OWNER
+};
+static const char *const closed_texts[] = {
+#define OWNER(name, id, what, why, code) what ", inaccessible",
+#include "../model/owners.def"
+#undef OWNER
+};
+
+const char *mw__cause_text(enum mw__cause cause, enum mw__owner owner)
+{
+	if (*mw__causes[cause].text)
+		return mw__causes[cause].text;
+	if (mw__owners[owner].absent == cause)
+		return mw__owners[owner].why;
+	return cause == MW__N9 ? closed_texts[owner] : open_texts[owner];
+}
+
+/* The cause of absent bytes: the owner's, unless the protection says otherwise. */
+static enum mw__cause absent_cause(const struct mw__extent *x)
+{
+	enum mw__cause c = mw__owners[x->owner].absent;
+
+	if (x->vma->no_pages)
+		return MW__N1;
+	if (x->vma->kind == MW__HUGETLB)
+		return MW__N3;
+	if (!x->vma->prot && x->vma->kind != MW__SPECIAL)
+		return MW__N9;
+	return c == MW__N9 ? MW__N20 : c;
+}
+
 /* Which part of the tally a cause takes; what is absent goes to the cause of its owner. */
 uint64_t mw__extent_cause(const struct mw__extent *x, enum mw__cause c)
 {
 	const struct mw__tally *t = &x->tally;
 	bool shm = x->vma->kind == MW__SHMEM;
-	enum mw__cause absent = x->vma->prot || x->vma->no_pages ? mw__owners[x->owner].absent : MW__N9;
-
-	if (x->vma->no_pages)
-		absent = MW__N1;
-	else if (x->vma->kind == MW__HUGETLB)
-		absent = MW__N3;
-	uint64_t sum = c == absent ? t->absent : 0;
+	uint64_t sum = c == absent_cause(x) ? t->absent : 0;
 
 	switch (c) {
 	case MW__R1: return sum + t->anon;
@@ -52,11 +80,6 @@ uint64_t mw__extent_cause(const struct mw__extent *x, enum mw__cause c)
 	case MW__N99: return sum + t->unread;
 	default: return sum;
 	}
-}
-
-const char *mw__cause_text(enum mw__cause cause, enum mw__owner owner)
-{
-	return *mw__causes[cause].text ? mw__causes[cause].text : mw__owners[owner].why;
 }
 
 /* ------------------------------------------------------------------- lines */

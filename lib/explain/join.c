@@ -430,7 +430,7 @@ static void tally_rest(struct mw__extents *it, struct mw__extent *x)
 		return;
 	if (!v->states_known && !it->snap->smaps)
 		x->tally.unread = rest;
-	else if (!v->prot || v->no_pages || v->kind == MW__HUGETLB || v->kind == MW__SPECIAL)
+	else if (!v->prot || v->no_pages || v->kind == MW__HUGETLB || v->kind == MW__SPECIAL || v->kind == MW__DEVICE)
 		x->tally.absent += rest;
 	else if (v->kind == MW__ANON)
 		*(has_flag(it->snap, it->vma, "um") ? &x->tally.uffd : &x->tally.absent) += rest;

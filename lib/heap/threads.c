@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Thread stacks. The C library keeps a descriptor at the upper end of each stack that it allocated
- * (glibc: struct pthread, nptl/descr.h). On x86-64 its first word and its third point to itself, and it
- * stores where its stack block begins, how long it is and how much of it is guard. Offsets differ
- * between releases, so nothing is assumed: a descriptor is searched below the address that
- * get_robust_list(2) gave, and in it two neighbouring words that describe a range which holds the
- * descriptor itself. That is proof. A stack pointer inside an anonymous mapping with an inaccessible
- * mapping below it is a lesser one: likely.
+ * (struct pthread of glibc and of musl). Its first word points to itself, it holds the thread's id, and two
+ * neighbouring words tell where the stack block begins and how long it is. Offsets differ between releases,
+ * so none is assumed: an address that holds itself is a descriptor if such a pair around it, and the id of a
+ * thread, stand behind it. That is proof.
+ *
+ * Where to look: below the address that get_robust_list(2) gave; otherwise at the end of every mapping that
+ * has an inaccessible one right below. There a descriptor without a living thread's id is a stack that the
+ * library keeps for the next thread. A stack pointer inside such a mapping is a lesser sign: likely.
  */
 #include "heap.h"
 
@@ -15,49 +17,57 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DESCRIPTOR_REACH 4096u	/* the robust list head lies this close above the descriptor */
-#define DESCRIPTOR_SIZE 4096u	/* stack block fields lie this close */
+#define REACH 4096u		/* the robust list head lies this close above the descriptor */
+#define FIELDS 4096u		/* the stack block's fields lie this close behind it */
+#define TID_FIELDS 1024u	/* and the thread id this close */
+#define TOP 8192u		/* a descriptor lies this close to the end of its mapping */
+#define MIN_STACK 16384u	/* PTHREAD_STACK_MIN */
+#define MAX_GUARD (1u << 20)
+#define MAX_BLOCK (UINT64_C(1) << 40)
 
-static void label(char *buf, size_t size, const struct mw__task *task)
-{
-	if (task->comm)
-		snprintf(buf, size, "tid %d (%s)", task->tid, task->comm);
-	else
-		snprintf(buf, size, "tid %d", task->tid);
-}
-
-/* The descriptor: an aligned address that holds its own address in words 0 and 2. */
-static uint64_t find_descriptor(const struct mw__mem *mem, uint64_t head)
-{
-	for (uint64_t back = 0; back <= DESCRIPTOR_REACH && back < head; back += 16) {
-		uint64_t at = mw__align_down(head, 16) - back, self, tcb;
-
-		if (mw__mem_word(mem, at, &tcb) && tcb == at && mw__mem_word(mem, at + 2 * mem->word, &self) && self == at)
-			return at;
-	}
-	return 0;
-}
-
-struct block {
-	uint64_t start, size, guard;
+struct threads {
+	const struct mw__walk *w;
+	bool *found;	/* one a task */
 };
 
-/* Two neighbouring words in the descriptor: start and size of a page-aligned range around it. */
-static bool find_block(const struct mw__mem *mem, uint64_t descriptor, uint64_t page, struct block *ret)
-{
-	for (uint64_t off = 0; off < DESCRIPTOR_SIZE; off += mem->word) {
-		uint64_t start, size, guard;
+struct block {
+	uint64_t start, size;
+};
 
-		if (!mw__mem_word(mem, descriptor + off, &start))
+/* Two neighbouring words: start and size of a page-aligned range around the descriptor. */
+static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct block *ret)
+{
+	for (uint64_t off = w->mem->word; off < FIELDS; off += w->mem->word) {
+		uint64_t start, size;
+
+		if (!mw__mem_word(w->mem, descriptor + off, &start))
 			return false;
-		if (!start || start % page || start >= descriptor || descriptor - start > UINT64_C(1) << 40 ||
-		    !mw__mem_word(mem, descriptor + off + mem->word, &size) || size % page ||
-		    descriptor - start >= size || size > UINT64_C(1) << 40)
+		if (!start || start % w->page_size || start >= descriptor || descriptor - start > MAX_BLOCK ||
+		    !mw__mem_word(w->mem, descriptor + off + w->mem->word, &size) || size % w->page_size ||
+		    size > MAX_BLOCK || descriptor - start >= size)
 			continue;
-		if (!mw__mem_word(mem, descriptor + off + 2 * mem->word, &guard) || guard % page || guard >= size)
-			guard = 0;
-		*ret = (struct block){ start, size, guard };
+		*ret = (struct block){ start, size };
 		return true;
+	}
+	return false;
+}
+
+static bool is_descriptor(const struct mw__walk *w, uint64_t at, struct block *b)
+{
+	uint64_t self;
+
+	return mw__mem_word(w->mem, at, &self) && self == at && find_block(w, at, b);
+}
+
+static bool holds_tid(const struct mw__walk *w, uint64_t descriptor, pid_t tid)
+{
+	for (uint64_t off = 0; off < TID_FIELDS; off += 4) {
+		int32_t v;
+
+		if (!mw__mem_read(w->mem, descriptor + off, &v, 4))
+			return false;
+		if (v == tid)
+			return true;
 	}
 	return false;
 }
@@ -77,59 +87,130 @@ static uint64_t inaccessible_until(const struct mw_snapshot *snap, uint64_t star
 	return mw__min(at, end);
 }
 
-static int claim_block(const struct mw__walk *w, const struct mw__task *task, const struct block *b)
+static void label(char *buf, size_t size, const struct mw__task *task)
 {
+	if (!task)
+		snprintf(buf, size, "no thread now");
+	else if (task->comm)
+		snprintf(buf, size, "tid %d (%s)", task->tid, task->comm);
+	else
+		snprintf(buf, size, "tid %d", task->tid);
+}
+
+static int claim_stack(const struct threads *t, const struct mw__task *task, const struct block *b,
+		       enum mw__certainty certainty, const char *rule)
+{
+	struct mw_snapshot *snap = t->w->snap;
 	char detail[96];
-	uint64_t guard = inaccessible_until(w->snap, b->start, b->start + b->guard);
+	uint64_t guard = inaccessible_until(snap, b->start, b->start + b->size);
+	enum mw__claim_priority priority = certainty == MW__PROVEN ? MW__CLAIM_STACK : MW__CLAIM_SHAPE;
 
 	label(detail, sizeof(detail), task);
-	int rc = mw__claim(w->snap, b->start, guard, MW__OWNER_THREAD_GUARD, MW__PROVEN, MW__CLAIM_STACK,
-			   "guard size in the thread descriptor", detail);
+	int rc = mw__claim(snap, b->start, guard, MW__OWNER_THREAD_GUARD, certainty, priority, rule, detail);
 
 	if (rc == 0)
-		rc = mw__claim(w->snap, guard, b->start + b->size, MW__OWNER_THREAD_STACK, MW__PROVEN, MW__CLAIM_STACK,
-			       "stack block in the thread descriptor", detail);
+		rc = mw__claim(snap, guard, b->start + b->size, MW__OWNER_THREAD_STACK, certainty, priority, rule, detail);
+	if (rc == 0 && task)
+		t->found[task - snap->tasks.v] = true;
 	return rc;
 }
 
-/* By stack pointer: the mapping around it, and an inaccessible one that ends where it starts. */
-static int claim_by_sp(const struct mw__walk *w, const struct mw__task *task)
+/* By the descriptor below the thread's robust list. */
+static int find_by_list(const struct threads *t, const struct mw__task *task)
 {
-	const struct mw__vma *v = task->sp != MW_UNKNOWN ? mw__snapshot_vma_at(w->snap, task->sp) : NULL;
-	char detail[96];
+	struct block b;
 
-	if (!v || v->kind != MW__ANON || !(v->prot & MW__W) || *v->name || v == w->snap->vmas.v)
+	if (task->descriptor == MW_UNKNOWN)
 		return 0;
+	for (uint64_t back = 0; back <= REACH && back < task->descriptor; back += 16) {
+		uint64_t at = mw__align_down(task->descriptor, 16) - back;
+
+		if (is_descriptor(t->w, at, &b) && holds_tid(t->w, at, task->tid))
+			return claim_stack(t, task, &b, MW__PROVEN, "stack block in the thread's descriptor");
+	}
+	return 0;
+}
+
+static const struct mw__task *task_of(const struct threads *t, uint64_t descriptor)
+{
+	for (size_t i = 0; i < t->w->snap->tasks.n; i++)
+		if (!t->found[i] && holds_tid(t->w, descriptor, t->w->snap->tasks.v[i].tid))
+			return &t->w->snap->tasks.v[i];
+	return NULL;
+}
+
+/* An inaccessible mapping right below v, or NULL. */
+static const struct mw__vma *guard_below(const struct mw_snapshot *snap, const struct mw__vma *v)
+{
 	const struct mw__vma *below = v - 1;
 
-	if (below->end != v->start || below->prot || below->kind != MW__ANON || below->end - below->start > 1u << 20)
-		return 0;
-	label(detail, sizeof(detail), task);
-	int rc = mw__claim(w->snap, below->start, below->end, MW__OWNER_THREAD_GUARD, MW__LIKELY, MW__CLAIM_SHAPE,
-			   "below a mapping that holds a stack pointer", detail);
+	if (v == snap->vmas.v || below->end != v->start || below->prot || below->kind != MW__ANON ||
+	    below->end - below->start > MAX_GUARD)
+		return NULL;
+	return below;
+}
 
-	if (rc == 0)
-		rc = mw__claim(w->snap, v->start, v->end, MW__OWNER_THREAD_STACK, MW__LIKELY, MW__CLAIM_SHAPE,
-			       "holds the stack pointer of a thread, inaccessible below", detail);
+static bool may_be_stack(const struct mw__vma *v)
+{
+	return v->kind == MW__ANON && !*v->name && v->prot & MW__W && v->n_runs && v->end - v->start >= MIN_STACK;
+}
+
+/* By a descriptor at the end of a mapping that has a guard below. */
+static int find_by_shape(const struct threads *t, const struct mw__vma *v)
+{
+	for (uint64_t at = v->end - 16; at >= v->end - TOP; at -= 16) {
+		struct block b;
+
+		if (!is_descriptor(t->w, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
+			continue;
+		const struct mw__task *task = task_of(t, at);
+
+		if (task)
+			return claim_stack(t, task, &b, MW__PROVEN, "stack block in the thread's descriptor");
+		return claim_stack(t, NULL, &b, MW__LIKELY, "descriptor of a thread that ended: kept for the next one");
+	}
+	return 0;
+}
+
+/* By a stack pointer in a mapping that has a guard below. */
+static int find_by_sp(const struct threads *t, const struct mw__task *task)
+{
+	const struct mw_snapshot *snap = t->w->snap;
+	const struct mw__vma *v = task->sp != MW_UNKNOWN ? mw__snapshot_vma_at(snap, task->sp) : NULL;
+	const struct mw__vma *guard = v && may_be_stack(v) ? guard_below(snap, v) : NULL;
+
+	if (!guard)
+		return 0;
+	struct block b = { guard->start, v->end - guard->start };
+
+	return claim_stack(t, task, &b, MW__LIKELY, "holds the thread's stack pointer, inaccessible below");
+}
+
+static int find_all(const struct threads *t)
+{
+	const struct mw_snapshot *snap = t->w->snap;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < snap->tasks.n; i++)
+		if (snap->tasks.v[i].tid != snap->target.pid)
+			rc = find_by_list(t, &snap->tasks.v[i]);
+	for (size_t i = 0; rc == 0 && i < snap->vmas.n; i++)
+		if (may_be_stack(&snap->vmas.v[i]) && guard_below(snap, &snap->vmas.v[i]))
+			rc = find_by_shape(t, &snap->vmas.v[i]);
+	for (size_t i = 0; rc == 0 && i < snap->tasks.n; i++)
+		if (!t->found[i] && snap->tasks.v[i].tid != snap->target.pid)
+			rc = find_by_sp(t, &snap->tasks.v[i]);
 	return rc;
 }
 
 int mw__heap_threads(const struct mw__walk *w)
 {
-	for (size_t i = 0; i < w->snap->tasks.n; i++) {
-		const struct mw__task *t = &w->snap->tasks.v[i];
-		uint64_t d = t->descriptor != MW_UNKNOWN ? find_descriptor(w->mem, t->descriptor) : 0;
-		struct block b;
-		int rc;
+	struct threads t = { .w = w, .found = calloc(w->snap->tasks.n + 1, sizeof(bool)) };
 
-		if (t->tid == w->snap->target.pid)
-			continue;	/* the kernel names the main stack */
-		if (d && find_block(w->mem, d, w->page_size, &b))
-			rc = claim_block(w, t, &b);
-		else
-			rc = claim_by_sp(w, t);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	if (!t.found)
+		return -MW_E_NOMEM;
+	int rc = find_all(&t);
+
+	free(t.found);
+	return rc;
 }

@@ -103,6 +103,14 @@ MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t 
 /* tasks.c */
 void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
 
+/* freeze.c: hold every thread of a live target still. End it always; ending nothing is allowed. */
+struct mw__freeze {
+	MW_VEC(pid_t) tids;
+	size_t unstopped;	/* threads that did not stop in time */
+};
+MW_MUST_CHECK int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err);
+void mw__freeze_end(struct mw__freeze *f);
+
 /* files.c: what is behind the mappings. */
 /* Fill snap->files, vma->file and vma->kind from maps and mountinfo; opens nothing. */
 MW_MUST_CHECK int mw__files_collect(const struct mw__proc *proc, struct mw_snapshot *snap,

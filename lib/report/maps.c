@@ -19,7 +19,7 @@
 #define MAX_SECTIONS 12
 
 enum {
-	C_RANGE, C_START, C_END, C_PERM, C_OFFSET, C_DEVICE, C_INODE, C_SIZE, C_RESIDENT, C_ANON, C_FILE, C_SHMEM,
+	C_RANGE, C_START, C_END, C_PERM, C_OFFSET, C_OFFSET_HEX, C_DEVICE, C_INODE, C_SIZE, C_RESIDENT, C_ANON, C_FILE, C_SHMEM,
 	C_ZERO, C_HUGE, C_DIRTY, C_SWAP, C_GUARD, C_HUGETLB, C_NOT_PRESENT, C_CACHED, C_UNCACHED, C_SEGMENT, C_SECTIONS,
 	C_OWNER, C_DETAIL, C_CERTAINTY, C_RULE, C_OBJECT, C_NAME, C_CAUSES, C_EXTENTS,
 	C_SMAPS,	/* first field of smaps.def */
@@ -38,7 +38,8 @@ enum {
 	D("start", NULL, MW__T_ADDR, JSO, JSO, JSO, JSO, NULL)                                                          \
 	D("end", NULL, MW__T_ADDR, JSO, JSO, JSO, JSO, NULL)                                                            \
 	D("perm", "PERM", MW__T_TEXT, 0, 0, 0, 0, "read, write, execute, private or shared")                            \
-	D("offset", "OFFSET", MW__T_ADDR, HID, HID, 0, 0, "offset of its start in the file")                            \
+	D("offset", NULL, MW__T_BYTES, JSO, JSO, JSO, JSO, NULL)                                                        \
+	D("offset", "OFFSET", MW__T_ADDR, TXT | HID, TXT | HID, TXT, TXT, "offset of its start in the file")            \
 	D("device", "DEVICE", MW__T_TEXT, HID, HID, 0, 0, "device of the file, major:minor")                            \
 	D("inode", "INODE", MW__T_COUNT, HID, HID, 0, 0, "inode of the file")                                           \
 	D("size", "SIZE", MW__T_BYTES, 0, 0, 0, 0, "size")                                                              \
@@ -328,6 +329,7 @@ static void flush(struct view *v, struct mw__tally *sum)
 	add_range(v, row, vma->start, vma->end);
 	mw__row_text(v->table, row, C_PERM, mw__view_perm(vma, perm));
 	mw__row_u64(v->table, row, C_OFFSET, vma->off);
+	mw__row_u64(v->table, row, C_OFFSET_HEX, vma->off);
 	mw__row_text(v->table, row, C_DEVICE, device);
 	mw__row_u64(v->table, row, C_INODE, vma->ino);
 	mw__row_text(v->table, row, C_NAME, vma->name);

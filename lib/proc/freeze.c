@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Holding a target still while it is read: PTRACE_SEIZE and PTRACE_INTERRUPT on every thread. Unlike
+ * SIGSTOP neither its parent nor a job-control shell notices, and when this process ends for whatever reason
+ * the kernel lets the target go on. A thread that does not stop in time (uninterruptible sleep) is left running,
+ * which the caller is told.
+ */
+#include "proc.h"
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ROUNDS 64		/* a target may start threads while the others are stopped */
+#define PATIENCE_NS 500000000u	/* for one thread */
+
+static bool is_held(const struct mw__freeze *f, pid_t tid)
+{
+	for (size_t i = 0; i < f->tids.n; i++)
+		if (f->tids.v[i] == tid)
+			return true;
+	return false;
+}
+
+/* True when the thread has stopped, or is gone. */
+static bool wait_stop(pid_t tid)
+{
+	struct timespec nap = { .tv_nsec = 50000 };
+
+	for (uint64_t waited = 0; waited < PATIENCE_NS; waited += (uint64_t)nap.tv_nsec) {
+		int status;
+		pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+
+		if (got < 0 && errno != EINTR)
+			return true;
+		if (got == tid)
+			return true;
+		nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+static int hold(struct mw__freeze *f, pid_t tid, struct mw_err *err)
+{
+	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0) {
+		if (errno == ESRCH)
+			return 0;
+		return mw__fail(err, MW_E_PERM, errno, "tid %d: hold it still (ptrace)", tid);
+	}
+	pid_t *slot = MW_VEC_PUSH(&f->tids);
+
+	if (!slot) {
+		ptrace(PTRACE_DETACH, tid, 0, 0);
+		return mw__fail_nomem(err, "threads");
+	}
+	*slot = tid;
+	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+	return 0;
+}
+
+/* Seize threads that are not held yet: how many, or a negative code. */
+static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
+{
+	int fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
+	MW_CLEANUP(mw__closedirp) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir) {
+		mw__closep(&fd);
+		return mw__fail(err, MW_E_GONE, errno, "pid %d: list threads", proc->pid);
+	}
+	for (struct dirent *d; (d = readdir(dir));) {
+		const char *p = d->d_name, *end = p + strlen(p);
+		uint64_t tid;
+
+		if (!mw__parse_dec(&p, end, &tid) || p != end || is_held(f, (pid_t)tid))
+			continue;
+		int rc = hold(f, (pid_t)tid, err);
+
+		if (rc < 0)
+			return rc;
+		n++;
+	}
+	return n;
+}
+
+int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
+{
+	size_t stopped = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		int n = hold_new(proc, f, err);
+
+		if (n < 0) {
+			mw__freeze_end(f);
+			return n;
+		}
+		if (n == 0)
+			return 0;
+		for (; stopped < f->tids.n; stopped++)
+			f->unstopped += !wait_stop(f->tids.v[stopped]);
+	}
+	return 0;
+}
+
+void mw__freeze_end(struct mw__freeze *f)
+{
+	for (size_t i = 0; i < f->tids.n; i++)
+		ptrace(PTRACE_DETACH, f->tids.v[i], 0, 0);
+	MW_VEC_FREE(&f->tids);
+}
