@@ -110,7 +110,6 @@ static void add_opt(struct parser *p, const struct opt *o)
 static void build_parser(struct parser *p, const struct command *cmd)
 {
 	memset(p, 0, sizeof(*p));
-	strcpy(p->shorts, "+");
 	for (const struct opt *const *t = cmd->tables; *t; t++)
 		for (const struct opt *o = *t; o->name; o++)
 			add_opt(p, o);

@@ -158,7 +158,7 @@ static bool may_be_stack(const struct mw__vma *v)
 /* By a descriptor at the end of a mapping that has a guard below. */
 static int find_by_shape(const struct threads *t, const struct mw__vma *v)
 {
-	for (uint64_t at = v->end - 16; at >= v->end - TOP; at -= 16) {
+	for (uint64_t at = v->end - t->w->mem->word; at >= v->end - TOP; at -= t->w->mem->word) {
 		struct block b;
 
 		if (!is_descriptor(t->w, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
