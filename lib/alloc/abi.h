@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * abi.h - the allocator's memory, as a reader outside the process sees it.
+ *
+ * This is the one header of lib/alloc that other code may include. The allocator
+ * lays its own state out with these very structures, so a reader needs no symbols,
+ * no debug information and no help from the program: it copies bytes.
+ *
+ * How to read a process (or a core file):
+ *   1. In some ELF image of the target find the note whose name is
+ *      MW_ABI_NOTE_NAME and whose type is MW_ABI_NOTE_TYPE. Its descriptor is a
+ *      struct mw_abi_note. The image is libmemwhy-malloc.so, or the program
+ *      itself when libmemwhy-malloc.a was linked into it.
+ *   2. region address = address of the field region_off in memory + region_off.
+ *   3. Copy struct mw_region. Check magic, and refuse another major version.
+ *      state says whether the heap has been set up at all.
+ *   4. Every table is given by a struct mw_abi_table: address, count, stride.
+ *      Step by stride, not by sizeof: a later minor version may append fields
+ *      to an element, and to the region (read min(region.size, your sizeof)).
+ *
+ * Consistency. Writers never wait for a reader. Each lock has a sequence number,
+ * odd while the lock is held; each mcache has one too, odd while its thread is in a
+ * slow path. A snapshot is exact when, for the heap lock, every mcentral lock and
+ * every mcache, the number was even before the copy and is the same after it, and
+ * the copies of the mcaches made before and after are the same. Else each thread can
+ * be off by the operation it has in flight: at most one object, or, when its number
+ * was odd or changed, one batch (struct mw_class.batch objects) or half its bin.
+ * Copy order that makes this cheap: mcaches, mcentrals, spans, mcaches again.
+ *
+ * Books, per size class c, exact when the above holds:
+ *   out[c]    = sum of used over spans of class c in state MW_SPAN_SMALL
+ *   cached[c] = sum over live mcaches of (bin.top - bin.base) / 8
+ *   live[c]   = out[c] - cached[c] - mcentral[c].n_transfer + sampled[c]
+ *   where sampled[c] counts spans in state MW_SPAN_SAMPLED of class c with used = 1
+ *   nmalloc[c] = sum of n_requests over the buckets of class c (live mcaches and dead)
+ *   nfree[c]   = nmalloc[c] - live[c]
+ *   requested bytes, cumulative = sum over mcaches and dead of (drawn - until_sample)
+ *
+ * Addresses are 64 bits wide. Inside the allocator the same fields are pointers.
+ * All sizes are bytes unless the name says pages; a page here is MW_PAGE_SIZE.
+ */
+#ifndef MW_ALLOC_ABI_H
+#define MW_ALLOC_ABI_H
+
+#include <stdint.h>
+
+#define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
+#define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
+#define MW_ABI_MINOR 0                     /* changes when fields are appended */
+#define MW_ABI_NOTE_NAME "memwhy"
+#define MW_ABI_NOTE_TYPE 1
+
+#ifdef MW_ALLOC_INTERNAL
+#define MW_PTR(type) type *
+#else
+#define MW_PTR(type) uint64_t
+#endif
+
+#define MW_PAGE_SHIFT 13
+#define MW_PAGE_SIZE 8192u           /* a page of this allocator, not of the kernel */
+#define MW_ARENA_SHIFT 26
+#define MW_ARENA_SIZE 67108864u      /* 64 MiB; arenas are aligned to their size */
+#define MW_ARENA_PAGES 8192u         /* MW_ARENA_SIZE / MW_PAGE_SIZE */
+#define MW_ARENA_WORDS 128u          /* MW_ARENA_PAGES / 64 */
+#define MW_N_CLASSES 68              /* Go's numbering; class 0 is "not a small object" */
+#define MW_N_BUCKETS 377             /* request-size buckets, see mw_abi_bucket_max() */
+#define MW_MAX_SMALL 32768u          /* the largest small object */
+#define MW_SPAN_BITS_WORDS 8         /* 512 objects in a span at most */
+#define MW_N_FULLNESS 5              /* span lists of an mcentral */
+#define MW_STACK_DEPTH 16
+#define MW_N_SITES 4096              /* site 0 takes what does not fit */
+#define MW_N_EVENTS 1024             /* power of two */
+
+/** The descriptor of the ELF note. */
+struct mw_abi_note {
+	uint32_t major;     /* MW_ABI_MAJOR of the library */
+	uint32_t minor;
+	int64_t region_off; /* address of struct mw_region minus the address of this field */
+};
+
+/** A lock as seen from outside. The allocator alone locks and unlocks it. */
+struct mw_lock {
+	uint32_t word;      /* 0 free, 1 held, 2 held and somebody sleeps on it */
+	uint32_t n_waits;   /* times a thread found it held; written by the waiter, atomically */
+	uint64_t seq;       /* odd while held; written by the holder */
+	uint64_t owner;     /* identifies the holding thread inside the process; 0 none */
+};
+
+/** One row of the size-class table (constant). */
+struct mw_class {
+	uint32_t size;      /* bytes of an object; 0 in class 0 */
+	uint32_t pages;     /* pages of a span */
+	uint32_t n_objects; /* objects in a span */
+	uint32_t divisor;   /* x is a multiple of size iff (uint32_t)(x * divisor) < divisor */
+	uint16_t batch;     /* objects moved at once between mcache and mcentral */
+	uint16_t max_bin;   /* the most objects an mcache keeps */
+	uint32_t max_transfer; /* the most objects the transfer array keeps */
+	uint32_t is_served; /* 0: malloc never hands this class out (8 and 24 bytes:
+	                     * every block is aligned to 16) */
+	uint32_t reserved;
+};
+
+/** What a span is. */
+enum mw_span_state {
+	MW_SPAN_DEAD = 0,    /* the structure is unused, on a free list (next) */
+	MW_SPAN_SMALL = 1,   /* nelems objects of class cls, owned by mcentral[cls] */
+	MW_SPAN_LARGE = 2,   /* one block, a run of pages inside an arena */
+	MW_SPAN_HUGE = 3,    /* one block with a mapping of its own outside arenas */
+	MW_SPAN_SAMPLED = 4, /* one small block that the sampler took: a run of its own */
+	MW_SPAN_CACHED = 5,  /* a freed large run kept by an mcache (used = 0) */
+	MW_SPAN_IDLE = 6,    /* a freed huge mapping kept for reuse (used = 0) */
+};
+
+enum mw_span_flags {
+	MW_SPAN_NEEDZERO = 1, /* the memory may hold old bytes */
+	MW_SPAN_GUARDED = 2,  /* the last page is PROT_NONE, the block ends at it */
+	MW_SPAN_FREED = 4,    /* audit: freed block kept unreadable in quarantine */
+};
+
+/**
+ * A span: a run of pages. Written under the lock of mcentral[cls] when
+ * MW_SPAN_SMALL, else under the heap lock (or by the one thread that owns it).
+ * Invariant for MW_SPAN_SMALL: used = number of 1 bits in alloc_bits; bits at and
+ * above nelems are 0; objects at and above nfresh have never been handed out.
+ */
+struct mw_mspan {
+	uint64_t base;      /* address of the first byte */
+	uint32_t npages;    /* length in allocator pages */
+	uint32_t elemsize;  /* bytes of an object; for single blocks below 32 KiB the class size, else 0 */
+	uint8_t state;      /* enum mw_span_state */
+	uint8_t cls;        /* size class; 0 for large and huge */
+	uint8_t flags;      /* enum mw_span_flags */
+	uint8_t fullness;   /* which list of its mcentral it is on */
+	uint16_t nelems;    /* objects that fit; 1 for single blocks */
+	uint16_t used;      /* objects that are out: in the program, an mcache or the transfer array */
+	uint16_t freeindex; /* no free object below this index */
+	uint16_t nfresh;    /* Go's high-water freeindex: see the invariant */
+	uint32_t site;      /* sampled block: index of its site plus 1; 0 not sampled */
+	MW_PTR(struct mw_mspan) next; /* list of its mcentral, or free list */
+	MW_PTR(struct mw_mspan) prev;
+	uint64_t requested; /* single blocks: bytes the program asked for */
+	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block */
+	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
+};
+
+/**
+ * An arena: 64 MiB of addresses. Never unmapped as a whole, never moved; the
+ * structure is append-only. Written under the heap lock.
+ * Invariant: a page is free iff map bit 1 and alloc bit 0.
+ * free and clean 1: no memory behind it (given back if below n_touched, else never touched).
+ */
+struct mw_heap_arena {
+	uint64_t base;
+	uint32_t max_run;   /* upper bound of the longest free run, pages */
+	uint32_t first_free;/* no free page below this one */
+	uint32_t n_touched; /* pages below this one have been in use at least once */
+	uint32_t may_grow;  /* 1: unmapped pages of this slot are ours to map */
+	uint64_t reserved[4];
+	uint64_t map_bits[MW_ARENA_WORDS];   /* page is mapped by us */
+	uint64_t alloc_bits[MW_ARENA_WORDS]; /* page is in a span, or not mapped */
+	uint64_t clean_bits[MW_ARENA_WORDS]; /* page is free and reads as zero or has been given back */
+	uint16_t desc[MW_ARENA_PAGES];       /* low byte: class of a small object's page, 0 else;
+	                                      * high byte: index of the page in its span */
+	MW_PTR(struct mw_mspan) spans[MW_ARENA_PAGES]; /* the span of a page; NULL when free, and on
+	                                      * the pages of a single block but its first */
+};
+
+/** Free objects of one class kept by one thread. */
+struct mw_bin {
+	MW_PTR(MW_PTR(void)) top;  /* address of the newest entry; = base when empty */
+	MW_PTR(MW_PTR(void)) end;  /* address of the last slot that may be filled */
+	MW_PTR(MW_PTR(void)) base; /* address of the sentinel slot, which holds NULL; entries follow */
+	uint32_t divisor;          /* as in mw_class */
+	uint32_t cap;              /* slots; 0 before first use */
+};
+
+enum mw_mcache_state { MW_MCACHE_FREE = 0, MW_MCACHE_LIVE = 1, MW_MCACHE_ORPHAN = 2 };
+
+#define MW_MCACHE_RUNS 4 /* freed large runs a thread keeps */
+
+/**
+ * A thread's cache. Written by its thread alone, without locks; other threads and
+ * readers only look. Structures are never unmapped; a dead one is used again.
+ */
+struct mw_mcache {
+	int64_t until_sample;           /* bytes to request before the next sample */
+	int64_t drawn;                  /* sum of the sampling intervals drawn so far */
+	struct mw_bin bins[MW_N_CLASSES];
+	uint64_t n_requests[MW_N_BUCKETS]; /* allocations by requested size */
+	uint64_t n_fetched[MW_N_CLASSES];  /* objects taken from the mcentral */
+	uint64_t n_flushed[MW_N_CLASSES];  /* objects given back to it */
+	uint64_t n_refills;             /* slow paths of malloc */
+	uint64_t n_overflows;           /* slow paths of free */
+	MW_PTR(struct mw_mspan) runs[MW_MCACHE_RUNS]; /* cached large runs, newest first */
+	uint64_t n_run_hits;            /* large allocations served from runs */
+	uint64_t seq;                   /* odd inside a slow path */
+	uint64_t owner;                 /* identifies the thread inside the process */
+	uint64_t rng;                   /* state of the sampler's generator */
+	MW_PTR(struct mw_mcache) next;  /* every mcache ever made; append-only */
+	int32_t tid;                    /* kernel thread id */
+	uint32_t state;                 /* enum mw_mcache_state */
+};
+
+/** The shared store of one class. All but the lock's waiters: under the lock. */
+struct mw_mcentral {
+	struct mw_lock lock;
+	MW_PTR(struct mw_mspan) lists[MW_N_FULLNESS]; /* [0] sparsest .. [3] fullest partial, [4] full */
+	MW_PTR(MW_PTR(void)) transfer;  /* batches passing between threads */
+	uint32_t n_transfer;            /* objects in it */
+	uint32_t cls;
+	uint64_t n_spans;               /* spans of this class now */
+	uint64_t n_out;                 /* objects out of those spans now: sum of used */
+	uint64_t n_spans_made;          /* cumulative */
+	uint64_t n_spans_freed;
+	uint64_t n_fetches;             /* calls that took objects */
+	uint64_t n_transfer_hits;       /* of those, served by the transfer array alone */
+	uint64_t n_flushes;             /* calls that returned objects */
+	uint64_t n_spans_peak;
+	uint64_t pad[4];
+};
+
+/** Calls into the kernel, by kind; cumulative, atomic adds. */
+struct mw_syscalls {
+	uint64_t n_mmap, mmap_bytes;
+	uint64_t n_munmap, munmap_bytes;
+	uint64_t n_madvise, madvise_bytes;
+	uint64_t n_mremap, mremap_bytes;
+	uint64_t n_failed;      /* refused by the kernel */
+};
+
+/** The page heap. Under its lock unless a line says else. */
+struct mw_mheap {
+	struct mw_lock lock;
+	MW_PTR(MW_PTR(struct mw_heap_arena)) arenas; /* sorted by base; the array may be replaced by a longer one */
+	MW_PTR(uint16_t) max_runs;      /* max_run of each arena, same order */
+	uint64_t n_arenas;
+	uint64_t cap_arenas;
+	uint64_t pages_mapped;          /* = in_use + dirty + clean */
+	uint64_t pages_in_use;          /* in spans, cached runs included */
+	uint64_t pages_dirty;           /* free, may be resident */
+	uint64_t pages_clean;           /* free, never touched or given back */
+	uint64_t pages_peak;            /* high-water mark of in_use + huge pages */
+	uint64_t pages_in_small;        /* of in_use: spans of small classes */
+	uint64_t dirty_low;             /* lowest pages_dirty since the last scavenging */
+	uint64_t n_large_allocs, n_large_frees;   /* large runs, cached ones excluded: see mcache.n_run_hits */
+	uint64_t n_sampled_allocs, n_sampled_frees;
+	uint64_t n_huge_allocs, n_huge_frees;
+	uint64_t huge_pages;            /* in live huge blocks */
+	uint64_t huge_idle_pages;       /* in kept huge mappings */
+	MW_PTR(MW_PTR(struct mw_mspan)) huge;  /* open-addressed table by base; NULL = empty slot */
+	uint64_t n_huge_slots;          /* power of two */
+	uint64_t n_huge_used;
+	uint64_t n_scavenges;           /* times memory was given back */
+	uint64_t scavenged_bytes;       /* cumulative */
+	uint64_t reused_dirty_pages;    /* pages handed out that needed no fault; cumulative */
+	uint64_t last_scavenge_ms;      /* coarse monotonic clock */
+	MW_PTR(struct mw_mspan) span_free; /* unused mw_mspan structures */
+	uint64_t n_spans_live;
+};
+
+/** Where sampled blocks were allocated. Under the sample lock. */
+struct mw_site {
+	uint64_t frames[MW_STACK_DEPTH]; /* return addresses, innermost first */
+	uint32_t n_frames;
+	uint32_t hash;
+	uint64_t n_alloc, n_live;         /* samples: ever, and not yet freed */
+	uint64_t bytes_alloc, bytes_live; /* requested bytes of those samples */
+	uint64_t est_alloc_bytes, est_live_bytes; /* unbiased estimates of all bytes of the site */
+	uint64_t est_alloc_count, est_live_count;
+};
+
+enum mw_event_kind {
+	MW_EVENT_NONE = 0,
+	MW_EVENT_SPAN_MADE = 1,   /* a span of class cls left the page heap */
+	MW_EVENT_SPAN_FREED = 2,
+	MW_EVENT_GROW = 3,        /* pages of an arena were mapped */
+	MW_EVENT_UNMAP = 4,       /* free pages were unmapped: address space had run out */
+	MW_EVENT_SCAVENGE = 5,    /* pages given back to the kernel */
+	MW_EVENT_HUGE_MAP = 6,
+	MW_EVENT_HUGE_UNMAP = 7,
+	MW_EVENT_FORK = 8,        /* this process is a child; addr is its parent's pid */
+};
+
+/** A ring of what happened; the newest is n_events - 1 (modulo MW_N_EVENTS). */
+struct mw_event {
+	uint64_t seq;       /* number of the event + 1, written last; 0 = empty slot */
+	uint64_t time_ms;   /* coarse monotonic clock at the last scavenging check */
+	uint64_t addr;
+	uint32_t npages;
+	uint8_t kind;       /* enum mw_event_kind */
+	uint8_t cls;
+	uint16_t reserved;
+};
+
+/** What threads that are gone had counted, and what ran without an mcache. */
+struct mw_dead {
+	int64_t until_sample, drawn;
+	uint64_t n_requests[MW_N_BUCKETS];
+	uint64_t n_fetched[MW_N_CLASSES], n_flushed[MW_N_CLASSES];
+	uint64_t n_refills, n_overflows, n_run_hits;
+	uint64_t n_threads;         /* mcaches folded in */
+};
+
+/** Metadata mappings: two levels, so that a reader can name every byte of ours. */
+struct mw_meta_range {
+	uint64_t base, size;
+};
+#define MW_N_META 512
+
+enum mw_table_id {
+	MW_TABLE_CLASSES = 0,  /* struct mw_class[MW_N_CLASSES] */
+	MW_TABLE_BUCKETS = 1,  /* uint8_t[MW_N_BUCKETS]: class of a bucket */
+	MW_TABLE_MCENTRALS = 2,/* struct mw_mcentral[MW_N_CLASSES] */
+	MW_TABLE_SITES = 3,    /* struct mw_site[count]; count grows, entry 0 is "other" */
+	MW_TABLE_EVENTS = 4,   /* struct mw_event[MW_N_EVENTS] */
+	MW_TABLE_META = 5,     /* struct mw_meta_range[count]: metadata mappings */
+	MW_N_TABLES = 8,
+};
+
+struct mw_abi_table {
+	uint64_t addr;
+	uint64_t count;
+	uint64_t stride;
+};
+
+enum mw_region_state { MW_REGION_UNUSED = 0, MW_REGION_READY = 1 };
+
+enum mw_option_bits {
+	MW_OPT_AUDIT = 1,     /* every free is checked, blocks carry canaries */
+	MW_OPT_ZERO = 2,      /* memory is cleared when freed */
+	MW_OPT_RANDOM = 4,    /* objects are placed at random */
+	MW_OPT_GUARD = 8,     /* sampled blocks end at a guard page */
+	MW_OPT_COUNT = 16,    /* errors of the program are counted, not fatal */
+	MW_OPT_LAZY = 32,     /* memory is given back by MADV_FREE */
+	MW_OPT_NO_CACHE = 64, /* mcaches keep nothing (implied by audit, zero and random) */
+};
+
+enum mw_error_kind {
+	MW_ERROR_DOUBLE_FREE = 0,
+	MW_ERROR_FOREIGN_FREE = 1,   /* not a block of this heap */
+	MW_ERROR_INTERIOR_FREE = 2,  /* inside a block, not at its start */
+	MW_ERROR_OVERFLOW = 3,       /* bytes behind the block were written */
+	MW_ERROR_WRITE_AFTER_FREE = 4,
+	MW_ERROR_SIZE_MISMATCH = 5,  /* free_sized or sized delete with another size */
+	MW_N_ERRORS = 8,
+};
+
+/** The root. One per copy of the library; in its data section. */
+struct mw_region {
+	uint64_t magic;
+	uint32_t major, minor;
+	uint64_t size;              /* sizeof(struct mw_region) in the library */
+	uint32_t state;             /* enum mw_region_state; written last */
+	int32_t pid;                /* the process that writes here; a fork child stamps its own */
+	uint32_t n_tables;
+	uint32_t sizeof_mspan, sizeof_arena, sizeof_mcache; /* strides of linked structures */
+	struct mw_abi_table tables[MW_N_TABLES]; /* by enum mw_table_id */
+	MW_PTR(struct mw_mcache) mcaches;        /* list through next; newest first */
+	uint64_t n_mcaches;
+	uint64_t options;           /* enum mw_option_bits */
+	uint64_t sample_interval;   /* mean bytes between samples; 0 off */
+	uint64_t retain_bytes;      /* free dirty memory kept before scavenging, with 1/4 of what is in use */
+	uint64_t meta_bytes;        /* metadata mapped */
+	uint64_t meta_used;         /* metadata handed out */
+	uint64_t n_events;          /* events ever written */
+	uint64_t n_samples;
+	uint64_t n_errors[MW_N_ERRORS];
+	struct mw_syscalls syscalls;
+	struct mw_mheap heap;
+	struct mw_dead dead;
+};
+
+/** The largest request counted in bucket @idx; bucket 0 counts malloc(0). */
+static inline uint32_t mw_abi_bucket_max(uint32_t idx)
+{
+	return idx <= 128 ? idx * 8 : 1024 + (idx - 128) * 128;
+}
+
+#endif

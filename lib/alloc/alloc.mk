@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The allocator: build/libmemwhy-malloc.so and .a, its tests and benchmarks.
+
+ALLOC_SRC := $(filter-out %/mkclasses.c,$(wildcard lib/alloc/*.c))
+ALLOC_OBJ := $(ALLOC_SRC:lib/alloc/%.c=$(B)/alloc/%.o)
+# initial-exec TLS: the library is preloaded or linked, and has one pointer of TLS
+ALLOC_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wvla -fPIC -fvisibility=hidden \
+	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc \
+	-fno-builtin-realloc -fno-builtin-free -fno-plt -fno-stack-protector \
+	-fexceptions -Ilib/alloc -I$(B)/alloc $(ALLOC_EXTRA_CFLAGS)
+ALLOC_LDFLAGS := -shared -Wl,-Bsymbolic -Wl,-z,relro,-z,now -Wl,-z,nodelete \
+	-Wl,--version-script=lib/alloc/alloc.map -Wl,-soname,libmemwhy-malloc.so
+
+$(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
+	$(Q)$(CC) $(ALLOC_LDFLAGS) -o $@ $(ALLOC_OBJ)
+
+$(B)/libmemwhy-malloc.a: $(ALLOC_OBJ)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(ALLOC_OBJ)
+
+$(B)/alloc/mkclasses: lib/alloc/mkclasses.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -Wall -Wextra -o $@ $<
+
+$(B)/alloc/sizeclasses.h: $(B)/alloc/mkclasses
+	$(Q)$< > $@.tmp && mv $@.tmp $@
+
+$(B)/alloc/classes.o: $(B)/alloc/sizeclasses.h
+
+$(B)/alloc/%.o: lib/alloc/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLOC_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(ALLOC_OBJ:.o=.d)
+
+ALL_EXTRA += $(B)/libmemwhy-malloc.so $(B)/libmemwhy-malloc.a $(B)/alloc/mkclasses
+
+# tests: one executable a topic, linked with the library they test
+ALLOC_TEST_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/alloc/*.c))
+ALLOC_TEST_BIN += $(if $(wildcard tests/alloc/api.c),$(B)/tests/alloc/api-static)
+ALLOC_TEST_BIN += $(and $(shell command -v g++),$(wildcard tests/alloc/cxx.cc),$(B)/tests/alloc/cxx)
+ALLOC_TESTS_HEAVY += $(wildcard tests/alloc/*-long.sh)
+ALLOC_TESTS += $(filter-out $(ALLOC_TESTS_HEAVY),$(wildcard tests/alloc/*.sh)) $(ALLOC_TEST_BIN)
+ALLOC_TEST_CFLAGS := -O1 -g -Wall -Wextra -Wno-deprecated-declarations \
+	-Wno-use-after-free -Wno-free-nonheap-object -Wno-alloc-size-larger-than -fno-builtin
+ALLOC_TEST_LINK = -L$(B) -lmemwhy-malloc -pthread -ldl -Wl,-rpath,'$$ORIGIN/../..'
+ALLOC_TEST_DEPS := tests/alloc/tap.h lib/alloc/abi.h lib/alloc/alloc.mk
+
+$(B)/tests/alloc/%: tests/alloc/%.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)
+
+$(B)/tests/alloc/cxx: tests/alloc/cxx.cc $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
+	@mkdir -p $(@D)
+	$(Q)g++ -std=c++17 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)
+
+$(B)/tests/alloc/api-static: tests/alloc/api.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -static $(ALLOC_TEST_CFLAGS) -o $@ $< $(B)/libmemwhy-malloc.a \
+		-pthread 2>/dev/null
+
+.PHONY: check-alloc
+check-alloc: $(ALLOC_TESTS)
+	@BUILD=$(B) tests/run $(B)/tests/log $(ALLOC_TESTS)

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * internal.h - what the files of the allocator share.
+ *
+ * Layers, each calling only downwards:
+ *
+ *   malloc.c compat.c cxx.c   the functions that programs call
+ *   cache.c audit.c           mcache: refill, flush, life of a thread
+ *   central.c large.c huge.c sample.c
+ *   pages.c                   mheap: arenas, runs of pages, scavenging
+ *   meta.c                    memory for the allocator's own structures
+ *   lock.c os.c               futex, kernel calls
+ *
+ * Lock ranks. A thread takes locks in increasing rank only:
+ *   1  mcache registry (cache.c)       guards region.mcaches' states, region.dead
+ *   2  mcentral[c], c increasing       guards the spans and lists of class c
+ *   3  sample table (sample.c)         guards the sites
+ *   4  mheap                           guards arenas, runs, huge table, spare spans, events
+ *   5  metadata (meta.c)               guards the bump pointer and the free lists
+ * fork() alone takes them all, in this order.
+ *
+ * Atomics. Fields that a single thread writes and readers outside look at are
+ * written with plain or relaxed stores, which cost what an ordinary store costs.
+ * Page descriptors and span pointers are stored relaxed under the heap lock and
+ * loaded relaxed without it: whoever frees a block got it from malloc, directly or
+ * through synchronisation of the program's own, so the stores happened before.
+ */
+#ifndef MW_ALLOC_INTERNAL_H
+#define MW_ALLOC_INTERNAL_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#define MW_ALLOC_INTERNAL 1
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "abi.h"
+
+#if __SIZEOF_POINTER__ != 8
+#error "the allocator is written for 64-bit Linux"
+#endif
+
+#define MW_EXPORT __attribute__((visibility("default")))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define noinline __attribute__((noinline))
+#define mustcheck __attribute__((warn_unused_result))
+
+#define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define add_relaxed(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
+#define compiler_barrier() __asm__ volatile("" ::: "memory")
+
+#define KERNEL_PAGE 4096u              /* smallest unit the kernel maps; asserted at start */
+#define MAX_RUN_PAGES 128u             /* longest run served from an arena: 1 MiB */
+#define ARENA_TABLE_BITS 21            /* 47-bit addresses / 64 MiB */
+#define ADDRESS_LIMIT (1ULL << 47)
+#define MAX_REQUEST ((size_t)PTRDIFF_MAX)
+#define MIN_ALIGN 16u
+#define RECENT 4u                      /* newest entries of a bin that free() compares with */
+
+typedef struct mw_mspan mspan;
+typedef struct mw_mcentral mcentral;
+typedef struct mw_mcache mcache;
+typedef struct mw_mheap mheap;
+typedef struct mw_heap_arena heap_arena;
+
+static inline size_t round_up(size_t x, size_t to)
+{
+	return (x + to - 1) & ~(to - 1);
+}
+
+static inline uint32_t pages_of(size_t bytes)
+{
+	return (uint32_t)((bytes + MW_PAGE_SIZE - 1) >> MW_PAGE_SHIFT);
+}
+
+/* classes.c, computed */
+extern const struct mw_class mw__classes[MW_N_CLASSES];
+extern const uint8_t mw__bucket_class[MW_N_BUCKETS];
+
+static inline uint32_t bucket_of(size_t n)
+{
+	return likely(n <= 1024) ? (uint32_t)(n + 7) >> 3 : (uint32_t)(n + 127 + (120 << 7)) >> 7;
+}
+
+static inline unsigned class_of(size_t n)
+{
+	return mw__bucket_class[bucket_of(n)];
+}
+
+/* off / size for an offset into a span, without dividing; exact, mkclasses tries them all */
+static inline unsigned quotient(uint32_t off, uint32_t divisor)
+{
+	return (unsigned)((uint64_t)off * divisor >> 32);
+}
+
+/* the roots: region.c */
+extern struct mw_region mw_alloc_region __attribute__((visibility("protected")));
+extern mcentral mw__centrals[MW_N_CLASSES];
+extern heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
+#define region mw_alloc_region
+#define heap mw_alloc_region.heap
+
+bool mw__heap_init(void); /* idempotent; false only when out of memory */
+
+/* options.c */
+struct mw_options {
+	uint64_t sample;      /* mean bytes between samples */
+	uint64_t retain;      /* bytes */
+	uint64_t seed;
+	unsigned bits;        /* enum mw_option_bits */
+	unsigned decay_ms;
+	unsigned char purge;  /* 0 off, 1 MADV_DONTNEED, 2 MADV_FREE */
+	unsigned char thp;    /* 0 never, 1 above 16 MB, 2 always */
+	unsigned char unwind; /* 0 caller only, 1 full stacks */
+	unsigned char report; /* print the totals to stderr at exit */
+};
+extern struct mw_options mw__options;
+void mw__options_read(void);
+
+static inline bool option(unsigned bit)
+{
+	return mw__options.bits & bit;
+}
+
+/* os.c: kernel calls; none touches errno. Counted in region.syscalls. */
+void *mw__os_map(void *hint, size_t size, bool fixed); /* NULL on failure */
+void mw__os_unmap(void *addr, size_t size);
+void *mw__os_remap(void *addr, size_t old_size, size_t new_size, bool may_move);
+bool mw__os_purge(void *addr, size_t size, bool lazy);
+void mw__os_hugepages(void *addr, size_t size);
+void mw__os_protect(void *addr, size_t size, bool readable);
+void mw__os_write(int fd, const char *text, size_t size);
+long mw__os_read_file(const char *path, char *buf, size_t size);
+int mw__os_tid(void);
+int mw__os_pid(void);
+uint64_t mw__os_coarse_ms(void);
+uint64_t mw__os_random(void);
+void mw__os_futex_wait(uint32_t *word, uint32_t value);
+void mw__os_futex_wake(uint32_t *word);
+void mw__os_yield(void);
+
+/* lock.c */
+void mw__lock(struct mw_lock *l, int rank);
+void mw__unlock(struct mw_lock *l, int rank);
+bool mw__lock_is_mine(const struct mw_lock *l);
+void mw__lock_for_fork(struct mw_lock *l);
+void mw__lock_after_fork(struct mw_lock *l, bool child);
+void mw__fork_owner_set(bool on);
+uint64_t mw__thread_key(void); /* differs between live threads of the process */
+enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAP, RANK_META };
+
+/* meta.c */
+void *mw__meta_alloc(size_t size);      /* zeroed, aligned to 64; never NULL-checked away: may be NULL */
+void *mw__meta_array(size_t size);      /* like it, but may be given back */
+void mw__meta_array_free(void *p, size_t size);
+extern struct mw_lock mw__meta_lock;
+extern struct mw_meta_range mw__meta_ranges[MW_N_META];
+
+/* pages.c: under the heap lock unless said */
+mspan *mw__span_new(void);
+void mw__span_delete(mspan *s);
+void mw__span_publish(mspan *s, unsigned cls);   /* its pages are known to free() */
+void mw__span_retire(mspan *s);                  /* they are not */
+bool mw__was_ours(const void *p);                /* a free page that was in use once */
+mspan *mw__span_containing(uintptr_t p);         /* of a single block; slow */
+bool mw__run_alloc(mspan *s, uint32_t npages, uint32_t align_pages); /* fills base, npages, NEEDZERO */
+void mw__run_free(mspan *s);            /* pages back to the heap; s stays */
+bool mw__run_grow(mspan *s, uint32_t npages);   /* in place */
+void mw__run_shrink(mspan *s, uint32_t npages);
+void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls);
+void mw__scavenge(bool all, size_t keep);  /* takes the heap lock itself */
+void mw__scavenge_tick(void);              /* the same, if it is time; no lock held */
+void mw__heap_lock(void);
+void mw__heap_unlock(void);
+size_t mw__release_addresses(size_t wanted); /* unmap free pages; takes the lock */
+
+static inline heap_arena *mw__arena_of(const void *p)
+{
+	uint64_t slot = (uint64_t)(uintptr_t)p >> MW_ARENA_SHIFT;
+
+	return likely(slot < 1u << ARENA_TABLE_BITS) ? load_relaxed(&mw__arena_table[slot]) : NULL;
+}
+
+static inline mspan *span_at(const heap_arena *a, uintptr_t p)
+{
+	return load_relaxed(&a->spans[(p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
+}
+
+/* huge.c */
+mspan *mw__huge_alloc(size_t size, size_t align);
+void mw__huge_free(mspan *s);
+mspan *mw__huge_resize(mspan *s, size_t size, bool may_move); /* NULL: cannot */
+mspan *mw__huge_find(const void *p);      /* exact base; takes the heap lock */
+mspan *mw__block_containing(uintptr_t p); /* slow, for error messages */
+size_t mw__huge_drop_idle(uint64_t now); /* 0: all; returns bytes unmapped */
+
+/* large.c: blocks above 32 KiB and up to MAX_RUN_PAGES; sampled ones too */
+mspan *mw__large_alloc(mcache *mc, size_t size, size_t align);
+void mw__large_free(mcache *mc, mspan *s);
+bool mw__large_resize(mspan *s, size_t size); /* in place */
+void mw__large_flush(mcache *mc);
+mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls);
+void mw__sampled_free(mspan *s);
+void *mw__span_block(const mspan *s);     /* address of a single block */
+size_t mw__span_usable(const mspan *s);
+
+/* central.c */
+unsigned mw__central_fetch(unsigned c, void **out, unsigned n); /* 0: no memory */
+void mw__central_flush(unsigned c, void **objs, unsigned n);
+void mw__central_drain(void);             /* transfer arrays back to spans */
+mcentral *mw__central_lock(unsigned c);
+void mw__central_unlock(mcentral *m);
+mspan *mw__central_pick(mcentral *m);     /* a span with a free object, lock held */
+void *mw__central_take(mcentral *m, mspan *s, unsigned idx);
+void mw__central_put(mcentral *m, mspan *s, unsigned idx); /* may free the span */
+unsigned mw__object_index(const mspan *s, uintptr_t p, bool *exact);
+
+/* cache.c */
+extern __thread mcache *mw__mcache __attribute__((tls_model("initial-exec")));
+extern mcache mw__no_mcache, mw__gone_mcache;
+extern struct mw_lock mw__registry_lock;
+mcache *mw__mcache_get(void);             /* of this thread, made if needed; or &mw__gone_mcache */
+bool mw__mcache_refill(mcache *mc, unsigned c);
+void mw__mcache_overflow(mcache *mc, unsigned c);
+void mw__mcache_flush_all(mcache *mc);
+void mw__mcache_reclaim_orphans(void);
+unsigned mw__mcache_count(const struct mw_bin *b);
+
+static inline bool mcache_is_real(const mcache *mc)
+{
+	return mc != &mw__no_mcache && mc != &mw__gone_mcache;
+}
+
+/* audit.c */
+void *mw__audit_alloc(size_t n, unsigned c);
+void mw__audit_free(mspan *s, void *p);
+size_t mw__audit_usable(const mspan *s, const void *p);
+bool mw__audit_resize(mspan *s, void *p, size_t n);
+void mw__audit_seal(mspan *s);  /* canary behind a single block */
+void mw__audit_check(mspan *s); /* and its check */
+
+/* sample.c */
+extern struct mw_lock mw__sample_lock;
+void mw__sample_draw(mcache *mc);         /* next interval */
+uint32_t mw__sample_alloc(size_t requested); /* the site of the caller's stack */
+void mw__sample_free(uint32_t site, size_t requested);
+void mw__sample_resize(uint32_t site, size_t from, size_t to);
+const struct mw_site *mw__sample_site(uint32_t site);
+unsigned mw__unwind(uint64_t *frames, unsigned max);
+
+/* error.c */
+void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail);
+size_t mw__format(char *buf, size_t cap, const char *fmt, ...);
+
+/* malloc.c */
+void *mw__malloc(size_t n);
+void *mw__malloc_aligned(size_t align, size_t n);
+size_t mw__usable(const void *p);
+void mw__free(void *p);
+
+/* compat.c */
+void mw__report_at_exit(void);
+
+#endif
