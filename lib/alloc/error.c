@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * error.c - errors of the program: named, then fatal or counted.
+ *
+ * The text is made on the stack and written with one write(2): nothing here
+ * allocates, and stdio is not trusted at such a moment.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+static const char *const error_names[MW_N_ERRORS] = {
+	[MW_ERROR_DOUBLE_FREE] = "double free",
+	[MW_ERROR_FOREIGN_FREE] = "free of a pointer that malloc did not give",
+	[MW_ERROR_INTERIOR_FREE] = "free of a pointer into the middle of a block",
+	[MW_ERROR_OVERFLOW] = "write past the end of a block",
+	[MW_ERROR_WRITE_AFTER_FREE] = "write to a freed block",
+	[MW_ERROR_SIZE_MISMATCH] = "block freed with a size or alignment it does not have",
+};
+
+struct out {
+	char *buf;
+	size_t len, cap;
+};
+
+static void put(struct out *o, char c)
+{
+	if (o->len + 1 < o->cap)
+		o->buf[o->len++] = c;
+}
+
+static void put_text(struct out *o, const char *s)
+{
+	while (*s)
+		put(o, *s++);
+}
+
+static void put_number(struct out *o, uint64_t v, unsigned base)
+{
+	char digits[24];
+	unsigned n = 0;
+
+	do
+		digits[n++] = "0123456789abcdef"[v % base];
+	while (v /= base);
+	while (n > 0)
+		put(o, digits[--n]);
+}
+
+/* %s text, %u unsigned 64-bit, %x hexadecimal 64-bit. */
+size_t mw__format(char *buf, size_t cap, const char *fmt, ...)
+{
+	struct out o = { buf, 0, cap };
+	va_list ap;
+
+	va_start(ap, fmt);
+	for (; *fmt; fmt++) {
+		if (*fmt != '%') {
+			put(&o, *fmt);
+			continue;
+		}
+		switch (*++fmt) {
+		case 's':
+			put_text(&o, va_arg(ap, const char *));
+			break;
+		case 'u':
+			put_number(&o, va_arg(ap, uint64_t), 10);
+			break;
+		case 'x':
+			put_number(&o, va_arg(ap, uint64_t), 16);
+			break;
+		}
+	}
+	va_end(ap);
+	o.buf[o.len] = 0;
+	return o.len;
+}
+
+static size_t describe_block(char *buf, size_t cap, const mspan *s)
+{
+	if (!s)
+		return 0;
+	if (s->state == MW_SPAN_SMALL)
+		return mw__format(buf, cap, "  in a span of class %u, %u bytes an object, at 0x%x\n",
+				  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base);
+	return mw__format(buf, cap, "  in a block of %u bytes at 0x%x\n", s->requested,
+			  (uint64_t)(uintptr_t)mw__span_block(s));
+}
+
+static size_t describe_site(char *buf, size_t cap, const mspan *s)
+{
+	const struct mw_site *site = s ? mw__sample_site(s->site) : NULL;
+	size_t len = 0;
+
+	for (unsigned i = 0; site && i < site->n_frames; i++)
+		len += mw__format(buf + len, cap - len, "  allocated at 0x%x\n", site->frames[i]);
+	return len;
+}
+
+void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail)
+{
+	char buf[1536];
+	size_t len;
+
+	add_relaxed(&region.n_errors[kind], 1);
+	if (option(MW_OPT_COUNT))
+		return;
+	len = mw__format(buf, sizeof(buf), "memwhy-malloc: 0x%x: %s%s%s\n",
+			 (uint64_t)(uintptr_t)p, error_names[kind], detail ? ": " : "",
+			 detail ? detail : "");
+	len += describe_block(buf + len, sizeof(buf) - len, s);
+	len += describe_site(buf + len, sizeof(buf) - len, s);
+	mw__os_write(2, buf, len);
+	abort();
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * lock.c - a short mutex: spin a little, then sleep on a futex.
+ *
+ * The word is 0 (free), 1 (held) or 2 (held, and somebody may sleep). Sections
+ * under these locks are short, so a waiter spins first; but a holder may have lost
+ * its processor, so it does not spin for long. seq is odd while the lock is held:
+ * readers outside the process use it as a seqlock generation.
+ *
+ * fork() runs with every lock held by the forking thread. Handlers of other
+ * libraries may allocate while it does, so a thread that holds all locks for fork
+ * passes through mw__lock as if it had got it.
+ */
+#include "internal.h"
+
+#define SPINS 100
+
+static uint64_t fork_owner; /* thread that holds every lock; written by it alone, read relaxed */
+static bool fork_in_section; /* the forking thread was inside a section; written by it alone */
+
+/* The address of a thread-local variable: even, and the same in a fork child. */
+uint64_t mw__thread_key(void)
+{
+	return (uint64_t)(uintptr_t)&mw__mcache;
+}
+
+#ifdef MW_ALLOC_DEBUG
+static __thread unsigned held_ranks __attribute__((tls_model("initial-exec")));
+
+static void rank_enter(int rank)
+{
+	if (held_ranks >> rank)
+		__builtin_trap(); /* lock order */
+	held_ranks |= 1u << rank;
+}
+
+static void rank_leave(int rank)
+{
+	held_ranks &= ~(1u << rank);
+}
+#else
+static void rank_enter(int rank) { (void)rank; }
+static void rank_leave(int rank) { (void)rank; }
+#endif
+
+static bool try_lock(uint32_t *word)
+{
+	uint32_t zero = 0;
+
+	return __atomic_compare_exchange_n(word, &zero, 1, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+static noinline void lock_slow(struct mw_lock *l)
+{
+	add_relaxed(&l->n_waits, 1);
+	for (int i = 0; i < SPINS; i++) {
+		cpu_relax();
+		if (load_relaxed(&l->word) == 0 && try_lock(&l->word))
+			return;
+	}
+	while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0)
+		mw__os_futex_wait(&l->word, 2);
+}
+
+static void taken(struct mw_lock *l)
+{
+	store_relaxed(&l->owner, mw__thread_key());
+	store_relaxed(&l->seq, l->seq + 1);
+	__atomic_thread_fence(__ATOMIC_RELEASE); /* seq is seen odd before what it guards changes */
+}
+
+static bool fork_is_mine(void)
+{
+	uint64_t owner = load_relaxed(&fork_owner);
+
+	return unlikely(owner != 0) && owner == mw__thread_key();
+}
+
+void mw__lock(struct mw_lock *l, int rank)
+{
+	if (fork_is_mine())
+		return;
+	rank_enter(rank);
+	if (unlikely(!try_lock(&l->word)))
+		lock_slow(l);
+	taken(l);
+}
+
+static void release(struct mw_lock *l)
+{
+	store_relaxed(&l->owner, 0);
+	__atomic_store_n(&l->seq, l->seq + 1, __ATOMIC_RELEASE);
+	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+		mw__os_futex_wake(&l->word);
+}
+
+void mw__unlock(struct mw_lock *l, int rank)
+{
+	if (fork_is_mine())
+		return;
+	release(l);
+	rank_leave(rank);
+}
+
+bool mw__lock_is_mine(const struct mw_lock *l)
+{
+	return load_relaxed(&l->owner) == mw__thread_key();
+}
+
+#define TAKEN_BY_FORK 1u /* in owner */
+
+static void taken_by_fork(struct mw_lock *l)
+{
+	taken(l);
+	l->owner |= TAKEN_BY_FORK;
+}
+
+/*
+ * Take @l before fork. When this very thread holds a lock already, a signal handler
+ * that interrupted an allocation is forking: that lock stays as it is. Then the
+ * order of locks is broken, so the others are waited for only a bounded time; in the
+ * child they are freed anyway.
+ */
+void mw__lock_for_fork(struct mw_lock *l)
+{
+	if (mw__lock_is_mine(l)) {
+		fork_in_section = true;
+		return;
+	}
+	for (int i = 0; i < 1000; i++) {
+		if (try_lock(&l->word)) {
+			taken_by_fork(l);
+			return;
+		}
+		mw__os_yield();
+	}
+	if (!fork_in_section) {
+		lock_slow(l);
+		taken_by_fork(l);
+	}
+}
+
+static void reset(struct mw_lock *l)
+{
+	l->word = 0;
+	l->owner = 0;
+	l->seq += l->seq & 1;
+}
+
+/* The parent frees what fork took; the child also what threads held that it lacks. */
+void mw__lock_after_fork(struct mw_lock *l, bool child)
+{
+	if (l->owner == (mw__thread_key() | TAKEN_BY_FORK))
+		child ? reset(l) : release(l);
+	else if (child && l->word != 0 && !mw__lock_is_mine(l))
+		reset(l);
+	if (child)
+		l->n_waits = 0;
+}
+
+void mw__fork_owner_set(bool on)
+{
+	if (!on)
+		fork_in_section = false;
+	store_relaxed(&fork_owner, on ? mw__thread_key() : 0);
+}
