@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * pages.c - the page heap: arenas, runs of pages, and giving memory back.
+ *
+ * An arena is 64 MiB of addresses with three bitmaps (mapped, in use, clean). A run
+ * never crosses arenas. Allocation is first fit by address, as Go's is: low addresses
+ * fill up, high ones drain and can be given back. Go finds its run through five
+ * levels of summaries over the whole address space, which it reserves at start; a
+ * preloaded library may run under a limit on address space, so here the summary is
+ * one 16-bit word an arena, an upper bound of its longest free run. The search walks
+ * that array (32 arenas a cache line), then one kilobyte of bitmap. The bound is
+ * lowered when a search fails and raised when pages are freed.
+ *
+ * Arenas grow by pieces. The 64 MiB slot is chosen by address hint and nothing is
+ * reserved in it; a piece that the kernel refuses is asked for again smaller, and
+ * then anywhere. Pages that are not mapped have their alloc bit set.
+ *
+ * Scavenging. Free pages that may be resident are "dirty". More than retain_bytes
+ * plus a quarter of the pages in use are given back, at most every 100 ms; besides,
+ * half of the dirty pages that nobody wanted since the last check (dirty_low) go each
+ * decay period. It starts from the highest address. No lock is held during madvise:
+ * the run is marked in use meanwhile.
+ */
+#include "internal.h"
+
+#define PIECE_PAGES 512u       /* grow by 4 MiB */
+#define PIECE_PAGES_BIG 2048u  /* 16 MiB once the heap is large */
+#define MIN_PIECE_PAGES 8u
+#define SCAVENGE_PERIOD_MS 100
+#define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
+#define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
+#define RETRY_NEVER UINT64_MAX
+
+heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
+
+static struct mw_event events_none;
+static uint64_t next_hint;     /* slot to try next; under the heap lock */
+static heap_arena *growing;    /* arena to extend first; under the heap lock */
+static bool has_holes;         /* release_addresses has unmapped something */
+
+/* --- bitmaps ----------------------------------------------------------------- */
+
+static bool bit_get(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static uint64_t word_mask(uint32_t from, uint32_t to)
+{
+	return (to - from == 64 ? ~0ULL : ((1ULL << (to - from)) - 1)) << from;
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static void bits_assign(uint64_t *bits, uint32_t at, uint32_t n, bool value)
+{
+	while (n > 0) {
+		uint32_t in = at % 64, len = min_u32(64 - in, n);
+		uint64_t mask = word_mask(in, in + len);
+
+		bits[at / 64] = value ? bits[at / 64] | mask : bits[at / 64] & ~mask;
+		at += len;
+		n -= len;
+	}
+}
+
+static uint32_t bits_count(const uint64_t *bits, uint32_t at, uint32_t n)
+{
+	uint32_t sum = 0;
+
+	while (n > 0) {
+		uint32_t in = at % 64, len = min_u32(64 - in, n);
+
+		sum += (uint32_t)__builtin_popcountll(bits[at / 64] & word_mask(in, in + len));
+		at += len;
+		n -= len;
+	}
+	return sum;
+}
+
+/* The lowest position of @n one bits in a row inside a word; 64 if none. */
+static uint32_t run_in_word(uint64_t word, uint32_t n)
+{
+	while (n > 1 && word) {
+		uint32_t half = n / 2;
+
+		word &= word >> half;
+		n -= half;
+	}
+	return word ? (uint32_t)__builtin_ctzll(word) : 64;
+}
+
+/*
+ * The first run of @n zero bits at or after word @w; MW_ARENA_PAGES if none.
+ * run counts the zeros that end the words before.
+ */
+static uint32_t find_zeros(const uint64_t *bits, uint32_t w, uint32_t n)
+{
+	uint32_t run = 0;
+
+	for (; w < MW_ARENA_WORDS; w++) {
+		uint64_t free = ~bits[w];
+		uint32_t low = free == ~0ULL ? 64 : (uint32_t)__builtin_ctzll(~free);
+
+		if (run + low >= n)
+			return w * 64 - run;
+		if (low == 64) {
+			run += 64;
+			continue;
+		}
+		if (n <= 64 && free) {
+			uint32_t at = run_in_word(free, n);
+
+			if (at < 64)
+				return w * 64 + at;
+		}
+		run = free ? (uint32_t)__builtin_clzll(~free) : 0;
+	}
+	return MW_ARENA_PAGES;
+}
+
+/* Like it, but the run starts at a multiple of @align pages (a power of two). */
+static uint32_t find_aligned(const uint64_t *bits, uint32_t w, uint32_t n, uint32_t align)
+{
+	uint32_t at;
+
+	if (align <= 1)
+		return find_zeros(bits, w, n);
+	for (at = (uint32_t)round_up(w * 64, align); at + n <= MW_ARENA_PAGES; at += align)
+		if (bits_count(bits, at, n) == 0)
+			return at;
+	return MW_ARENA_PAGES;
+}
+
+/* The lowest page such that all from it up to @at are zero. */
+static uint32_t zeros_below(const uint64_t *bits, uint32_t at)
+{
+	while (at > 0) {
+		uint32_t in = (at - 1) % 64 + 1;
+		uint64_t word = bits[(at - 1) / 64] << (64 - in);
+
+		if (word)
+			return at - (uint32_t)__builtin_clzll(word);
+		at -= in;
+	}
+	return at;
+}
+
+static uint32_t zeros_above(const uint64_t *bits, uint32_t at)
+{
+	while (at < MW_ARENA_PAGES) {
+		uint64_t word = bits[at / 64] >> (at % 64);
+
+		if (word)
+			return at + (uint32_t)__builtin_ctzll(word);
+		at += 64 - at % 64;
+	}
+	return at;
+}
+
+/* --- arenas ------------------------------------------------------------------ */
+
+static uint32_t page_index(const heap_arena *a, uint64_t addr)
+{
+	return (uint32_t)((addr - a->base) >> MW_PAGE_SHIFT);
+}
+
+static uint64_t arena_position(const heap_arena *a)
+{
+	uint64_t lo = 0, hi = heap.n_arenas;
+
+	while (lo < hi) {
+		uint64_t mid = (lo + hi) / 2;
+
+		if (heap.arenas[mid]->base < a->base)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void set_max_run(heap_arena *a, uint32_t run)
+{
+	a->max_run = run;
+	heap.max_runs[arena_position(a)] = (uint16_t)run;
+}
+
+/* The old arrays stay as they are: a reader may be in the middle of them. */
+static bool reserve_arena_slot(void)
+{
+	uint64_t cap = heap.cap_arenas ? heap.cap_arenas * 2 : 64;
+	heap_arena **arenas;
+	uint16_t *runs;
+
+	if (heap.n_arenas < heap.cap_arenas)
+		return true;
+	arenas = mw__meta_alloc(cap * sizeof(*arenas));
+	runs = mw__meta_alloc(cap * sizeof(*runs));
+	if (!arenas || !runs)
+		return false;
+	if (heap.n_arenas > 0) {
+		memcpy(arenas, heap.arenas, heap.n_arenas * sizeof(*arenas));
+		memcpy(runs, heap.max_runs, heap.n_arenas * sizeof(*runs));
+	}
+	heap.arenas = arenas;
+	heap.max_runs = runs;
+	heap.cap_arenas = cap;
+	return true;
+}
+
+static heap_arena *arena_make(uint64_t base, bool may_grow)
+{
+	heap_arena *a = mw__arena_of((void *)base);
+	uint64_t at;
+
+	if (a)
+		return a;
+	if (!reserve_arena_slot() || !(a = mw__meta_alloc(sizeof(*a))))
+		return NULL;
+	a->base = base & ~(uint64_t)(MW_ARENA_SIZE - 1);
+	a->first_free = MW_ARENA_PAGES;
+	a->may_grow = may_grow;
+	memset(a->alloc_bits, 0xff, sizeof(a->alloc_bits));
+	at = arena_position(a);
+	memmove(heap.arenas + at + 1, heap.arenas + at, (heap.n_arenas - at) * sizeof(a));
+	memmove(heap.max_runs + at + 1, heap.max_runs + at,
+		(heap.n_arenas - at) * sizeof(*heap.max_runs));
+	heap.arenas[at] = a;
+	heap.max_runs[at] = 0;
+	heap.n_arenas++;
+	__atomic_store_n(&mw__arena_table[base >> MW_ARENA_SHIFT], a, __ATOMIC_RELEASE);
+	return a;
+}
+
+static void note_free(heap_arena *a, uint32_t at, uint32_t n)
+{
+	uint32_t run = zeros_above(a->alloc_bits, at + n) - zeros_below(a->alloc_bits, at);
+
+	if (run > a->max_run)
+		set_max_run(a, run);
+	if (at < a->first_free)
+		a->first_free = at;
+}
+
+/* Pages [at, at + n) of @a have just been mapped. */
+static void add_pages(heap_arena *a, uint32_t at, uint32_t n)
+{
+	bits_assign(a->map_bits, at, n, true);
+	bits_assign(a->clean_bits, at, n, true);
+	bits_assign(a->alloc_bits, at, n, false);
+	heap.pages_mapped += n;
+	heap.pages_clean += n;
+	note_free(a, at, n);
+	mw__event(MW_EVENT_GROW, a->base + ((uint64_t)at << MW_PAGE_SHIFT), n, 0);
+}
+
+/* --- growing ----------------------------------------------------------------- */
+
+static void advise_piece(uint64_t addr, uint32_t n)
+{
+	if (mw__options.thp == 2 || (mw__options.thp == 1 && heap.pages_in_use > THP_PAGES))
+		mw__os_hugepages((void *)addr, (size_t)n << MW_PAGE_SHIFT);
+}
+
+/* Map @n pages or more of @a where nothing of ours is yet. */
+static bool grow_arena(heap_arena *a, uint32_t need, uint32_t piece)
+{
+	uint32_t at = find_zeros(a->map_bits, 0, need), n = need;
+	uint64_t addr;
+
+	if (at == MW_ARENA_PAGES)
+		return false;
+	while (n < piece && at + n < MW_ARENA_PAGES && !bit_get(a->map_bits, at + n))
+		n++;
+	addr = a->base + ((uint64_t)at << MW_PAGE_SHIFT);
+	if (!mw__os_map((void *)addr, (size_t)n << MW_PAGE_SHIFT, true))
+		return false;
+	advise_piece(addr, n);
+	add_pages(a, at, n);
+	return true;
+}
+
+/* Arenas start at a random place of the upper half: their own share of ASLR. */
+static uint64_t hint(void)
+{
+	if (next_hint == 0)
+		next_hint = 0x600000000000ULL + ((mw__os_random() & 0x3ffff) << MW_ARENA_SHIFT);
+	return next_hint;
+}
+
+static bool grow_new_arena(uint32_t need, uint32_t piece)
+{
+	for (int i = 0; i < ARENA_HINTS; i++) {
+		uint64_t base = hint();
+		size_t size = (size_t)(need > piece ? need : piece) << MW_PAGE_SHIFT;
+
+		next_hint += MW_ARENA_SIZE;
+		if (mw__arena_of((void *)base) || !mw__os_map((void *)base, size, true))
+			continue;
+		if (!(growing = arena_make(base, true))) {
+			mw__os_unmap((void *)base, size);
+			return false;
+		}
+		advise_piece(base, pages_of(size));
+		add_pages(growing, 0, pages_of(size));
+		return true;
+	}
+	return false;
+}
+
+/* Take what the kernel gives, page aligned, perhaps across two arenas. */
+static bool grow_anywhere(uint32_t need)
+{
+	size_t size = ((size_t)need + 1) << MW_PAGE_SHIFT;
+	uint64_t start = (uint64_t)mw__os_map(NULL, size, false), end = start + size;
+	uint64_t at = round_up(start, MW_PAGE_SIZE);
+	bool fits = false;
+
+	if (!start)
+		return false;
+	end &= ~(uint64_t)(MW_PAGE_SIZE - 1);
+	while (at < end) {
+		uint64_t stop = round_up(at + 1, MW_ARENA_SIZE);
+		heap_arena *a = arena_make(at, false);
+		uint32_t n;
+
+		stop = stop < end ? stop : end;
+		n = (uint32_t)((stop - at) >> MW_PAGE_SHIFT);
+		if (!a) {
+			mw__os_unmap((void *)at, stop - at);
+		} else {
+			add_pages(a, page_index(a, at), n);
+			fits |= n >= need;
+		}
+		at = stop;
+	}
+	return fits;
+}
+
+static bool grow_holes(uint32_t need)
+{
+	if (!has_holes)
+		return false;
+	for (uint64_t i = 0; i < heap.n_arenas; i++)
+		if (heap.arenas[i]->may_grow && grow_arena(heap.arenas[i], need, PIECE_PAGES))
+			return true;
+	has_holes = false;
+	return false;
+}
+
+static bool grow(uint32_t need)
+{
+	uint32_t piece = heap.pages_mapped < 4 * PIECE_PAGES_BIG ? PIECE_PAGES : PIECE_PAGES_BIG;
+
+	for (; piece >= MIN_PIECE_PAGES; piece /= 8) {
+		if (growing && grow_arena(growing, need, piece))
+			return true;
+		if (grow_holes(need) || grow_new_arena(need, piece))
+			return true;
+	}
+	return grow_anywhere(need + MIN_PIECE_PAGES) || grow_anywhere(need) || grow_anywhere(2 * need);
+}
+
+/* --- runs -------------------------------------------------------------------- */
+
+static void take(heap_arena *a, mspan *s, uint32_t at, uint32_t n)
+{
+	uint32_t clean = bits_count(a->clean_bits, at, n);
+	bool lazy = option(MW_OPT_LAZY) && at < a->n_touched;
+
+	s->base = a->base + ((uint64_t)at << MW_PAGE_SHIFT);
+	s->npages = n;
+	s->flags = clean < n || lazy ? MW_SPAN_NEEDZERO : 0;
+	bits_assign(a->alloc_bits, at, n, true);
+	bits_assign(a->clean_bits, at, n, false);
+	heap.pages_in_use += n;
+	heap.pages_clean -= clean;
+	heap.pages_dirty -= n - clean;
+	heap.reused_dirty_pages += n - clean;
+	if (heap.pages_dirty < heap.dirty_low)
+		heap.dirty_low = heap.pages_dirty;
+	if (at + n > a->n_touched)
+		a->n_touched = at + n;
+	if (at == a->first_free)
+		a->first_free = at + n;
+	if (heap.pages_in_use + heap.huge_pages > heap.pages_peak)
+		heap.pages_peak = heap.pages_in_use + heap.huge_pages;
+}
+
+static bool find_run(mspan *s, uint32_t n, uint32_t align)
+{
+	for (uint64_t i = 0; i < heap.n_arenas; i++) {
+		heap_arena *a;
+		uint32_t at;
+
+		if (heap.max_runs[i] < n)
+			continue;
+		a = heap.arenas[i];
+		at = find_aligned(a->alloc_bits, a->first_free / 64 % MW_ARENA_WORDS, n, align);
+		if (at < MW_ARENA_PAGES) {
+			take(a, s, at, n);
+			return true;
+		}
+		if (align <= 1)
+			set_max_run(a, n - 1);
+	}
+	return false;
+}
+
+bool mw__run_alloc(mspan *s, uint32_t n, uint32_t align)
+{
+	uint32_t need = align > 1 ? n + align : n;
+
+	return find_run(s, n, align) || (grow(need) && find_run(s, n, align));
+}
+
+static void give(heap_arena *a, uint32_t at, uint32_t n)
+{
+	bits_assign(a->alloc_bits, at, n, false);
+	heap.pages_in_use -= n;
+	heap.pages_dirty += n;
+	note_free(a, at, n);
+}
+
+void mw__run_free(mspan *s)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+
+	give(a, page_index(a, s->base), s->npages);
+}
+
+bool mw__run_grow(mspan *s, uint32_t npages)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+	uint32_t at = page_index(a, s->base), more = npages - s->npages;
+	uint8_t flags = s->flags;
+	mspan tail;
+
+	if (at + npages > MW_ARENA_PAGES || bits_count(a->alloc_bits, at + s->npages, more) > 0)
+		return false;
+	take(a, &tail, at + s->npages, more);
+	s->npages = npages;
+	s->flags = flags | tail.flags;
+	return true;
+}
+
+void mw__run_shrink(mspan *s, uint32_t npages)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+
+	give(a, page_index(a, s->base) + npages, s->npages - npages);
+	s->npages = npages;
+}
+
+/* --- span structures ---------------------------------------------------------- */
+
+mspan *mw__span_new(void)
+{
+	mspan *s = heap.span_free;
+
+	if (s)
+		heap.span_free = s->next;
+	else if (!(s = mw__meta_alloc(sizeof(*s))))
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	heap.n_spans_live++;
+	return s;
+}
+
+void mw__span_delete(mspan *s)
+{
+	s->state = MW_SPAN_DEAD;
+	s->next = heap.span_free;
+	heap.span_free = s;
+	heap.n_spans_live--;
+}
+
+/*
+ * Tell free() and readers whose pages these are. The pages of a single block (@cls 0)
+ * but the first stay unmarked: nothing points into them but a wrong free.
+ */
+void mw__span_publish(mspan *s, unsigned cls)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+	uint32_t at = page_index(a, s->base);
+
+	store_relaxed(&a->spans[at], s);
+	if (s->state != MW_SPAN_SMALL)
+		return;
+	for (uint32_t i = 0; i < s->npages; i++) {
+		store_relaxed(&a->spans[at + i], s);
+		store_relaxed(&a->desc[at + i], (uint16_t)(cls ? cls | i << 8 : 0));
+	}
+}
+
+/* The pages belong to no span any more. */
+void mw__span_retire(mspan *s)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+	uint32_t at = page_index(a, s->base);
+
+	store_relaxed(&a->spans[at], NULL);
+	if (s->state != MW_SPAN_SMALL)
+		return;
+	for (uint32_t i = 0; i < s->npages; i++) {
+		store_relaxed(&a->desc[at + i], 0);
+		store_relaxed(&a->spans[at + i], NULL);
+	}
+}
+
+bool mw__was_ours(const void *p)
+{
+	heap_arena *a = mw__arena_of(p);
+
+	return a && page_index(a, (uintptr_t)p) < a->n_touched;
+}
+
+/* The span of the single block that @p points into; for error messages. Heap lock. */
+mspan *mw__span_containing(uintptr_t p)
+{
+	heap_arena *a = mw__arena_of((void *)p);
+	uint32_t at;
+
+	if (!a)
+		return NULL;
+	for (at = page_index(a, p); at > 0 && !a->spans[at] && bit_get(a->alloc_bits, at);)
+		at--;
+	if (a->spans[at] && p - a->spans[at]->base < (uint64_t)a->spans[at]->npages << MW_PAGE_SHIFT)
+		return a->spans[at];
+	return NULL;
+}
+
+/* --- scavenging ---------------------------------------------------------------- */
+
+static uint64_t dirty_limit(void)
+{
+	return (mw__options.retain >> MW_PAGE_SHIFT) + (heap.pages_in_use + heap.huge_pages) / 4;
+}
+
+/* The highest dirty free run at or below @top, at most @max pages, inside one word. */
+static bool dirty_run_below(const heap_arena *a, uint32_t top, uint32_t max, uint32_t *at,
+			    uint32_t *n)
+{
+	for (uint32_t w = top / 64 + 1; w-- > 0;) {
+		uint64_t dirty = ~a->alloc_bits[w] & ~a->clean_bits[w];
+		uint32_t hi, len;
+
+		if (w == top / 64 && top % 64 != 63)
+			dirty &= (1ULL << (top % 64 + 1)) - 1;
+		if (!dirty)
+			continue;
+		hi = 63 - (uint32_t)__builtin_clzll(dirty);
+		dirty = ~(dirty << (63 - hi));
+		len = dirty ? (uint32_t)__builtin_clzll(dirty) : 64;
+		len = min_u32(len, max);
+		*at = w * 64 + hi + 1 - len;
+		*n = len;
+		return true;
+	}
+	return false;
+}
+
+/* Join the runs of the words below, so that one call gives back up to 2 MiB. */
+static void extend_down(const heap_arena *a, uint32_t *at, uint32_t *n, uint32_t max)
+{
+	while (*at > 0 && *n < max && *n < 256 && !bit_get(a->alloc_bits, *at - 1) &&
+	       !bit_get(a->clean_bits, *at - 1)) {
+		--*at;
+		++*n;
+	}
+}
+
+static void purge_run(heap_arena *a, uint32_t at, uint32_t n)
+{
+	void *addr = (void *)(a->base + ((uint64_t)at << MW_PAGE_SHIFT));
+	bool done;
+
+	bits_assign(a->alloc_bits, at, n, true);
+	heap.pages_dirty -= n;
+	heap.pages_in_use += n;
+	mw__heap_unlock();
+	done = mw__os_purge(addr, (size_t)n << MW_PAGE_SHIFT, option(MW_OPT_LAZY));
+	mw__heap_lock();
+	bits_assign(a->alloc_bits, at, n, false);
+	heap.pages_in_use -= n;
+	if (done) {
+		bits_assign(a->clean_bits, at, n, true);
+		heap.pages_clean += n;
+		heap.scavenged_bytes += (uint64_t)n << MW_PAGE_SHIFT;
+		mw__event(MW_EVENT_SCAVENGE, (uint64_t)addr, n, 0);
+	} else {
+		heap.pages_dirty += n;
+	}
+	note_free(a, at, n);
+}
+
+static bool purge_arena(heap_arena *a, uint64_t *pages)
+{
+	uint32_t top = a->n_touched ? a->n_touched - 1 : 0, at, n;
+
+	while (*pages > 0 && a->n_touched > 0 &&
+	       dirty_run_below(a, top, (uint32_t)(*pages < 256 ? *pages : 256), &at, &n)) {
+		extend_down(a, &at, &n, (uint32_t)(*pages < 256 ? *pages : 256));
+		purge_run(a, at, n);
+		*pages -= n;
+		if (at == 0)
+			return true;
+		top = at - 1;
+	}
+	return *pages > 0;
+}
+
+/* Give back @pages from the top. The lock is dropped meanwhile, arenas never vanish. */
+static void purge_pages(uint64_t pages)
+{
+	uint64_t i = heap.n_arenas;
+
+	heap.n_scavenges++;
+	while (i-- > 0 && purge_arena(heap.arenas[i], &pages))
+		;
+	heap.dirty_low = heap.pages_dirty;
+}
+
+void mw__scavenge(bool all, size_t keep)
+{
+	uint64_t keep_pages = all ? pages_of(keep) : dirty_limit();
+
+	mw__heap_lock();
+	if (heap.pages_dirty > keep_pages)
+		purge_pages(heap.pages_dirty - keep_pages);
+	mw__heap_unlock();
+}
+
+static uint64_t pages_to_purge(uint64_t elapsed)
+{
+	uint64_t limit = dirty_limit(), excess = 0, unwanted = 0;
+
+	if (heap.pages_dirty > limit)
+		excess = heap.pages_dirty - limit;
+	if (elapsed >= mw__options.decay_ms / 2)
+		unwanted = (heap.dirty_low + 1) / 2;
+	return excess > unwanted ? excess : unwanted;
+}
+
+/*
+ * Called from slow paths with no lock held. The period also bounds how often memory
+ * that goes back and forth pays for it.
+ */
+void mw__scavenge_tick(void)
+{
+	uint64_t now, last = load_relaxed(&heap.last_scavenge_ms), pages;
+
+	if (!mw__options.purge)
+		return;
+	now = mw__os_coarse_ms();
+	if (now - last < SCAVENGE_PERIOD_MS)
+		return;
+	mw__heap_lock();
+	last = heap.last_scavenge_ms;
+	pages = now - last < SCAVENGE_PERIOD_MS ? 0 : pages_to_purge(now - last);
+	if (pages > 0 || now - last >= mw__options.decay_ms / 2) {
+		heap.last_scavenge_ms = now;
+		if (pages > 0)
+			purge_pages(pages);
+		heap.dirty_low = heap.pages_dirty;
+	}
+	mw__heap_unlock();
+	mw__huge_drop_idle(now);
+}
+
+/* --- out of addresses ------------------------------------------------------------ */
+
+static size_t unmap_free(heap_arena *a)
+{
+	size_t freed = 0;
+	uint32_t at = 0, n;
+
+	while ((at = find_zeros(a->alloc_bits, at / 64, MIN_PIECE_PAGES)) < MW_ARENA_PAGES) {
+		for (n = MIN_PIECE_PAGES; at + n < MW_ARENA_PAGES && !bit_get(a->alloc_bits, at + n);)
+			n++;
+		mw__os_unmap((void *)(a->base + ((uint64_t)at << MW_PAGE_SHIFT)),
+			     (size_t)n << MW_PAGE_SHIFT);
+		heap.pages_clean -= bits_count(a->clean_bits, at, n);
+		heap.pages_dirty -= n - bits_count(a->clean_bits, at, n);
+		heap.pages_mapped -= n;
+		bits_assign(a->alloc_bits, at, n, true);
+		bits_assign(a->map_bits, at, n, false);
+		bits_assign(a->clean_bits, at, n, false);
+		mw__event(MW_EVENT_UNMAP, a->base + ((uint64_t)at << MW_PAGE_SHIFT), n, 0);
+		freed += (size_t)n << MW_PAGE_SHIFT;
+	}
+	if (freed)
+		set_max_run(a, MIN_PIECE_PAGES * 2);
+	return freed;
+}
+
+/* The kernel has refused memory: let go of free addresses, from the top, until enough. */
+size_t mw__release_addresses(size_t wanted)
+{
+	size_t freed = 0;
+
+	mw__heap_lock();
+	for (uint64_t i = heap.n_arenas; i-- > 0 && freed < wanted;)
+		freed += unmap_free(heap.arenas[i]);
+	has_holes |= freed > 0;
+	mw__heap_unlock();
+	return freed;
+}
+
+/* --- the lock and the events ------------------------------------------------------- */
+
+void mw__heap_lock(void)
+{
+	mw__lock(&heap.lock, RANK_HEAP);
+}
+
+void mw__heap_unlock(void)
+{
+	mw__unlock(&heap.lock, RANK_HEAP);
+}
+
+void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls)
+{
+	struct mw_event *ring = (struct mw_event *)region.tables[MW_TABLE_EVENTS].addr;
+	struct mw_event *e = ring ? &ring[region.n_events & (MW_N_EVENTS - 1)] : &events_none;
+
+	store_relaxed(&e->seq, 0);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	e->time_ms = heap.last_scavenge_ms;
+	e->addr = addr;
+	e->npages = npages;
+	e->kind = (uint8_t)kind;
+	e->cls = (uint8_t)cls;
+	__atomic_store_n(&e->seq, ++region.n_events, __ATOMIC_RELEASE);
+}
