@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * cache.c - mcache: what a thread keeps for itself.
+ *
+ * For each class a bin: an array of pointers with NULL sentinels below the first.
+ * malloc pops, free pushes; neither takes a lock nor looks at a span. An empty bin
+ * refills from its mcentral, a full one grows (8 entries at first, 64 KiB of objects
+ * at most) or gives its older half back. Go's mcache holds a span a class instead:
+ * there a collector frees, so nothing comes back one by one.
+ *
+ * A thread without an mcache uses mw__no_mcache, whose bins are all empty and full
+ * at once, so that the usual paths need no test for it. After a thread's destructor
+ * has run it uses mw__gone_mcache, which looks the same: late blocks then go
+ * straight to the mcentral. Neither is ever written.
+ *
+ * seq is odd while bins change by more than one entry. fork's child takes over the
+ * bins of the threads that it lacks, except those caught with an odd seq.
+ */
+#include "internal.h"
+
+#include <pthread.h>
+
+#define FIRST_CAP 8u
+
+static void *const null_slots[RECENT] = { NULL };
+#define EMPTY ((void **)&null_slots[RECENT - 1])
+#define EMPTY_BINS { [0 ... MW_N_CLASSES - 1] = { EMPTY, EMPTY, EMPTY, 0, 0 } }
+
+mcache mw__no_mcache = { .bins = EMPTY_BINS };
+mcache mw__gone_mcache = { .bins = EMPTY_BINS };
+__thread mcache *mw__mcache __attribute__((tls_model("initial-exec"))) = &mw__no_mcache;
+
+struct mw_lock mw__registry_lock;
+static pthread_key_t exit_key;
+static bool have_exit_key;
+
+unsigned mw__mcache_count(const struct mw_bin *b)
+{
+	return (unsigned)(b->top - b->base);
+}
+
+static void enter(mcache *mc)
+{
+	store_relaxed(&mc->seq, mc->seq + 1);
+	compiler_barrier();
+}
+
+static void leave(mcache *mc)
+{
+	__atomic_store_n(&mc->seq, mc->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* --- bins ------------------------------------------------------------------------- */
+
+/* RECENT sentinels and the entries; base is the last sentinel */
+static size_t array_size(uint32_t cap)
+{
+	return (cap + RECENT) * sizeof(void *);
+}
+
+static void array_free(const struct mw_bin *b)
+{
+	if (b->cap)
+		mw__meta_array_free(b->base - (RECENT - 1), array_size(b->cap));
+}
+
+static bool bin_grow(struct mw_bin *b, unsigned c)
+{
+	uint32_t max = mw__classes[c].max_bin, cap = b->cap ? b->cap * 2 : FIRST_CAP;
+	unsigned n = mw__mcache_count(b);
+	void **fresh;
+
+	cap = cap < max ? cap : max;
+	if (cap == b->cap || !(fresh = mw__meta_array(array_size(cap))))
+		return false;
+	memset(fresh, 0, RECENT * sizeof(void *));
+	fresh += RECENT - 1;
+	memcpy(fresh + 1, b->base + 1, n * sizeof(void *));
+	array_free(b);
+	b->base = fresh;
+	b->top = fresh + n;
+	b->end = fresh + cap;
+	b->cap = cap;
+	return true;
+}
+
+/* Fresh objects come in address order; popping should keep it. */
+static void reverse(void **a, unsigned n)
+{
+	for (unsigned i = 0; i < n / 2; i++) {
+		void *t = a[i];
+
+		a[i] = a[n - 1 - i];
+		a[n - 1 - i] = t;
+	}
+}
+
+/* Bin @c is empty: fetch. False when there is no memory. */
+bool mw__mcache_refill(mcache *mc, unsigned c)
+{
+	struct mw_bin *b = &mc->bins[c];
+	unsigned want, got = 0;
+
+	enter(mc);
+	mc->n_refills++;
+	bin_grow(b, c);
+	if (b->cap > 0) {
+		want = b->cap / 2 < mw__classes[c].batch ? b->cap / 2 : mw__classes[c].batch;
+		got = mw__central_fetch(c, b->base + 1, want);
+		reverse(b->base + 1, got);
+		mc->n_fetched[c] += got;
+		b->top = b->base + got;
+	}
+	leave(mc);
+	return got > 0;
+}
+
+/* Give the @n oldest objects of a bin back. */
+static void flush_oldest(mcache *mc, unsigned c, unsigned n)
+{
+	struct mw_bin *b = &mc->bins[c];
+	unsigned batch = mw__classes[c].batch, left = mw__mcache_count(b) - n;
+
+	for (unsigned at = 0; at < n; at += batch)
+		mw__central_flush(c, b->base + 1 + at, n - at < batch ? n - at : batch);
+	memmove(b->base + 1, b->base + 1 + n, left * sizeof(void *));
+	b->top = b->base + left;
+	mc->n_flushed[c] += n;
+}
+
+/* Bin @c is full: make room. */
+void mw__mcache_overflow(mcache *mc, unsigned c)
+{
+	struct mw_bin *b = &mc->bins[c];
+
+	enter(mc);
+	mc->n_overflows++;
+	if (!bin_grow(b, c) && b->cap > 0)
+		flush_oldest(mc, c, (b->cap + 1) / 2);
+	leave(mc);
+	mw__scavenge_tick();
+}
+
+void mw__mcache_flush_all(mcache *mc)
+{
+	enter(mc);
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		if (mc->bins[c].cap > 0)
+			flush_oldest(mc, c, mw__mcache_count(&mc->bins[c]));
+	mw__large_flush(mc);
+	leave(mc);
+}
+
+/* --- life of a thread ------------------------------------------------------------------ */
+
+static void reset_bins(mcache *mc)
+{
+	for (unsigned c = 0; c < MW_N_CLASSES; c++) {
+		struct mw_bin *b = &mc->bins[c];
+
+		array_free(b);
+		*b = (struct mw_bin){ EMPTY, EMPTY, EMPTY, mw__classes[c].divisor, 0 };
+	}
+}
+
+/* Add what @mc has counted to the row of the dead, and clear it. Registry lock. */
+static void fold(mcache *mc)
+{
+	struct mw_dead *d = &region.dead;
+
+	d->until_sample += mc->until_sample;
+	d->drawn += mc->drawn;
+	d->n_refills += mc->n_refills;
+	d->n_overflows += mc->n_overflows;
+	d->n_run_hits += mc->n_run_hits;
+	d->n_threads++;
+	for (unsigned i = 0; i < MW_N_BUCKETS; i++)
+		d->n_requests[i] += mc->n_requests[i];
+	for (unsigned c = 0; c < MW_N_CLASSES; c++) {
+		d->n_fetched[c] += mc->n_fetched[c];
+		d->n_flushed[c] += mc->n_flushed[c];
+	}
+	mc->until_sample = mc->drawn = 0;
+	mc->n_refills = mc->n_overflows = mc->n_run_hits = 0;
+	memset(mc->n_requests, 0, sizeof(mc->n_requests));
+	memset(mc->n_fetched, 0, sizeof(mc->n_fetched));
+	memset(mc->n_flushed, 0, sizeof(mc->n_flushed));
+}
+
+static void retire(mcache *mc)
+{
+	mw__mcache_flush_all(mc);
+	mw__lock(&mw__registry_lock, RANK_REGISTRY);
+	enter(mc);
+	fold(mc);
+	reset_bins(mc);
+	leave(mc);
+	store_relaxed(&mc->state, MW_MCACHE_FREE);
+	mw__unlock(&mw__registry_lock, RANK_REGISTRY);
+}
+
+static void on_thread_exit(void *arg)
+{
+	mcache *mc = arg;
+
+	if (mc != mw__mcache)
+		return;
+	mw__mcache = &mw__gone_mcache;
+	retire(mc);
+}
+
+static mcache *find_free(void)
+{
+	for (mcache *mc = region.mcaches; mc; mc = mc->next)
+		if (mc->state == MW_MCACHE_FREE)
+			return mc;
+	return NULL;
+}
+
+static mcache *add_new(void)
+{
+	mcache *mc = mw__meta_alloc(sizeof(*mc));
+
+	if (!mc)
+		return NULL;
+	reset_bins(mc);
+	mc->next = region.mcaches;
+	__atomic_store_n(&region.mcaches, mc, __ATOMIC_RELEASE);
+	region.n_mcaches++;
+	return mc;
+}
+
+static mcache *adopt(void)
+{
+	mcache *mc;
+
+	mw__lock(&mw__registry_lock, RANK_REGISTRY);
+	mc = find_free();
+	if (!mc)
+		mc = add_new();
+	if (mc) {
+		mc->owner = mw__thread_key();
+		mc->tid = mw__os_tid();
+		mc->rng = mw__os_random() | 1;
+		store_relaxed(&mc->state, MW_MCACHE_LIVE);
+	}
+	mw__unlock(&mw__registry_lock, RANK_REGISTRY);
+	return mc;
+}
+
+/* pthread_setspecific may allocate, so the mcache must be in place before. */
+static void watch_exit(mcache *mc)
+{
+	if (!have_exit_key)
+		have_exit_key = pthread_key_create(&exit_key, on_thread_exit) == 0;
+	if (have_exit_key)
+		pthread_setspecific(exit_key, mc);
+}
+
+mcache *mw__mcache_get(void)
+{
+	mcache *mc = mw__mcache;
+
+	if (mc != &mw__no_mcache)
+		return mc;
+	if (!mw__heap_init() || !(mc = adopt()))
+		return &mw__gone_mcache;
+	mw__sample_draw(mc);
+	mw__mcache = mc;
+	watch_exit(mc);
+	return mc;
+}
+
+/* In fork's child: the threads of these mcaches do not exist here. */
+void mw__mcache_reclaim_orphans(void)
+{
+	for (mcache *mc = region.mcaches; mc; mc = mc->next) {
+		if (mc == mw__mcache) {
+			mc->tid = mw__os_tid();
+			continue;
+		}
+		if (mc->state != MW_MCACHE_LIVE)
+			continue;
+		if (mc->seq & 1)
+			mc->state = MW_MCACHE_ORPHAN; /* torn: what it holds is lost to this child */
+		else
+			retire(mc);
+	}
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * central.c - mcentral: one store of objects for each size class.
+ *
+ * Two parts under one lock. The transfer array passes batches between threads: what
+ * one thread's overflow leaves there, another's refill takes, and no span is looked
+ * at. Behind it are the spans, in Go's sets "partial" and "full"; partial is kept in
+ * four lists by fullness and the fullest is used first, so that sparse spans drain
+ * and their pages go back. (Go can pick any: its sweep finds empty spans later.)
+ *
+ * A span keeps Go's allocBits and freeindex. They are touched by batches, never by a
+ * single malloc. A bit that is already clear when an object comes back is a double
+ * free. Fresh memory is handed out at most one kernel page at a time, so that a
+ * program which wants ten objects does not touch a whole span.
+ */
+#include "internal.h"
+
+mcentral mw__centrals[MW_N_CLASSES];
+
+enum { FULL = 4 };
+
+static unsigned fullness_of(const mspan *s)
+{
+	return s->used == s->nelems ? FULL : s->used * 4u / s->nelems;
+}
+
+static void list_add(mcentral *m, mspan *s, unsigned f)
+{
+	s->fullness = (uint8_t)f;
+	s->prev = NULL;
+	s->next = m->lists[f];
+	if (s->next)
+		s->next->prev = s;
+	m->lists[f] = s;
+}
+
+static void list_remove(mcentral *m, mspan *s)
+{
+	if (s->next)
+		s->next->prev = s->prev;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		m->lists[s->fullness] = s->next;
+}
+
+static void list_update(mcentral *m, mspan *s)
+{
+	unsigned f = fullness_of(s);
+
+	if (f == s->fullness)
+		return;
+	list_remove(m, s);
+	list_add(m, s, f);
+}
+
+mcentral *mw__central_lock(unsigned c)
+{
+	mcentral *m = &mw__centrals[c];
+
+	mw__lock(&m->lock, RANK_CENTRAL);
+	return m;
+}
+
+void mw__central_unlock(mcentral *m)
+{
+	mw__unlock(&m->lock, RANK_CENTRAL);
+}
+
+/* --- spans come and go ---------------------------------------------------------- */
+
+static mspan *run_for_class(const struct mw_class *k)
+{
+	mspan *s = mw__span_new();
+
+	if (s && !mw__run_alloc(s, k->pages, 1)) {
+		mw__span_delete(s);
+		return NULL;
+	}
+	return s;
+}
+
+static mspan *span_make(unsigned c)
+{
+	const struct mw_class *k = &mw__classes[c];
+	mspan *s;
+
+	mw__heap_lock();
+	s = run_for_class(k);
+	if (s) {
+		s->cls = (uint8_t)c;
+		s->elemsize = k->size;
+		s->nelems = (uint16_t)k->n_objects;
+		s->state = MW_SPAN_SMALL;
+		mw__span_publish(s, option(MW_OPT_NO_CACHE) ? 0 : c);
+		heap.pages_in_small += s->npages;
+		mw__event(MW_EVENT_SPAN_MADE, s->base, s->npages, c);
+	}
+	mw__heap_unlock();
+	return s;
+}
+
+static void span_free(mcentral *m, mspan *s)
+{
+	list_remove(m, s);
+	m->n_spans--;
+	m->n_spans_freed++;
+	mw__heap_lock();
+	heap.pages_in_small -= s->npages;
+	mw__event(MW_EVENT_SPAN_FREED, s->base, s->npages, s->cls);
+	mw__span_retire(s);
+	mw__run_free(s);
+	if (s->aux)
+		mw__meta_array_free(s->aux, s->nelems * sizeof(uint16_t));
+	mw__span_delete(s);
+	mw__heap_unlock();
+}
+
+mspan *mw__central_pick(mcentral *m)
+{
+	mspan *s;
+
+	for (unsigned f = FULL; f-- > 0;)
+		if (m->lists[f])
+			return m->lists[f];
+	s = span_make(m->cls);
+	if (!s)
+		return NULL;
+	list_add(m, s, 0);
+	m->n_spans_made++;
+	if (++m->n_spans > m->n_spans_peak)
+		m->n_spans_peak = m->n_spans;
+	return s;
+}
+
+/* --- objects of a span ------------------------------------------------------------ */
+
+/* Which object contains @p; *exact says whether p is its first byte. */
+unsigned mw__object_index(const mspan *s, uintptr_t p, bool *exact)
+{
+	uint32_t off = (uint32_t)(p - s->base);
+	unsigned idx = quotient(off, mw__classes[s->cls].divisor);
+
+	*exact = idx * s->elemsize == off && idx < s->nelems;
+	return idx;
+}
+
+static void *object_at(const mspan *s, unsigned idx)
+{
+	return (void *)(s->base + (uint64_t)idx * s->elemsize);
+}
+
+void *mw__central_take(mcentral *m, mspan *s, unsigned idx)
+{
+	s->alloc_bits[idx / 64] |= 1ULL << (idx % 64);
+	s->used++;
+	m->n_out++;
+	if (idx >= s->nfresh)
+		s->nfresh = (uint16_t)(idx + 1);
+	list_update(m, s);
+	return object_at(s, idx);
+}
+
+static void mark_free(mcentral *m, mspan *s, unsigned idx)
+{
+	s->alloc_bits[idx / 64] &= ~(1ULL << (idx % 64));
+	s->used--;
+	m->n_out--;
+	if (idx < s->freeindex)
+		s->freeindex = (uint16_t)idx;
+}
+
+/* Objects of @s have come back: its list, or the page heap. */
+static void settle(mcentral *m, mspan *s)
+{
+	/* audit keeps a class's last span, to see writes to what was freed in it */
+	if (s->used == 0 && !(option(MW_OPT_AUDIT) && m->n_spans == 1))
+		span_free(m, s);
+	else
+		list_update(m, s);
+}
+
+void mw__central_put(mcentral *m, mspan *s, unsigned idx)
+{
+	mark_free(m, s, idx);
+	settle(m, s);
+}
+
+/* The end of the kernel page in which the first fresh object lies, as an index. */
+static unsigned fresh_limit(const mspan *s)
+{
+	uint64_t first = s->base + (uint64_t)s->nfresh * s->elemsize;
+	uint64_t end = round_up(first + s->elemsize, KERNEL_PAGE);
+	uint64_t idx = quotient((uint32_t)(end - s->base), mw__classes[s->cls].divisor);
+
+	return idx < s->nelems ? (unsigned)idx : s->nelems;
+}
+
+/* Take up to @n free objects of @s in address order. */
+static unsigned take_from(mspan *s, void **out, unsigned n)
+{
+	unsigned limit = s->nfresh < s->nelems ? fresh_limit(s) : s->nelems;
+	unsigned got = 0, w = s->freeindex / 64, idx = s->freeindex;
+
+	for (; w * 64 < limit && got < n; w++) {
+		uint64_t free = ~s->alloc_bits[w], taken = 0;
+
+		if (limit - w * 64 < 64)
+			free &= (1ULL << (limit - w * 64)) - 1;
+		for (; free && got < n; free &= free - 1) {
+			taken |= free & -free;
+			idx = w * 64 + (unsigned)__builtin_ctzll(free);
+			out[got++] = object_at(s, idx);
+		}
+		s->alloc_bits[w] |= taken;
+	}
+	if (got > 0) {
+		s->freeindex = (uint16_t)(idx + 1);
+		if (idx >= s->nfresh)
+			s->nfresh = (uint16_t)(idx + 1);
+	}
+	s->used = (uint16_t)(s->used + got);
+	return got;
+}
+
+static unsigned fetch_from_spans(mcentral *m, void **out, unsigned n)
+{
+	unsigned got = 0;
+
+	while (got < n) {
+		mspan *s = mw__central_pick(m);
+		unsigned k;
+
+		if (!s)
+			break;
+		k = take_from(s, out + got, n - got);
+		m->n_out += k;
+		got += k;
+		list_update(m, s);
+		if (k == 0 || s->used < s->nelems)
+			break; /* a page's worth of fresh objects is enough */
+	}
+	return got;
+}
+
+unsigned mw__central_fetch(unsigned c, void **out, unsigned n)
+{
+	mcentral *m = mw__central_lock(c);
+	unsigned got = n < m->n_transfer ? n : m->n_transfer;
+
+	m->n_fetches++;
+	if (got > 0) {
+		m->n_transfer -= got;
+		memcpy(out, m->transfer + m->n_transfer, got * sizeof(*out));
+		m->n_transfer_hits += got == n;
+	} else {
+		got = fetch_from_spans(m, out, n);
+	}
+	mw__central_unlock(m);
+	return got;
+}
+
+/* --- objects come back -------------------------------------------------------------- */
+
+/* The span of @p, where its bit is now clear; NULL after an error that was counted. */
+static mspan *put_object(mcentral *m, void *p)
+{
+	heap_arena *a = mw__arena_of(p);
+	mspan *s = a ? span_at(a, (uintptr_t)p) : NULL;
+	bool exact = false;
+	unsigned idx;
+
+	if (!s || s->state != MW_SPAN_SMALL || s->cls != m->cls) {
+		mw__error(MW_ERROR_DOUBLE_FREE, p, s, "its span is gone");
+		return NULL;
+	}
+	idx = mw__object_index(s, (uintptr_t)p, &exact);
+	if (unlikely(!exact)) {
+		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
+		return NULL;
+	}
+	if (unlikely(!(s->alloc_bits[idx / 64] >> (idx % 64) & 1))) {
+		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
+		return NULL;
+	}
+	mark_free(m, s, idx);
+	return s;
+}
+
+/* Neighbours tend to come back together: settle a span when the next one differs. */
+static void put_objects(mcentral *m, void **objs, unsigned n)
+{
+	mspan *last = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		mspan *s = put_object(m, objs[i]);
+
+		if (last && s != last)
+			settle(m, last);
+		last = s;
+	}
+	if (last)
+		settle(m, last);
+}
+
+static unsigned transfer_room(mcentral *m)
+{
+	unsigned max = mw__classes[m->cls].max_transfer;
+
+	if (!m->transfer)
+		m->transfer = mw__meta_alloc(max * sizeof(*m->transfer));
+	return m->transfer ? max - m->n_transfer : 0;
+}
+
+void mw__central_flush(unsigned c, void **objs, unsigned n)
+{
+	mcentral *m = mw__central_lock(c);
+	unsigned k = 0;
+
+	m->n_flushes++;
+	if (n == mw__classes[c].batch && transfer_room(m) >= n) {
+		memcpy(m->transfer + m->n_transfer, objs, n * sizeof(*objs));
+		m->n_transfer += n;
+		k = n;
+	}
+	put_objects(m, objs + k, n - k);
+	mw__central_unlock(m);
+}
+
+void mw__central_drain(void)
+{
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		mcentral *m = mw__central_lock(c);
+
+		put_objects(m, m->transfer, m->n_transfer);
+		m->n_transfer = 0;
+		mw__central_unlock(m);
+	}
+}
