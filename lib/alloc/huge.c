@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * huge.c - blocks above 1 MiB, each with a mapping of its own.
+ *
+ * They are found by an open-addressed table of their first addresses (linear
+ * probing, backward-shift deletion). A few freed mappings are kept for a short time,
+ * because a buffer that comes and goes would pay a fault for each of its pages again.
+ * Growing moves page tables (mremap), not bytes.
+ */
+#include "internal.h"
+
+#define N_IDLE 8
+#define IDLE_PAGES_MIN (32u << 20 >> MW_PAGE_SHIFT)
+#define IDLE_MS 1000u
+#define FIRST_SLOTS 64
+#define THP_MIN_PAGES (4u << 20 >> MW_PAGE_SHIFT)
+
+static struct {
+	mspan *span;
+	uint64_t since_ms;
+} idle[N_IDLE]; /* under the heap lock */
+
+/* --- the table: under the heap lock ------------------------------------------------ */
+
+static uint64_t slot_of(uint64_t base)
+{
+	return (base >> 12) * 0x9e3779b97f4a7c15ULL >> 20 & (heap.n_huge_slots - 1);
+}
+
+static void table_put(mspan *s)
+{
+	uint64_t i = slot_of(s->base);
+
+	while (heap.huge[i])
+		i = (i + 1) & (heap.n_huge_slots - 1);
+	heap.huge[i] = s;
+}
+
+static bool table_grow(void)
+{
+	uint64_t old_n = heap.n_huge_slots, n = old_n ? old_n * 2 : FIRST_SLOTS;
+	mspan **old = heap.huge, **fresh = mw__meta_array(n * sizeof(*fresh));
+
+	if (!fresh)
+		return false;
+	memset(fresh, 0, n * sizeof(*fresh));
+	heap.huge = fresh;
+	heap.n_huge_slots = n;
+	for (uint64_t i = 0; i < old_n; i++)
+		if (old[i])
+			table_put(old[i]);
+	mw__meta_array_free(old, old_n * sizeof(*old));
+	return true;
+}
+
+static bool table_add(mspan *s)
+{
+	if ((heap.n_huge_used + 1) * 2 > heap.n_huge_slots && !table_grow())
+		return false;
+	table_put(s);
+	heap.n_huge_used++;
+	return true;
+}
+
+static mspan *table_find(uint64_t base)
+{
+	uint64_t i;
+
+	if (heap.n_huge_slots == 0)
+		return NULL;
+	for (i = slot_of(base); heap.huge[i]; i = (i + 1) & (heap.n_huge_slots - 1))
+		if (heap.huge[i]->base == base)
+			return heap.huge[i];
+	return NULL;
+}
+
+static void table_remove(mspan *s)
+{
+	uint64_t mask = heap.n_huge_slots - 1, hole = slot_of(s->base), i;
+
+	while (heap.huge[hole] != s)
+		hole = (hole + 1) & mask;
+	for (i = (hole + 1) & mask; heap.huge[i]; i = (i + 1) & mask) {
+		uint64_t home = slot_of(heap.huge[i]->base);
+
+		if (((i - home) & mask) >= ((i - hole) & mask)) {
+			heap.huge[hole] = heap.huge[i];
+			hole = i;
+		}
+	}
+	heap.huge[hole] = NULL;
+	heap.n_huge_used--;
+}
+
+mspan *mw__huge_find(const void *p)
+{
+	mspan *s;
+
+	mw__heap_lock();
+	s = table_find((uintptr_t)p);
+	mw__heap_unlock();
+	return s;
+}
+
+static mspan *contains(mspan *s, uintptr_t p)
+{
+	return s && p - s->base < (uint64_t)s->npages << MW_PAGE_SHIFT ? s : NULL;
+}
+
+/* The single block that @p points into, live or kept for reuse; slow. */
+mspan *mw__block_containing(uintptr_t p)
+{
+	mspan *found = NULL;
+
+	mw__heap_lock();
+	found = mw__span_containing(p);
+	for (uint64_t i = 0; i < heap.n_huge_slots && !found; i++)
+		found = contains(heap.huge[i], p);
+	for (int i = 0; i < N_IDLE && !found; i++)
+		found = contains(idle[i].span, p);
+	mw__heap_unlock();
+	return found;
+}
+
+/* --- kept mappings: under the heap lock --------------------------------------------- */
+
+/* The best kept mapping for @n pages: not more than a quarter too long. */
+static mspan *idle_take(uint32_t n)
+{
+	int best = -1;
+	mspan *s;
+
+	for (int i = 0; i < N_IDLE; i++) {
+		s = idle[i].span;
+		if (s && s->npages >= n && s->npages <= n + n / 4 &&
+		    (best < 0 || s->npages < idle[best].span->npages))
+			best = i;
+	}
+	if (best < 0)
+		return NULL;
+	s = idle[best].span;
+	idle[best].span = NULL;
+	heap.huge_idle_pages -= s->npages;
+	return s;
+}
+
+static bool idle_put(mspan *s)
+{
+	uint64_t cap = heap.pages_in_use / 4;
+
+	cap = cap > IDLE_PAGES_MIN ? cap : IDLE_PAGES_MIN;
+	if (heap.huge_idle_pages + s->npages > cap || option(MW_OPT_NO_CACHE) || !mw__options.purge)
+		return false;
+	for (int i = 0; i < N_IDLE; i++) {
+		if (idle[i].span)
+			continue;
+		s->state = MW_SPAN_IDLE;
+		s->used = 0;
+		s->flags |= MW_SPAN_NEEDZERO;
+		idle[i].span = s;
+		idle[i].since_ms = mw__os_coarse_ms();
+		heap.huge_idle_pages += s->npages;
+		return true;
+	}
+	return false;
+}
+
+static void unmap(mspan *s)
+{
+	mw__os_unmap((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT);
+	mw__heap_lock();
+	mw__event(MW_EVENT_HUGE_UNMAP, s->base, s->npages, 0);
+	mw__span_delete(s);
+	mw__heap_unlock();
+}
+
+size_t mw__huge_drop_idle(uint64_t now)
+{
+	size_t freed = 0;
+
+	if (load_relaxed(&heap.huge_idle_pages) == 0)
+		return 0;
+	for (int i = 0; i < N_IDLE; i++) {
+		mspan *s;
+
+		mw__heap_lock();
+		s = idle[i].span;
+		if (s && (now == 0 || now - idle[i].since_ms >= IDLE_MS)) {
+			idle[i].span = NULL;
+			heap.huge_idle_pages -= s->npages;
+		} else {
+			s = NULL;
+		}
+		mw__heap_unlock();
+		if (s) {
+			freed += (size_t)s->npages << MW_PAGE_SHIFT;
+			unmap(s);
+		}
+	}
+	return freed;
+}
+
+/* --- blocks ---------------------------------------------------------------------------- */
+
+/* Map @size bytes aligned to @align by mapping more and cutting both ends. */
+static uint64_t map_aligned(size_t size, size_t align)
+{
+	size_t slack = align > KERNEL_PAGE ? align - KERNEL_PAGE : 0, total;
+	uint64_t p, at;
+
+	if (__builtin_add_overflow(size, slack, &total) ||
+	    !(p = (uint64_t)mw__os_map(NULL, total, false)))
+		return 0;
+	at = slack ? round_up(p, align) : p;
+	if (at > p)
+		mw__os_unmap((void *)p, at - p);
+	if (p + total > at + size)
+		mw__os_unmap((void *)(at + size), p + total - at - size);
+	return at;
+}
+
+static bool map_block(mspan *s, size_t size, size_t align)
+{
+	s->base = map_aligned(size, align);
+	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
+	if (s->base && s->npages >= THP_MIN_PAGES &&
+	    (mw__options.thp == 2 ||
+	     (mw__options.thp == 1 && heap.pages_in_use + heap.huge_pages > THP_MIN_PAGES * 4)))
+		mw__os_hugepages((void *)s->base, size);
+	return s->base != 0;
+}
+
+static mspan *new_span(uint32_t npages, size_t align)
+{
+	mspan *s;
+
+	mw__heap_lock();
+	s = align <= KERNEL_PAGE ? idle_take(npages) : NULL;
+	if (!s)
+		s = mw__span_new();
+	mw__heap_unlock();
+	return s;
+}
+
+static void account(mspan *s)
+{
+	heap.huge_pages += s->npages;
+	if (heap.pages_in_use + heap.huge_pages > heap.pages_peak)
+		heap.pages_peak = heap.pages_in_use + heap.huge_pages;
+}
+
+static bool register_block(mspan *s, size_t requested)
+{
+	bool ok;
+
+	s->state = MW_SPAN_HUGE;
+	s->nelems = s->used = 1;
+	s->requested = requested;
+	s->site = 0;
+	mw__heap_lock();
+	ok = table_add(s);
+	if (ok) {
+		heap.n_huge_allocs++;
+		account(s);
+		mw__event(MW_EVENT_HUGE_MAP, s->base, s->npages, 0);
+	}
+	mw__heap_unlock();
+	return ok;
+}
+
+mspan *mw__huge_alloc(size_t requested, size_t align)
+{
+	size_t size = round_up(requested ? requested : 1, MW_PAGE_SIZE);
+	mspan *s;
+
+	if (size < requested || size >> MW_PAGE_SHIFT > UINT32_MAX)
+		return NULL;
+	s = new_span((uint32_t)(size >> MW_PAGE_SHIFT), align);
+	if (!s)
+		return NULL;
+	if (s->base || map_block(s, size, align)) {
+		if (register_block(s, requested))
+			return s;
+		unmap(s);
+		return NULL;
+	}
+	mw__heap_lock();
+	mw__span_delete(s);
+	mw__heap_unlock();
+	return NULL;
+}
+
+void mw__huge_free(mspan *s)
+{
+	bool kept;
+
+	mw__heap_lock();
+	table_remove(s);
+	heap.n_huge_frees++;
+	heap.huge_pages -= s->npages;
+	kept = idle_put(s);
+	mw__heap_unlock();
+	if (!kept)
+		unmap(s);
+	mw__scavenge_tick();
+}
+
+/* The table must not know the span while its address changes. */
+mspan *mw__huge_resize(mspan *s, size_t requested, bool may_move)
+{
+	size_t size = round_up(requested, MW_PAGE_SIZE);
+	void *p;
+
+	if (size < requested || size >> MW_PAGE_SHIFT > UINT32_MAX)
+		return NULL;
+	mw__heap_lock();
+	p = mw__os_remap((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, size, may_move);
+	if (p) {
+		table_remove(s);
+		heap.huge_pages -= s->npages;
+		s->base = (uintptr_t)p;
+		s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
+		s->requested = requested;
+		table_put(s);
+		heap.n_huge_used++;
+		account(s);
+	}
+	mw__heap_unlock();
+	return p ? s : NULL;
+}
