@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * sample.c - which code allocates: a sample of allocations with their stacks.
+ *
+ * Bytes requested are a line; points are thrown on it at random, on average one
+ * every sample_interval bytes (the gaps are exponential). A block that a point falls
+ * into is sampled. A block of n bytes is hit with probability 1 - exp(-n / interval),
+ * so dividing by it makes the sums of a site unbiased whatever the sizes.
+ *
+ * Under the sample lock: the sites and the hash of them. A site is never removed.
+ */
+#include "internal.h"
+
+#define N_HASH (2 * MW_N_SITES)
+#define MAX_INTERVALS 24.0 /* a gap longer than this many intervals is as rare as never */
+
+struct mw_lock mw__sample_lock;
+static struct mw_site sites[MW_N_SITES];
+static uint16_t hash_table[N_HASH]; /* index of a site; 0 empty */
+
+/* --- arithmetic without libm ------------------------------------------------------ */
+
+/* exp(-x) for x >= 0 as 2^-k * exp(-r), r in [0, ln 2): six terms, error below 1e-5. */
+static double exp_minus(double x)
+{
+	double r, p;
+	uint64_t bits;
+	int k;
+
+	if (x > 40)
+		return 0;
+	k = (int)(x * 1.4426950408889634);
+	r = x - k * 0.69314718055994531;
+	p = 1 - r * (1 - r / 2 * (1 - r / 3 * (1 - r / 4 * (1 - r / 5 * (1 - r / 6)))));
+	bits = (uint64_t)(1023 - k) << 52;
+	memcpy(&r, &bits, sizeof(r));
+	return p * r;
+}
+
+/* -ln(u / 2^32) for u in [1, 2^32]: ln(m) by the series of artanh, m in [1, 2). */
+static double minus_ln(uint64_t u)
+{
+	int bits = 63 - __builtin_clzll(u);
+	double m = (double)u / (double)(1ULL << bits);
+	double z = (m - 1) / (m + 1), z2 = z * z;
+	double ln_m = 2 * z * (1 + z2 * (1.0 / 3 + z2 * (1.0 / 5 + z2 * (1.0 / 7 + z2 / 9))));
+
+	return (32 - bits) * 0.69314718055994531 - ln_m;
+}
+
+static uint64_t next_random(mcache *mc)
+{
+	uint64_t x = mc->rng;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return mc->rng = x;
+}
+
+static int64_t interval(mcache *mc)
+{
+	double gap;
+
+	if (!region.sample_interval)
+		return INT64_MAX / 4;
+	gap = minus_ln((next_random(mc) >> 32) + 1);
+	gap = gap < MAX_INTERVALS ? gap : MAX_INTERVALS;
+	return (int64_t)(gap * (double)region.sample_interval) + 1;
+}
+
+/*
+ * The next point. A block may have swallowed several; gaps have no memory, so one draw
+ * from the block's end is as good. drawn - until_sample stays the bytes requested.
+ */
+void mw__sample_draw(mcache *mc)
+{
+	int64_t gap = interval(mc);
+
+	mc->drawn += gap - mc->until_sample;
+	mc->until_sample = gap;
+}
+
+struct share {
+	uint64_t count, bytes;
+};
+
+/* How many blocks a sampled block of @size bytes stands for, and how many bytes. */
+static struct share share_of(size_t size)
+{
+	double x = (double)(size ? size : 1) / (double)region.sample_interval;
+	double p = x < 1e-4 ? x : 1 - exp_minus(x);
+
+	return (struct share){ (uint64_t)(1 / p + 0.5), (uint64_t)((double)size / p + 0.5) };
+}
+
+/* --- sites --------------------------------------------------------------------------- */
+
+static uint32_t hash_of(const uint64_t *frames, unsigned n)
+{
+	uint64_t h = n;
+
+	for (unsigned i = 0; i < n; i++)
+		h = (h ^ frames[i]) * 0x9e3779b97f4a7c15ULL;
+	return (uint32_t)(h >> 32);
+}
+
+static bool same(const struct mw_site *s, uint32_t h, const uint64_t *frames, unsigned n)
+{
+	return s->hash == h && s->n_frames == n &&
+	       memcmp(s->frames, frames, n * sizeof(*frames)) == 0;
+}
+
+static uint32_t new_site(uint32_t slot, uint32_t h, const uint64_t *frames, unsigned n)
+{
+	struct mw_abi_table *t = &region.tables[MW_TABLE_SITES];
+	struct mw_site *s = &sites[t->count];
+
+	if (t->count == MW_N_SITES)
+		return 0;
+	memcpy(s->frames, frames, n * sizeof(*frames));
+	s->n_frames = n;
+	s->hash = h;
+	hash_table[slot] = (uint16_t)t->count;
+	__atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE);
+	return (uint32_t)t->count - 1;
+}
+
+static uint32_t find_site(const uint64_t *frames, unsigned n)
+{
+	uint32_t h = hash_of(frames, n), i = h % N_HASH;
+
+	for (; hash_table[i]; i = (i + 1) % N_HASH)
+		if (same(&sites[hash_table[i]], h, frames, n))
+			return hash_table[i];
+	return new_site(i, h, frames, n);
+}
+
+static void prepare_table(void)
+{
+	struct mw_abi_table *t = &region.tables[MW_TABLE_SITES];
+
+	if (t->addr)
+		return;
+	t->stride = sizeof(*sites);
+	t->count = 1; /* entry 0: stacks for which there was no room */
+	t->addr = (uintptr_t)sites;
+}
+
+/* Returns the site plus one, so that 0 says "not sampled". */
+uint32_t mw__sample_alloc(size_t requested)
+{
+	uint64_t frames[MW_STACK_DEPTH];
+	unsigned n = mw__unwind(frames, MW_STACK_DEPTH);
+	struct share share = share_of(requested);
+	uint32_t site;
+
+	mw__lock(&mw__sample_lock, RANK_SAMPLE);
+	prepare_table();
+	site = find_site(frames, n);
+	sites[site].n_alloc++;
+	sites[site].n_live++;
+	sites[site].bytes_alloc += requested;
+	sites[site].bytes_live += requested;
+	sites[site].est_alloc_count += share.count;
+	sites[site].est_live_count += share.count;
+	sites[site].est_alloc_bytes += share.bytes;
+	sites[site].est_live_bytes += share.bytes;
+	region.n_samples++;
+	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
+	return site + 1;
+}
+
+void mw__sample_free(uint32_t site, size_t requested)
+{
+	struct mw_site *s = &sites[site - 1];
+	struct share share = share_of(requested);
+
+	mw__lock(&mw__sample_lock, RANK_SAMPLE);
+	s->n_live--;
+	s->bytes_live -= requested;
+	s->est_live_count -= share.count;
+	s->est_live_bytes -= share.bytes;
+	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
+}
+
+/* A sampled block was resized in place: live sums follow, cumulative ones do not. */
+void mw__sample_resize(uint32_t site, size_t from, size_t to)
+{
+	struct mw_site *s = &sites[site - 1];
+	struct share before = share_of(from), after = share_of(to);
+
+	mw__lock(&mw__sample_lock, RANK_SAMPLE);
+	s->bytes_live += to - from;
+	s->est_live_count += after.count - before.count;
+	s->est_live_bytes += after.bytes - before.bytes;
+	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
+}
+
+const struct mw_site *mw__sample_site(uint32_t site)
+{
+	return site ? &sites[site - 1] : NULL;
+}
