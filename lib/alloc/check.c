@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * check.c - the invariants of abi.h, checked by walking everything.
+ *
+ * mw_alloc_check takes every lock in order and returns the number of violations; it
+ * names the first few on standard error. Tests call it; a program may too.
+ */
+#include "internal.h"
+
+#define MAX_NAMED 10
+
+MW_EXPORT unsigned mw_alloc_check(void);
+
+struct walk {
+	unsigned bad;
+	uint64_t in_use, in_small, dirty, clean, mapped;
+	uint64_t out[MW_N_CLASSES], spans[MW_N_CLASSES];
+};
+
+static void expect(struct walk *w, bool ok, const char *what, uint64_t at)
+{
+	char buf[256];
+
+	if (ok)
+		return;
+	if (w->bad++ < MAX_NAMED)
+		mw__os_write(2, buf, mw__format(buf, sizeof(buf), "mw_alloc_check: %s at 0x%x\n",
+						what, at));
+}
+
+static unsigned popcount_span(const mspan *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MW_SPAN_BITS_WORDS; i++)
+		n += (unsigned)__builtin_popcountll(s->alloc_bits[i]);
+	return n;
+}
+
+static bool bit(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static void check_small(struct walk *w, const mspan *s)
+{
+	const struct mw_class *k = &mw__classes[s->cls];
+	unsigned low = 0;
+
+	expect(w, s->cls > 0 && s->cls < MW_N_CLASSES, "class out of range", s->base);
+	expect(w, s->elemsize == k->size && s->nelems == k->n_objects && s->npages == k->pages,
+	       "span does not fit its class", s->base);
+	expect(w, popcount_span(s) == s->used, "used is not the number of bits", s->base);
+	expect(w, (s->used > 0 || option(MW_OPT_AUDIT)) && s->used <= s->nelems, "empty span kept",
+	       s->base);
+	expect(w, s->fullness == (s->used == s->nelems ? 4 : s->used * 4u / s->nelems),
+	       "span on the wrong list", s->base);
+	while (low < s->freeindex && bit(s->alloc_bits, low))
+		low++;
+	expect(w, low == s->freeindex || option(MW_OPT_NO_CACHE), "free object below freeindex",
+	       s->base);
+	for (unsigned i = s->nfresh; i < s->nelems; i++)
+		expect(w, !bit(s->alloc_bits, i), "fresh object is out", s->base);
+	w->out[s->cls] += s->used;
+	w->spans[s->cls]++;
+	w->in_small += s->npages;
+}
+
+static void check_span(struct walk *w, const heap_arena *a, const mspan *s, uint32_t page)
+{
+	uint64_t base = a->base + ((uint64_t)page << MW_PAGE_SHIFT);
+
+	expect(w, s->base == base, "span does not start at its page", base);
+	expect(w, page + s->npages <= MW_ARENA_PAGES, "span leaves its arena", base);
+	for (uint32_t i = 0; i < s->npages; i++) {
+		uint16_t desc = a->desc[page + i];
+		bool small = s->state == MW_SPAN_SMALL && !option(MW_OPT_NO_CACHE);
+		bool marked = i == 0 || s->state == MW_SPAN_SMALL;
+
+		expect(w, bit(a->alloc_bits, page + i), "page of a span is free", base);
+		expect(w, a->spans[page + i] == (marked ? s : NULL),
+		       "page of a span belongs to another", base);
+		expect(w, desc == (small ? s->cls | i << 8 : 0), "wrong page descriptor", base);
+	}
+	if (s->state == MW_SPAN_SMALL)
+		check_small(w, s);
+	else
+		expect(w, s->state == MW_SPAN_LARGE || s->state == MW_SPAN_SAMPLED ||
+			       s->state == MW_SPAN_CACHED, "unexpected state", base);
+}
+
+static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
+{
+	uint64_t base = a->base + ((uint64_t)page << MW_PAGE_SHIFT);
+
+	expect(w, a->spans[page] == NULL && a->desc[page] == 0, "free page has a span", base);
+	if (bit(a->alloc_bits, page)) {
+		/* not mapped, or being scavenged this moment */
+		w->in_use += bit(a->map_bits, page);
+		return;
+	}
+	expect(w, bit(a->map_bits, page), "free page is not mapped", base);
+	expect(w, page >= a->first_free, "free page below first_free", base);
+	*(bit(a->clean_bits, page) ? &w->clean : &w->dirty) += 1;
+}
+
+static void check_arena(struct walk *w, const heap_arena *a)
+{
+	uint32_t run = 0, longest = 0;
+
+	for (uint32_t page = 0; page < MW_ARENA_PAGES;) {
+		const mspan *s = a->spans[page];
+
+		if (s) {
+			check_span(w, a, s, page);
+			w->in_use += s->npages;
+			page += s->npages ? s->npages : 1;
+			run = 0;
+			continue;
+		}
+		check_free_page(w, a, page);
+		run = bit(a->alloc_bits, page) ? 0 : run + 1;
+		longest = run > longest ? run : longest;
+		page++;
+	}
+	if (longest > MAX_RUN_PAGES)
+		longest = MAX_RUN_PAGES;
+	expect(w, a->max_run >= longest, "max_run is too low", a->base);
+}
+
+static void check_lists(struct walk *w, const mcentral *m)
+{
+	uint64_t n = 0;
+
+	for (unsigned f = 0; f < MW_N_FULLNESS; f++)
+		for (const mspan *s = m->lists[f]; s; s = s->next, n++) {
+			expect(w, s->cls == m->cls && s->fullness == f, "stranger on a list", s->base);
+			expect(w, !s->next || s->next->prev == s, "list is torn", s->base);
+		}
+	expect(w, n == m->n_spans && n == w->spans[m->cls], "spans and lists differ", m->cls);
+	expect(w, m->n_out == w->out[m->cls], "n_out is wrong", m->cls);
+	for (uint32_t i = 0; i < m->n_transfer; i++) {
+		const mspan *s = span_at(mw__arena_of(m->transfer[i]), (uintptr_t)m->transfer[i]);
+
+		expect(w, s && s->cls == m->cls, "stranger in the transfer array",
+		       (uintptr_t)m->transfer[i]);
+	}
+}
+
+static void check_bins(struct walk *w, const mcache *mc)
+{
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		const struct mw_bin *b = &mc->bins[c];
+
+		expect(w, *b->base == NULL && b->top >= b->base && b->top <= b->end, "bin is torn", c);
+		for (void **e = b->base + 1; e <= b->top; e++) {
+			const mspan *s = span_at(mw__arena_of(*e), (uintptr_t)*e);
+
+			expect(w, s && s->cls == c, "stranger in a bin", (uintptr_t)*e);
+		}
+	}
+}
+
+static void check_heap(struct walk *w)
+{
+	for (uint64_t i = 0; i < heap.n_arenas; i++) {
+		expect(w, heap.max_runs[i] == heap.arenas[i]->max_run, "max_runs differs", i);
+		check_arena(w, heap.arenas[i]);
+	}
+	expect(w, w->in_use == heap.pages_in_use, "pages_in_use is wrong", w->in_use);
+	expect(w, w->in_small == heap.pages_in_small, "pages_in_small is wrong", w->in_small);
+	expect(w, w->dirty == heap.pages_dirty, "pages_dirty is wrong", w->dirty);
+	expect(w, w->clean == heap.pages_clean, "pages_clean is wrong", w->clean);
+	expect(w, heap.pages_mapped == w->in_use + w->dirty + w->clean, "pages_mapped is wrong",
+	       heap.pages_mapped);
+}
+
+static void lock_everything(bool on)
+{
+	static struct mw_lock *const ends[] = { &mw__sample_lock, &heap.lock, &mw__meta_lock };
+
+	if (on) {
+		mw__lock_for_fork(&mw__registry_lock);
+		for (unsigned c = 1; c < MW_N_CLASSES; c++)
+			mw__lock_for_fork(&mw__centrals[c].lock);
+		for (unsigned i = 0; i < 3; i++)
+			mw__lock_for_fork(ends[i]);
+		return;
+	}
+	for (unsigned i = 3; i-- > 0;)
+		mw__lock_after_fork(ends[i], false);
+	for (unsigned c = MW_N_CLASSES; --c > 0;)
+		mw__lock_after_fork(&mw__centrals[c].lock, false);
+	mw__lock_after_fork(&mw__registry_lock, false);
+}
+
+/**
+ * mw_alloc_check() - verify the allocator's invariants
+ *
+ * Stops allocation of all threads while it walks the heap. Bins of other threads
+ * move while they are read, so only the caller's is checked.
+ *
+ * Return: the number of violations, 0 when all is well.
+ */
+unsigned mw_alloc_check(void)
+{
+	struct walk w = { 0 };
+
+	if (region.state != MW_REGION_READY)
+		return 0;
+	lock_everything(true);
+	check_heap(&w);
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		check_lists(&w, &mw__centrals[c]);
+	if (mcache_is_real(mw__mcache))
+		check_bins(&w, mw__mcache);
+	lock_everything(false);
+	return w.bad;
+}
