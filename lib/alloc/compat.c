@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * compat.c - glibc's malloc extensions: mallinfo2, malloc_info, malloc_stats,
+ * malloc_trim, mallopt. Their figures are made from the same books that readers
+ * outside see; where glibc's words do not fit this heap the nearest one is told.
+ */
+#include "internal.h"
+
+#include <malloc.h>
+#include <stdio.h>
+
+/* --- totals --------------------------------------------------------------------------- */
+
+static uint64_t cached_of_class(unsigned c)
+{
+	uint64_t n = 0;
+
+	for (mcache *mc = region.mcaches; mc; mc = mc->next)
+		if (mc->state == MW_MCACHE_LIVE)
+			n += mw__mcache_count(&mc->bins[c]);
+	return n;
+}
+
+static uint64_t live_of_class(unsigned c)
+{
+	uint64_t out = load_relaxed(&mw__centrals[c].n_out);
+	uint64_t held = cached_of_class(c) + load_relaxed(&mw__centrals[c].n_transfer);
+
+	return out > held ? out - held : 0;
+}
+
+static uint64_t cached_run_pages(void)
+{
+	uint64_t n = 0;
+
+	for (mcache *mc = region.mcaches; mc; mc = mc->next)
+		for (unsigned i = 0; i < MW_MCACHE_RUNS; i++)
+			n += mc->runs[i] ? mc->runs[i]->npages : 0;
+	return n;
+}
+
+struct totals {
+	uint64_t arena, huge, n_huge, live, n_live, cached, dirty, clean;
+};
+
+static struct totals totals(void)
+{
+	struct totals t = { 0 };
+	uint64_t large_pages = heap.pages_in_use - heap.pages_in_small - cached_run_pages();
+
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		uint64_t n = live_of_class(c);
+
+		t.n_live += n;
+		t.live += n * mw__classes[c].size;
+	}
+	t.arena = heap.pages_mapped << MW_PAGE_SHIFT;
+	t.huge = heap.huge_pages << MW_PAGE_SHIFT;
+	t.n_huge = heap.n_huge_used;
+	t.live += large_pages << MW_PAGE_SHIFT;
+	t.n_live += heap.n_large_allocs - heap.n_large_frees + heap.n_sampled_allocs -
+		    heap.n_sampled_frees;
+	t.dirty = heap.pages_dirty << MW_PAGE_SHIFT;
+	t.clean = heap.pages_clean << MW_PAGE_SHIFT;
+	t.cached = t.arena - t.live - t.dirty - t.clean;
+	return t;
+}
+
+MW_EXPORT struct mallinfo2 mallinfo2(void)
+{
+	struct totals t = totals();
+	struct mallinfo2 m = { 0 };
+
+	m.arena = t.arena;                      /* address space of arenas */
+	m.hblks = t.n_huge;
+	m.hblkhd = t.huge;
+	m.usmblks = heap.pages_peak << MW_PAGE_SHIFT;
+	m.fsmblks = t.cached;                   /* free objects in spans, caches */
+	m.uordblks = t.live;
+	m.fordblks = t.arena - t.live;
+	m.keepcost = t.dirty;                   /* what malloc_trim could give back */
+	return m;
+}
+
+static int clip(size_t v)
+{
+	return v > INT32_MAX ? INT32_MAX : (int)v;
+}
+
+MW_EXPORT struct mallinfo mallinfo(void)
+{
+	struct mallinfo2 b = mallinfo2();
+
+	return (struct mallinfo){ .arena = clip(b.arena), .ordblks = clip(b.ordblks),
+				  .smblks = clip(b.smblks), .hblks = clip(b.hblks),
+				  .hblkhd = clip(b.hblkhd), .usmblks = clip(b.usmblks),
+				  .fsmblks = clip(b.fsmblks), .uordblks = clip(b.uordblks),
+				  .fordblks = clip(b.fordblks), .keepcost = clip(b.keepcost) };
+}
+
+/* --- reports ----------------------------------------------------------------------------- */
+
+MW_EXPORT int malloc_info(int options, FILE *f)
+{
+	struct totals t;
+
+	if (options != 0)
+		return EINVAL;
+	t = totals();
+	fprintf(f, "<malloc version=\"memwhy-%d.%d\">\n<heap nr=\"0\">\n<sizes>\n", MW_ABI_MAJOR,
+		MW_ABI_MINOR);
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		uint64_t spans = mw__centrals[c].n_spans;
+
+		if (spans > 0)
+			fprintf(f, "<size class=\"%u\" bytes=\"%u\" spans=\"%lu\" live=\"%lu\"/>\n",
+				c, mw__classes[c].size, (unsigned long)spans,
+				(unsigned long)live_of_class(c));
+	}
+	fprintf(f, "</sizes>\n<total type=\"live\" count=\"%lu\" size=\"%lu\"/>\n",
+		(unsigned long)t.n_live, (unsigned long)t.live);
+	fprintf(f, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n", (unsigned long)t.n_huge,
+		(unsigned long)t.huge);
+	fprintf(f, "<total type=\"cached\" size=\"%lu\"/>\n<total type=\"free\" size=\"%lu\"/>\n",
+		(unsigned long)t.cached, (unsigned long)(t.dirty + t.clean));
+	fprintf(f, "<system type=\"current\" size=\"%lu\"/>\n</heap>\n</malloc>\n",
+		(unsigned long)t.arena);
+	return 0;
+}
+
+static void print_totals(void)
+{
+	struct totals t = totals();
+	char buf[640];
+	size_t n = mw__format(buf, sizeof(buf),
+			      "memwhy-malloc: arenas %u bytes, live %u bytes in %u blocks, "
+			      "cached %u, free %u, given back or untouched %u\n"
+			      "memwhy-malloc: huge %u bytes in %u blocks, peak %u, metadata %u; "
+			      "mmap %u munmap %u madvise %u calls\n",
+			      t.arena, t.live, t.n_live, t.cached, t.dirty, t.clean, t.huge,
+			      t.n_huge, heap.pages_peak << MW_PAGE_SHIFT, region.meta_used,
+			      region.syscalls.n_mmap, region.syscalls.n_munmap,
+			      region.syscalls.n_madvise);
+
+	mw__os_write(2, buf, n);
+}
+
+MW_EXPORT void malloc_stats(void)
+{
+	print_totals();
+}
+
+void mw__report_at_exit(void)
+{
+	print_totals();
+}
+
+/* --- control ------------------------------------------------------------------------------- */
+
+MW_EXPORT int malloc_trim(size_t pad)
+{
+	uint64_t before = load_relaxed(&heap.scavenged_bytes), dropped;
+
+	if (mcache_is_real(mw__mcache))
+		mw__mcache_flush_all(mw__mcache);
+	mw__central_drain();
+	dropped = mw__huge_drop_idle(0);
+	mw__scavenge(true, pad);
+	return dropped > 0 || load_relaxed(&heap.scavenged_bytes) > before;
+}
+
+MW_EXPORT int mallopt(int param, int value)
+{
+	switch (param) {
+	case M_TRIM_THRESHOLD:
+		mw__options.retain = value < 0 ? UINT64_MAX >> 20 : (uint64_t)value;
+		region.retain_bytes = mw__options.retain;
+		return 1;
+	case M_PERTURB:
+	case M_MMAP_THRESHOLD:
+	case M_MMAP_MAX:
+	case M_TOP_PAD:
+	case M_ARENA_MAX:
+	case M_ARENA_TEST:
+	case M_CHECK_ACTION:
+		return 1; /* known, without a counterpart here */
+	case M_MXFAST:
+		return value >= 0 && value <= 160;
+	}
+	return 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * cxx.c - C++'s operator new and delete, by their mangled names, in C.
+ *
+ * libstdc++'s own call malloc and free, so these only save a jump; they are here so
+ * that statically linked and foreign runtimes meet the same heap. When memory runs
+ * out the program's new_handler is asked, then std::bad_alloc is thrown: both by the
+ * C++ runtime, which is looked for when needed (this library does not link it).
+ * The file is compiled with -fexceptions so that the exception can pass.
+ */
+#include "internal.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+typedef void (*handler)(void);
+
+extern handler _ZSt15get_new_handlerv(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+
+/* A runtime that a plugin brought along is not in the global scope. */
+static void *find(const char *name)
+{
+	void *lib = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	void *sym = lib ? dlsym(lib, name) : NULL;
+
+	if (lib)
+		dlclose(lib);
+	return sym;
+}
+
+static handler new_handler(void)
+{
+	handler (*get)(void) = _ZSt15get_new_handlerv;
+
+	if (!get)
+		get = (handler(*)(void))find("_ZSt15get_new_handlerv");
+	return get ? get() : NULL;
+}
+
+static void throw_bad_alloc(void)
+{
+	handler throw = _ZSt17__throw_bad_allocv;
+
+	if (!throw)
+		throw = (handler)find("_ZSt17__throw_bad_allocv");
+	if (throw)
+		throw();
+	mw__os_write(2, "memwhy-malloc: out of memory in operator new\n", 45);
+	abort();
+}
+
+static void *try_new(size_t align, size_t n)
+{
+	return align ? mw__malloc_aligned(align, n) : mw__malloc(n);
+}
+
+static noinline void *new_slow(size_t align, size_t n, bool throws)
+{
+	handler h;
+	void *p;
+
+	while ((h = new_handler())) {
+		h();
+		if ((p = try_new(align, n)))
+			return p;
+	}
+	if (throws)
+		throw_bad_alloc();
+	return NULL;
+}
+
+static inline void *new_any(size_t align, size_t n, bool throws)
+{
+	void *p = try_new(align, n);
+
+	return likely(p != NULL) ? p : new_slow(align, n, throws);
+}
+
+/* new, new[]: plain, nothrow, aligned, aligned nothrow */
+MW_EXPORT void *_Znwm(size_t n) { return new_any(0, n, true); }
+MW_EXPORT void *_Znam(size_t n) { return new_any(0, n, true); }
+MW_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(0, n, false); }
+MW_EXPORT void *_ZnamRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(0, n, false); }
+MW_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_any(a, n, true); }
+MW_EXPORT void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_any(a, n, true); }
+MW_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
+{
+	(void)t;
+	return new_any(a, n, false);
+}
+MW_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
+{
+	(void)t;
+	return new_any(a, n, false);
+}
+
+/* delete, delete[]: plain, nothrow, sized, aligned, sized and aligned, aligned nothrow */
+MW_EXPORT void _ZdlPv(void *p) { mw__free(p); }
+MW_EXPORT void _ZdaPv(void *p) { mw__free(p); }
+MW_EXPORT void _ZdlPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
+MW_EXPORT void _ZdaPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
+MW_EXPORT void _ZdlPvm(void *p, size_t n) { (void)n; mw__free(p); }
+MW_EXPORT void _ZdaPvm(void *p, size_t n) { (void)n; mw__free(p); }
+MW_EXPORT void _ZdlPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
+MW_EXPORT void _ZdaPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
+MW_EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; mw__free(p); }
+MW_EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; mw__free(p); }
+MW_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, void *t)
+{
+	(void)a;
+	(void)t;
+	mw__free(p);
+}
+MW_EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, void *t)
+{
+	(void)a;
+	(void)t;
+	mw__free(p);
+}

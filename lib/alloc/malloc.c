@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * malloc.c - malloc, free and the rest of the standard's and POSIX's functions.
+ *
+ * The usual malloc: bucket of the size, class of the bucket, pop the bin, count.
+ * The usual free: page descriptor of the address, push on the bin of its class.
+ * One multiplication there proves that the pointer is the first byte of an object;
+ * the divisor of class 0 is 0, for which the same test always fails, so foreign
+ * pointers, large blocks and sampled ones need no test of their own.
+ *
+ * errno: ENOMEM on failure and on sizes above PTRDIFF_MAX; untouched on success and
+ * by free, since os.c never writes it.
+ */
+#include "internal.h"
+
+#include <malloc.h>
+
+static void *no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* --- allocation ------------------------------------------------------------------ */
+
+/* Some memory may be held that nobody needs. True if trying again makes sense. */
+static noinline bool recover(size_t size)
+{
+	mcache *mc = mw__mcache;
+	size_t freed;
+
+	if (mcache_is_real(mc))
+		mw__mcache_flush_all(mc);
+	mw__central_drain();
+	freed = mw__huge_drop_idle(0);
+	freed += mw__release_addresses(size);
+	return freed > 0 || size <= MW_MAX_SMALL;
+}
+
+static void count_without_mcache(size_t n)
+{
+	add_relaxed(&region.dead.n_requests[bucket_of(n)], 1);
+	add_relaxed(&region.dead.drawn, (int64_t)n);
+}
+
+/* Count a request that no usual path counted. True when it is to be sampled. */
+static bool count_request(mcache *mc, size_t n)
+{
+	if (!mcache_is_real(mc)) {
+		if (n <= MW_MAX_SMALL)
+			count_without_mcache(n);
+		return false;
+	}
+	if (n <= MW_MAX_SMALL)
+		mc->n_requests[bucket_of(n)]++;
+	mc->until_sample -= (int64_t)n;
+	if (likely(mc->until_sample >= 0))
+		return false;
+	mw__sample_draw(mc);
+	return region.sample_interval > 0;
+}
+
+static void *pop(mcache *mc, unsigned c)
+{
+	struct mw_bin *b = &mc->bins[c];
+	void *p = *b->top;
+
+	if (p)
+		b->top--;
+	return p;
+}
+
+static void *single_from_central(unsigned c)
+{
+	void *p;
+
+	if (mw__central_fetch(c, &p, 1) == 0)
+		return NULL;
+	add_relaxed(&region.dead.n_fetched[c], 1);
+	return p;
+}
+
+static void *sampled_block(size_t n, size_t align, unsigned c)
+{
+	mspan *s = mw__sampled_alloc(n, align, c);
+
+	if (!s)
+		return NULL;
+	s->site = mw__sample_alloc(n);
+	mw__audit_seal(s);
+	return mw__span_block(s);
+}
+
+/* An object of class @c (which may be more than @n needs), aligned to @align. */
+static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
+{
+	void *p;
+
+	if (unlikely(count_request(mc, n)) && (p = sampled_block(n, align, c)))
+		return p;
+	if (unlikely(option(MW_OPT_NO_CACHE)))
+		return mw__audit_alloc(n, c);
+	if (!mcache_is_real(mc))
+		return single_from_central(c);
+	if ((p = pop(mc, c)))
+		return p;
+	return mw__mcache_refill(mc, c) ? pop(mc, c) : NULL;
+}
+
+static void *big_slow(mcache *mc, size_t n, size_t align)
+{
+	bool sampled = count_request(mc, n);
+	mspan *s;
+
+	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_PAGES * MW_PAGE_SIZE)
+		s = mw__large_alloc(mc, n, align);
+	else
+		s = mw__huge_alloc(n, align);
+	if (!s)
+		return NULL;
+	if (sampled)
+		s->site = mw__sample_alloc(n);
+	mw__audit_seal(s);
+	return mw__span_block(s);
+}
+
+/* The class whose objects are all aligned to @align; 0 if there is none. */
+static unsigned aligned_class(size_t n, size_t align)
+{
+	size_t size = round_up(n ? n : 1, align);
+
+	if (size > MW_MAX_SMALL || align > MW_PAGE_SIZE)
+		return 0;
+	for (unsigned c = class_of(size); c < MW_N_CLASSES; c++)
+		if (mw__classes[c].size % align == 0)
+			return c;
+	return 0;
+}
+
+static void *allocate(size_t n, size_t align)
+{
+	mcache *mc = mw__mcache_get();
+	/* audit wants one byte behind the block, for the canary */
+	size_t padded = option(MW_OPT_AUDIT) ? n + 1 : n;
+	unsigned c = 0;
+
+	if (region.state != MW_REGION_READY)
+		return NULL;
+	if (padded <= MW_MAX_SMALL)
+		c = align <= MIN_ALIGN ? class_of(padded) : aligned_class(padded, align);
+	return c ? small_slow(mc, n, align, c) : big_slow(mc, n, align);
+}
+
+static noinline void *allocate_slow(size_t n, size_t align)
+{
+	void *p = NULL;
+
+	if (n > MAX_REQUEST)
+		return no_memory();
+	p = allocate(n, align);
+	if (unlikely(!p) && recover(n))
+		p = allocate(n, align);
+	return p ? p : no_memory();
+}
+
+/* Pop an object for a request of @n bytes from class @c; NULL: take the slow path. */
+static inline void *allocate_fast(size_t n, uint32_t bucket, unsigned c)
+{
+	mcache *mc = mw__mcache;
+	struct mw_bin *b = &mc->bins[c];
+	void **top = b->top, *p = *top;
+	int64_t left = mc->until_sample - (int64_t)n;
+
+	if (unlikely(!p) || unlikely(left < 0))
+		return NULL;
+	b->top = top - 1;
+	mc->until_sample = left;
+	mc->n_requests[bucket]++;
+	return p;
+}
+
+static inline void *allocate_any(size_t n)
+{
+	void *p;
+
+	if (likely(n <= MW_MAX_SMALL)) {
+		uint32_t bucket = bucket_of(n);
+
+		p = allocate_fast(n, bucket, mw__bucket_class[bucket]);
+		if (likely(p != NULL))
+			return p;
+	}
+	return allocate_slow(n, MIN_ALIGN);
+}
+
+void *mw__malloc(size_t n)
+{
+	return allocate_any(n);
+}
+
+void *mw__malloc_aligned(size_t align, size_t n)
+{
+	unsigned c;
+	void *p;
+
+	if (align <= MIN_ALIGN)
+		return allocate_any(n);
+	if (n <= MW_MAX_SMALL && (c = aligned_class(n, align)) &&
+	    (p = allocate_fast(n, bucket_of(n), c)))
+		return p;
+	return allocate_slow(n, align);
+}
+
+/* --- free --------------------------------------------------------------------------- */
+
+static mspan *span_of(const void *p)
+{
+	heap_arena *a = mw__arena_of(p);
+	mspan *s = a ? span_at(a, (uintptr_t)p) : NULL;
+
+	return s ? s : mw__huge_find(p);
+}
+
+/* Is @p among the newest entries? Below the first there are as many NULLs. */
+static inline bool is_recent(void **top, const void *p)
+{
+	return (top[0] == p) | (top[-1] == p) | (top[-2] == p) | (top[-3] == p);
+}
+
+static void free_small(mcache *mc, mspan *s, void *p)
+{
+	struct mw_bin *b = &mc->bins[s->cls];
+	bool exact;
+
+	mw__object_index(s, (uintptr_t)p, &exact);
+	if (!exact) {
+		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
+	} else if (option(MW_OPT_NO_CACHE)) {
+		mw__audit_free(s, p);
+	} else if (!mcache_is_real(mc)) {
+		add_relaxed(&region.dead.n_flushed[s->cls], 1);
+		mw__central_flush(s->cls, &p, 1);
+	} else if (is_recent(b->top, p)) {
+		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
+	} else {
+		if (b->top == b->end)
+			mw__mcache_overflow(mc, s->cls);
+		*++b->top = p;
+	}
+}
+
+static void free_single(mcache *mc, mspan *s, void *p)
+{
+	if (p != mw__span_block(s)) {
+		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
+		return;
+	}
+	if (s->used == 0) {
+		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
+		return;
+	}
+	mw__audit_check(s);
+	if (s->site)
+		mw__sample_free(s->site, s->requested);
+	if (s->state == MW_SPAN_SAMPLED)
+		mw__sampled_free(s);
+	else if (s->state == MW_SPAN_LARGE)
+		mw__large_free(mc, s);
+	else
+		mw__huge_free(s);
+}
+
+static void free_unknown(void *p)
+{
+	mspan *s;
+
+	mw__heap_init(); /* the options say what to do */
+	s = mw__block_containing((uintptr_t)p);
+	if (s && (p == mw__span_block(s) || s->used == 0))
+		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
+	else if (s)
+		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
+	else if (mw__was_ours(p))
+		mw__error(MW_ERROR_DOUBLE_FREE, p, NULL, "its memory is free");
+	else
+		mw__error(MW_ERROR_FOREIGN_FREE, p, NULL, NULL);
+}
+
+static noinline void free_slow(void *p)
+{
+	mspan *s;
+
+	if (!p)
+		return;
+	s = span_of(p);
+	if (unlikely(!s))
+		free_unknown(p);
+	else if (s->state == MW_SPAN_SMALL)
+		free_small(mw__mcache_get(), s, p);
+	else
+		free_single(mw__mcache_get(), s, p);
+}
+
+static inline void free_any(void *p)
+{
+	heap_arena *a = mw__arena_of(p);
+	struct mw_bin *b;
+	void **top;
+	uint32_t desc, off;
+
+	if (unlikely(!a))
+		goto slow;
+	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
+	b = &mw__mcache->bins[desc & 0xff];
+	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
+	top = b->top;
+	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||
+	    unlikely(is_recent(top, p)))
+		goto slow;
+	top[1] = p;
+	b->top = top + 1;
+	return;
+slow:
+	free_slow(p);
+}
+
+void mw__free(void *p)
+{
+	free_any(p);
+}
+
+/* --- size and realloc ------------------------------------------------------------------ */
+
+size_t mw__usable(const void *p)
+{
+	mspan *s = p ? span_of(p) : NULL;
+
+	if (!s)
+		return 0;
+	if (s->state == MW_SPAN_SMALL)
+		return option(MW_OPT_NO_CACHE) ? mw__audit_usable(s, p) : s->elemsize;
+	return option(MW_OPT_AUDIT) ? s->requested : mw__span_usable(s);
+}
+
+static bool fits_well(size_t n, size_t have)
+{
+	return n <= have && (n > have / 2 || have <= 64);
+}
+
+static bool resize_single(mspan *s, size_t n)
+{
+	if (s->state == MW_SPAN_SAMPLED)
+		return !(s->flags & MW_SPAN_GUARDED) && n < s->elemsize && n > s->elemsize / 2u;
+	if (n <= MW_MAX_SMALL || option(MW_OPT_AUDIT))
+		return false;
+	if (s->state == MW_SPAN_LARGE)
+		return n <= MAX_RUN_PAGES * MW_PAGE_SIZE && mw__large_resize(s, n);
+	return n > MAX_RUN_PAGES * MW_PAGE_SIZE && mw__huge_resize(s, n, false);
+}
+
+/* Books of a single block that stays: requested size and live sample. */
+static void rebook(mspan *s, size_t before, size_t n)
+{
+	s->requested = n;
+	if (s->site)
+		mw__sample_resize(s->site, before, n);
+	mw__audit_seal(s);
+}
+
+static bool resize_in_place(mspan *s, void *p, size_t n)
+{
+	size_t before = s->requested;
+
+	if (s->state == MW_SPAN_SMALL)
+		return option(MW_OPT_NO_CACHE) ? mw__audit_resize(s, p, n)
+					       : fits_well(n, s->elemsize);
+	if (p != mw__span_block(s) || !resize_single(s, n))
+		return false;
+	rebook(s, before, n);
+	return true;
+}
+
+/* Move page tables instead of bytes. The address may change. */
+static void *resize_by_moving(mspan *s, size_t n)
+{
+	size_t before = s->requested;
+
+	if (s->state != MW_SPAN_HUGE || n <= MAX_RUN_PAGES * MW_PAGE_SIZE || option(MW_OPT_AUDIT) ||
+	    !mw__huge_resize(s, n, true))
+		return NULL;
+	rebook(s, before, n);
+	return mw__span_block(s);
+}
+
+static void *resize_by_copy(void *p, size_t n)
+{
+	size_t old = mw__usable(p);
+	void *fresh = allocate_any(n);
+
+	if (!fresh)
+		return NULL;
+	memcpy(fresh, p, old < n ? old : n);
+	free_any(p);
+	return fresh;
+}
+
+static void *resize(void *p, size_t n)
+{
+	mspan *s;
+	void *moved;
+
+	if (!p)
+		return allocate_any(n);
+	if (n == 0) {
+		free_any(p);
+		return NULL;
+	}
+	if (n > MAX_REQUEST)
+		return no_memory();
+	s = span_of(p);
+	if (unlikely(!s)) {
+		free_unknown(p);
+		return no_memory();
+	}
+	if (resize_in_place(s, p, n))
+		return p;
+	moved = resize_by_moving(s, n);
+	return moved ? moved : resize_by_copy(p, n);
+}
+
+/* --- zeroed memory ---------------------------------------------------------------------- */
+
+static bool is_known_zero(void *p)
+{
+	mspan *s = span_of(p);
+
+	return s && s->state != MW_SPAN_SMALL && !(s->flags & MW_SPAN_NEEDZERO);
+}
+
+static void *allocate_zeroed(size_t n)
+{
+	void *p = allocate_any(n);
+
+	if (likely(p != NULL) && (n <= MW_MAX_SMALL || !is_known_zero(p)))
+		memset(p, 0, n);
+	return p;
+}
+
+/* --- the functions --------------------------------------------------------------------- */
+
+MW_EXPORT void *malloc(size_t n)
+{
+	return allocate_any(n);
+}
+
+MW_EXPORT void free(void *p)
+{
+	free_any(p);
+}
+
+MW_EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t n;
+
+	if (unlikely(__builtin_mul_overflow(count, size, &n)))
+		return no_memory();
+	return allocate_zeroed(n);
+}
+
+MW_EXPORT void *realloc(void *p, size_t n)
+{
+	return resize(p, n);
+}
+
+MW_EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+	size_t n;
+
+	if (unlikely(__builtin_mul_overflow(count, size, &n)))
+		return no_memory();
+	return resize(p, n);
+}
+
+static bool is_power_of_two(size_t x)
+{
+	return x && (x & (x - 1)) == 0;
+}
+
+/* glibc's memalign takes any alignment and rounds it up. */
+MW_EXPORT void *memalign(size_t align, size_t n)
+{
+	if (align > MAX_REQUEST / 2 + 1) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!is_power_of_two(align))
+		align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzll(align - 1));
+	return mw__malloc_aligned(align, n);
+}
+
+MW_EXPORT void *aligned_alloc(size_t align, size_t n)
+{
+	return memalign(align, n);
+}
+
+MW_EXPORT int posix_memalign(void **ret, size_t align, size_t n)
+{
+	int saved = errno;
+	void *p;
+
+	if (!is_power_of_two(align) || align % sizeof(void *) != 0)
+		return EINVAL;
+	p = mw__malloc_aligned(align, n);
+	errno = saved;
+	if (!p)
+		return ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+MW_EXPORT void *valloc(size_t n)
+{
+	return mw__malloc_aligned(KERNEL_PAGE, n);
+}
+
+MW_EXPORT void *pvalloc(size_t n)
+{
+	if (n > MAX_REQUEST)
+		return no_memory();
+	return mw__malloc_aligned(KERNEL_PAGE, round_up(n ? n : 1, KERNEL_PAGE));
+}
+
+MW_EXPORT size_t malloc_usable_size(void *p)
+{
+	return mw__usable(p);
+}
+
+/* C23. The size must be the one that was asked for: it names a class or a block. */
+static void check_size(void *p, size_t n)
+{
+	mspan *s = p ? span_of(p) : NULL;
+
+	if (s && (n > mw__span_usable(s) ||
+		  (option(MW_OPT_AUDIT) && n != mw__usable(p))))
+		mw__error(MW_ERROR_SIZE_MISMATCH, p, s, NULL);
+}
+
+MW_EXPORT void free_sized(void *p, size_t n)
+{
+	check_size(p, n);
+	free_any(p);
+}
+
+MW_EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
+{
+	if (((uintptr_t)p & (align - 1)) != 0)
+		mw__error(MW_ERROR_SIZE_MISMATCH, p, NULL, "not aligned so");
+	check_size(p, n);
+	free_any(p);
+}
+
+MW_EXPORT void cfree(void *p)
+{
+	free_any(p);
+}
+
+/* Names that programs find inside glibc. */
+#define ALIAS(name) __attribute__((alias(#name), visibility("default"), copy(name)))
+void *__libc_malloc(size_t) ALIAS(malloc);
+void *__libc_calloc(size_t, size_t) ALIAS(calloc);
+void *__libc_realloc(void *, size_t) ALIAS(realloc);
+void __libc_free(void *) ALIAS(free);
+void __libc_cfree(void *) ALIAS(cfree);
+void *__libc_memalign(size_t, size_t) ALIAS(memalign);
+void *__libc_valloc(size_t) ALIAS(valloc);
+void *__libc_pvalloc(size_t) ALIAS(pvalloc);
+int __posix_memalign(void **, size_t, size_t) ALIAS(posix_memalign);
