@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * errors - wrong programs are stopped, and told what they did.
+ *
+ * Each case is a child that misuses the heap; it must die of SIGABRT with the right
+ * words on standard error, or with errors=count go on with the error counted.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lib/alloc/abi.h"
+#include "tap.h"
+
+void free_sized(void *, size_t);
+static char *volatile v;
+
+static void double_free(void)
+{
+	v = malloc(40);
+	free(v);
+	free(v);
+}
+
+static void double_free_later(void)
+{
+	static void *keep[3000];
+	char *a = malloc(40);
+
+	free(a);
+	for (int i = 0; i < 3000; i++) /* a goes out and back in, b takes its place */
+		keep[i] = malloc(56);
+	for (int i = 0; i < 3000; i++)
+		free(keep[i]);
+	v = malloc(56);
+	free(v);
+	free(v);
+}
+
+static void double_free_interleaved(void)
+{
+	char *volatile a = malloc(100), *volatile b = malloc(100);
+
+	free(a);
+	free(b);
+	free(a);
+}
+
+static void double_free_large(void)
+{
+	v = malloc(100000);
+	free(v);
+	free(v);
+}
+
+static void double_free_huge(void)
+{
+	v = malloc(5000000);
+	free(v);
+	free(v);
+}
+
+static void interior_small(void)
+{
+	v = malloc(200);
+	free(v + 16);
+}
+
+static void interior_byte(void)
+{
+	v = malloc(200);
+	free(v + 1);
+}
+
+static void interior_large(void)
+{
+	v = malloc(200000);
+	free(v + 65536);
+}
+
+static void interior_huge(void)
+{
+	v = malloc(20000000);
+	free(v + 8192);
+}
+
+static void of_stack(void)
+{
+	char buf[64];
+
+	v = buf;
+	free(v);
+}
+
+static void of_static(void)
+{
+	static char buf[64];
+
+	v = buf;
+	free(v);
+}
+
+static void of_nonsense(void)
+{
+	v = (char *)0x123456789000;
+	free(v);
+}
+
+static void of_kernel_half(void)
+{
+	v = (char *)0xffff888000000000;
+	free(v);
+}
+
+static void realloc_freed(void)
+{
+	v = malloc(100000);
+	free(v);
+	v = realloc(v, 50);
+}
+
+static void realloc_static(void)
+{
+	static char buf[64];
+
+	v = buf;
+	v = realloc(v, 200);
+}
+
+static void overflow_by_one(void)
+{
+	v = malloc(100);
+	v[100] = 1;
+	free(v);
+}
+
+static void overflow_class_size(void)
+{
+	v = malloc(64);
+	v[64] = 0;
+	free(v);
+}
+
+static void overflow_large(void)
+{
+	v = malloc(50000);
+	v[50001] = 1;
+	free(v);
+}
+
+static void write_after_free(void)
+{
+	void *p[600];
+
+	v = malloc(64);
+	free(v);
+	v[5] = 9;
+	for (int i = 0; i < 600; i++)
+		p[i] = malloc(64);
+	v = p[0];
+}
+
+static void wrong_size(void)
+{
+	v = malloc(100);
+	free_sized(v, 5000);
+}
+
+static const struct {
+	const char *name, *options, *words;
+	void (*run)(void);
+	enum mw_error_kind kind;
+} cases[] = {
+	{ "double free", "", "double free", double_free, MW_ERROR_DOUBLE_FREE },
+	{ "double free after traffic", "", "double free", double_free_later, MW_ERROR_DOUBLE_FREE },
+	{ "double free, another between (audit)", "audit=1", "double free", double_free_interleaved,
+	  MW_ERROR_DOUBLE_FREE },
+	{ "double free, another between", "", "double free", double_free_interleaved,
+	  MW_ERROR_DOUBLE_FREE },
+	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
+	{ "double free of a huge block", "", "", double_free_huge, MW_ERROR_FOREIGN_FREE },
+	{ "interior pointer", "", "middle of a block", interior_small, MW_ERROR_INTERIOR_FREE },
+	{ "odd interior pointer", "", "middle of a block", interior_byte, MW_ERROR_INTERIOR_FREE },
+	{ "interior pointer, large", "", "middle of a block", interior_large, MW_ERROR_INTERIOR_FREE },
+	{ "interior pointer, huge", "", "middle of a block", interior_huge, MW_ERROR_INTERIOR_FREE },
+	{ "pointer to the stack", "", "did not give", of_stack, MW_ERROR_FOREIGN_FREE },
+	{ "pointer to static data", "", "did not give", of_static, MW_ERROR_FOREIGN_FREE },
+	{ "nonsense", "", "did not give", of_nonsense, MW_ERROR_FOREIGN_FREE },
+	{ "address of the kernel's half", "", "did not give", of_kernel_half, MW_ERROR_FOREIGN_FREE },
+	{ "realloc of a freed block", "", "", realloc_freed, MW_ERROR_DOUBLE_FREE },
+	{ "realloc of static data", "", "did not give", realloc_static, MW_ERROR_FOREIGN_FREE },
+	{ "one byte too far", "audit=1", "past the end", overflow_by_one, MW_ERROR_OVERFLOW },
+	{ "past a block of exactly a class", "audit=1", "past the end", overflow_class_size,
+	  MW_ERROR_OVERFLOW },
+	{ "past a large block", "audit=1", "past the end", overflow_large, MW_ERROR_OVERFLOW },
+	{ "write after free", "audit=1", "freed block", write_after_free, MW_ERROR_WRITE_AFTER_FREE },
+	{ "wrong size", "", "size or alignment", wrong_size, MW_ERROR_SIZE_MISMATCH },
+	{ "double free of a sampled block", "sample=1", "", double_free, MW_ERROR_DOUBLE_FREE },
+};
+#define N_CASES (sizeof(cases) / sizeof(cases[0]))
+
+static int child(int i, const char *options, int count, char *text, size_t size)
+{
+	int out[2], status = -1;
+	ssize_t n, got = 0;
+	char arg[16], env[128];
+	pid_t pid;
+
+	if (pipe(out))
+		return -1;
+	snprintf(arg, sizeof(arg), "%d", i);
+	snprintf(env, sizeof(env), "%s%s", options, count ? ",errors=count" : "");
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], 2);
+		close(out[0]);
+		setenv("MEMWHY_MALLOC", env, 1);
+		execl("/proc/self/exe", "errors", arg, (char *)NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	while ((n = read(out[0], text + got, size - 1 - (size_t)got)) > 0)
+		got += n;
+	text[got] = 0;
+	close(out[0]);
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static int run_case(int i)
+{
+	const struct mw_region *region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	uint64_t before = 0, after = 0;
+
+	for (int k = 0; k < MW_N_ERRORS; k++)
+		before += region->n_errors[k];
+	cases[i].run();
+	for (int k = 0; k < MW_N_ERRORS; k++)
+		after += region->n_errors[k];
+	return after == before ? 3 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	char text[4096];
+
+	if (argc > 1)
+		return run_case(atoi(argv[1]));
+	for (size_t i = 0; i < N_CASES; i++) {
+		int status = child((int)i, cases[i].options, 0, text, sizeof(text));
+
+		if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
+				strstr(text, "memwhy-malloc: 0x") && strstr(text, cases[i].words),
+			"%s is fatal and named", cases[i].name))
+			printf("# status %x, said: %s\n", status, text);
+		status = child((int)i, cases[i].options, 1, text, sizeof(text));
+		if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+			"%s is counted and survived", cases[i].name))
+			printf("# status %x, said: %s\n", status, text);
+	}
+	return tap_done();
+}
