@@ -35,6 +35,7 @@ enum mw__type {
 	MW__T_LIST,
 	MW__T_TABLE,
 	MW__T_LINE,	/* text only */
+	MW__T_STREAM,	/* a table whose rows are made while it is written (stream.h) */
 };
 
 struct mw__doc_node;
@@ -83,6 +84,7 @@ struct mw__doc_row {
 
 enum mw__line_style { MW__LINE_PLAIN, MW__LINE_HEADING, MW__LINE_HANGING };
 
+struct mw__stream;
 struct mw__doc_node {
 	struct mw__doc_node *next;
 	enum mw__type type;
@@ -97,6 +99,7 @@ struct mw__doc_node {
 	size_t n_cols;
 	struct mw__doc_row *first_row, *last_row;
 	size_t n_rows;
+	const struct mw__stream *stream;	/* stream; cols and title as for a table */
 	struct mw_document *doc;
 };
 

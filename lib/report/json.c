@@ -5,6 +5,7 @@
  */
 #include "../base/jsonw.h"
 #include "doc.h"
+#include "stream.h"
 
 static void write_node(struct mw__jsonw *w, const struct mw__doc_node *node);
 
@@ -38,6 +39,7 @@ static void write_cell(struct mw__jsonw *w, const struct mw__cell *cell)
 	case MW__T_NULL:
 	case MW__T_BAR:
 	case MW__T_LINE:
+	case MW__T_STREAM:
 		break;
 	}
 	mw__jsonw_null(w);
@@ -58,7 +60,7 @@ static void write_member(struct mw__jsonw *w, const struct mw__col *col, const s
 }
 
 static void write_row(struct mw__jsonw *w, const struct mw__doc_node *table,
-		      const struct mw__doc_row *row)
+		      const struct mw__cell *cells)
 {
 	mw__jsonw_begin(w, '{');
 	mw__jsonw_compact(w);
@@ -67,7 +69,7 @@ static void write_row(struct mw__jsonw *w, const struct mw__doc_node *table,
 
 		if ((col->flags & MW__COL_TEXT_ONLY) || col->type == MW__T_BAR)
 			continue;
-		write_member(w, col, &row->cells[i]);
+		write_member(w, col, &cells[i]);
 	}
 	mw__jsonw_end(w, '}');
 	mw__jsonw_spread(w);
@@ -78,7 +80,20 @@ static void write_table(struct mw__jsonw *w, const struct mw__doc_node *table)
 	mw__jsonw_begin(w, '[');
 	for (const struct mw__doc_row *row = table->first_row; row && !w->error; row = row->next)
 		if (row->style == MW__ROW_PLAIN || row->style == MW__ROW_JSON)
-			write_row(w, table, row);
+			write_row(w, table, row->cells);
+	mw__jsonw_end(w, ']');
+}
+
+static void write_stream(struct mw__jsonw *w, const struct mw__doc_node *node)
+{
+	struct mw__cell cells[MW__STREAM_COLS];
+	size_t n_rows = node->stream->count(node->stream->ctx);
+
+	mw__jsonw_begin(w, '[');
+	mw__stream_start(node);
+	for (size_t i = 0; i < n_rows && !w->error; i++)
+		if (mw__stream_row(node, i, cells))
+			write_row(w, node, cells);
 	mw__jsonw_end(w, ']');
 }
 
@@ -114,6 +129,9 @@ static void write_node(struct mw__jsonw *w, const struct mw__doc_node *node)
 		return;
 	case MW__T_TABLE:
 		write_table(w, node);
+		return;
+	case MW__T_STREAM:
+		write_stream(w, node);
 		return;
 	default:
 		write_cell(w, &node->cell);

@@ -10,6 +10,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "stream.h"
 
 /* Columns before the second word of a hanging line, or before the first of any other. */
 static size_t find_indent(const char *text, enum mw__line_style style)
@@ -98,6 +99,24 @@ static int print_table(struct mw__text *t, const struct mw__doc_node *table, str
 	return rc ? rc : mw__text_table(t, table, err);
 }
 
+/* Streams may be long: they go to the sink directly. */
+static int print_stream(struct mw__text *t, const struct mw__doc_node *node, struct mw_err *err)
+{
+	int rc = 0;
+
+	if (!node->stream->count(node->stream->ctx))
+		return 0;
+	if (t->opts.raw)
+		mw__page_space(&t->page);
+	else if (node->title)
+		rc = print_title(t, node->title, err);
+	if (rc)
+		return rc;
+	if (mw__page_hand_over(&t->page) == 0)
+		t->page.error = mw__stream_text(node, &t->opts, t->page.sink);
+	return 0;
+}
+
 static int print_node(struct mw__text *t, const struct mw__doc_node *node, struct mw_err *err)
 {
 	int rc = 0;
@@ -110,6 +129,8 @@ static int print_node(struct mw__text *t, const struct mw__doc_node *node, struc
 		return rc;
 	case MW__T_TABLE:
 		return print_table(t, node, err);
+	case MW__T_STREAM:
+		return print_stream(t, node, err);
 	case MW__T_LINE:
 		return t->opts.raw ? 0 : print_line(t, node, err);
 	default:

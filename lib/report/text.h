@@ -34,6 +34,8 @@ struct mw__page {
 void mw__page_init(struct mw__page *page, const struct mw_sink *sink);
 void mw__page_write(struct mw__page *page, const char *bytes, size_t len);
 void mw__page_puts(struct mw__page *page, const char *text);
+/* Everything up to here goes to the sink; what the caller writes there next is one or more whole lines but the last newline. */
+int mw__page_hand_over(struct mw__page *page);
 /* An empty line before whatever comes next. */
 void mw__page_space(struct mw__page *page);
 MW_MUST_CHECK int mw__page_finish(struct mw__page *page, struct mw_err *err);

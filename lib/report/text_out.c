@@ -85,6 +85,14 @@ void mw__page_write(struct mw__page *page, const char *bytes, size_t len)
 	}
 }
 
+int mw__page_hand_over(struct mw__page *page)
+{
+	put_visible(page, "", 0);
+	flush(page);
+	page->newlines = 1;
+	return page->error;
+}
+
 void mw__page_puts(struct mw__page *page, const char *text)
 {
 	mw__page_write(page, text, strlen(text));

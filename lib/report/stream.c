@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing streams. The cost of a row is what a table of a million relocations costs, so
+ * numbers are formatted by hand into one buffer and nothing is allocated by row. Column
+ * widths come from the first rows; a later cell that is wider pushes its row to the right.
+ * Numbers are exact in text too: what is listed here is looked up, not read off.
+ */
+#include "stream.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../base/str.h"
+
+#define MEASURED_ROWS 128
+#define BUF_SIZE 65536
+#define CELL_MAX 64
+
+struct out {
+	const struct mw_sink *sink;
+	size_t n;
+	int rc;
+	size_t lines;
+	struct mw__str scratch;
+	char buf[BUF_SIZE];
+};
+
+static void flush(struct out *o)
+{
+	if (!o->rc && o->n)
+		o->rc = o->sink->write(o->sink->ctx, o->buf, o->n);
+	o->n = 0;
+}
+
+static inline char *room(struct out *o, size_t len)
+{
+	if (BUF_SIZE - o->n < len)
+		flush(o);
+	return o->buf + o->n;
+}
+
+static void put(struct out *o, const char *p, size_t len)
+{
+	while (len > BUF_SIZE) {
+		flush(o);
+		memcpy(o->buf, p, BUF_SIZE);
+		o->n = BUF_SIZE;
+		p += BUF_SIZE;
+		len -= BUF_SIZE;
+	}
+	memcpy(room(o, len), p, len);
+	o->n += len;
+}
+
+static void pad(struct out *o, size_t n)
+{
+	while (n) {
+		size_t step = n < 64 ? n : 64;
+
+		memset(room(o, step), ' ', step);
+		o->n += step;
+		n -= step;
+	}
+}
+
+/* ----------------------------------------------------------------- numbers */
+
+/* Digits of v, written backwards from end; returns their start. */
+static char *dec_back(char *end, uint64_t v)
+{
+	static const char pairs[] =
+		"00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+		"40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+		"8081828384858687888990919293949596979899";
+
+	for (; v >= 100; v /= 100) {
+		end -= 2;
+		memcpy(end, pairs + v % 100 * 2, 2);
+	}
+	if (v >= 10) {
+		end -= 2;
+		memcpy(end, pairs + v * 2, 2);
+	} else {
+		*--end = '0' + v;
+	}
+	return end;
+}
+
+static char *hex_back(char *end, uint64_t v)
+{
+	do
+		*--end = "0123456789abcdef"[v & 15];
+	while (v >>= 4);
+	*--end = 'x';
+	*--end = '0';
+	return end;
+}
+
+/* A number cell as text in buf; returns its start, *len its length. Unknown is `none`. */
+static const char *number(const struct mw__cell *c, char *buf, size_t *len, const char *none)
+{
+	char *end = buf + CELL_MAX, *p = NULL;
+
+	switch (c->type) {
+	case MW__T_ADDR:
+		p = c->u == MW_UNKNOWN ? NULL : hex_back(end, c->u);
+		break;
+	case MW__T_BYTES:
+	case MW__T_COUNT:
+		p = c->u == MW_UNKNOWN ? NULL : dec_back(end, c->u);
+		break;
+	case MW__T_DELTA:
+		if (c->d == INT64_MIN)
+			break;
+		p = dec_back(end, c->d < 0 ? 0 - (uint64_t)c->d : (uint64_t)c->d);
+		if (c->d < 0)
+			*--p = '-';
+		break;
+	case MW__T_SHARE:
+		if (isnan(c->f))
+			break;
+		*len = snprintf(buf, CELL_MAX, "%.1f %%", c->f * 100);
+		return buf;
+	default:
+		break;
+	}
+	*len = p ? (size_t)(end - p) : strlen(none);
+	return p ? p : none;
+}
+
+/* -------------------------------------------------------------------- text */
+
+/* Printable ASCII from end to end: the usual case, eight bytes a step. */
+static bool is_plain(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= len; i += 8) {
+		uint64_t w;
+
+		memcpy(&w, s + i, 8);
+		/* a byte below 0x20, equal to 0x7f or above: Hacker's Delight, 6-1 */
+		uint64_t low = (w - 0x2020202020202020u) & ~w, del = w + 0x0101010101010101u;
+
+		if ((low | del | w) & 0x8080808080808080u)
+			return false;
+	}
+	for (; i < len; i++)
+		if (s[i] < 0x20 || s[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static const char *shown_text(struct out *o, const char *s, size_t *len, bool raw)
+{
+	*len = strlen(s);
+	if (is_plain(s, *len) && (!raw || !memchr(s, ' ', *len)))
+		return s;
+	mw__str_reset(&o->scratch);
+	mw__str_escape(&o->scratch, s, *len);
+	if (raw) {
+		struct mw__str t = o->scratch;
+
+		o->scratch = (struct mw__str){ 0 };
+		for (size_t i = 0; i < t.n; i++)
+			mw__str_puts(&o->scratch, t.v[i] == ' ' ? "\\x20" : (char[]){ t.v[i], 0 });
+		mw__str_deinit(&t);
+	}
+	*len = o->scratch.n;
+	return o->scratch.v ? o->scratch.v : "";
+}
+
+static const char *cell_text(struct out *o, const struct mw__cell *c, char *buf, size_t *len, bool raw)
+{
+	if (c->type == MW__T_TEXT && c->s)
+		return shown_text(o, *c->s ? c->s : raw ? "-" : "", len, raw);
+	if (c->type == MW__T_BOOL) {
+		*len = c->b ? 3 : 2;
+		return c->b ? "yes" : "no";
+	}
+	return number(c, buf, len, "-");
+}
+
+/* Terminal columns of UTF-8 text, taking every character for one column wide. */
+static size_t columns_of(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += (s[i] & 0xc0) != 0x80;
+	return n;
+}
+
+struct shape {
+	size_t idx[MW__STREAM_COLS], n;	/* columns that are shown, in order */
+	size_t width[MW__STREAM_COLS];		/* by column */
+};
+
+static bool is_left(const struct mw__col *col)
+{
+	return col->type == MW__T_TEXT || col->type == MW__T_BOOL || (col->flags & MW__COL_LEFT);
+}
+
+static bool names(const char *list, const struct mw__col *col)
+{
+	for (const char *p = list; *p;) {
+		size_t n = strcspn(p, ",");
+
+		if ((!strncasecmp(p, col->key, n) && !col->key[n]) ||
+		    (col->heading && !strncasecmp(p, col->heading, n) && !col->heading[n]))
+			return true;
+		p += n + !!p[n];
+	}
+	return false;
+}
+
+static void choose_columns(const struct mw__doc_node *node, const char *columns, struct shape *sh)
+{
+	bool add = columns && *columns == '+';
+
+	sh->n = 0;
+	for (size_t i = 0; columns && !add && i < node->n_cols; i++)
+		if (!(node->cols[i].flags & MW__COL_JSON_ONLY) && names(columns, &node->cols[i]))
+			sh->idx[sh->n++] = i;
+	if (sh->n)
+		return;
+	for (size_t i = 0; i < node->n_cols; i++) {
+		unsigned flags = node->cols[i].flags;
+
+		if (!(flags & MW__COL_JSON_ONLY) &&
+		    (!(flags & MW__COL_HIDDEN) || (add && names(columns + 1, &node->cols[i]))))
+			sh->idx[sh->n++] = i;
+	}
+}
+
+static void measure(struct out *o, const struct mw__doc_node *node, size_t n_rows, struct shape *sh, bool raw)
+{
+	struct mw__cell cells[MW__STREAM_COLS];
+	char buf[CELL_MAX];
+	size_t len;
+
+	memset(sh->width, 0, sizeof(sh->width));
+	if (raw)
+		return;
+	for (size_t k = 0; k < sh->n; k++)
+		sh->width[sh->idx[k]] = strlen(node->cols[sh->idx[k]].heading);
+	mw__stream_start(node);
+	for (size_t i = 0; i < n_rows && i < MEASURED_ROWS; i++) {
+		if (!mw__stream_row(node, i, cells))
+			continue;
+		for (size_t k = 0; k < sh->n; k++) {
+			size_t c = sh->idx[k];
+			const char *s = cell_text(o, &cells[c], buf, &len, raw);
+
+			len = columns_of(s, len);
+			if (len > sh->width[c])
+				sh->width[c] = len;
+		}
+	}
+}
+
+static void text_cell(struct out *o, const char *s, size_t len, size_t width, bool left, bool last)
+{
+	size_t cols = len < width ? columns_of(s, len) : len;
+	size_t fill = cols < width ? width - cols : 0;
+
+	if (!left)
+		pad(o, fill);
+	put(o, s, len);
+	if (left && !last)
+		pad(o, fill);
+	if (!last) {
+		*room(o, 1) = ' ';
+		o->n++;
+	}
+}
+
+/* Lines are separated, not ended, by newlines: the page adds the last one. */
+static void begin_line(struct out *o)
+{
+	if (o->lines++) {
+		*room(o, 1) = '\n';
+		o->n++;
+	}
+}
+
+static void text_heading(struct out *o, const struct mw__doc_node *node, const struct shape *sh)
+{
+	begin_line(o);
+	for (size_t k = 0; k < sh->n; k++) {
+		const struct mw__col *col = &node->cols[sh->idx[k]];
+
+		text_cell(o, col->heading, strlen(col->heading), sh->width[sh->idx[k]], is_left(col), k + 1 == sh->n);
+	}
+}
+
+static void text_rows(struct out *o, const struct mw__doc_node *node, const struct mw_text_opts *opts)
+{
+	struct mw__cell cells[MW__STREAM_COLS];
+	bool raw = opts && opts->raw;
+	size_t n_rows = node->stream->count(node->stream->ctx);
+	struct shape sh;
+	char buf[CELL_MAX];
+	size_t len;
+
+	choose_columns(node, opts ? opts->columns : NULL, &sh);
+	measure(o, node, n_rows, &sh, raw);
+	if (!(opts && opts->no_headings) && n_rows)
+		text_heading(o, node, &sh);
+	mw__stream_start(node);
+	for (size_t i = 0; i < n_rows && !o->rc; i++) {
+		if (!mw__stream_row(node, i, cells))
+			continue;
+		begin_line(o);
+		for (size_t k = 0; k < sh.n; k++) {
+			size_t c = sh.idx[k];
+			const char *s = cell_text(o, &cells[c], buf, &len, raw);
+
+			text_cell(o, s, len, sh.width[c], is_left(&node->cols[c]), k + 1 == sh.n);
+		}
+	}
+}
+
+/* ----------------------------------------------------------------- public */
+
+struct mw__doc_node *mw__doc_stream(struct mw__doc_node *parent, const char *key, const char *title,
+				    const struct mw__col *cols, size_t n_cols, const struct mw__stream *stream)
+{
+	struct mw__doc_node *node = mw__doc_table(parent, key, title, cols, n_cols);
+
+	if (!node)
+		return NULL;
+	node->stream = mw__arena_alloc(&node->doc->arena, sizeof(*stream));
+	if (!node->stream || n_cols > MW__STREAM_COLS) {
+		node->doc->failed = true;
+		return NULL;
+	}
+	memcpy((void *)node->stream, stream, sizeof(*stream));
+	node->type = MW__T_STREAM;
+	return node;
+}
+
+static struct out *out_create(const struct mw_sink *sink)
+{
+	struct out *o = malloc(sizeof(*o));
+
+	if (o) {
+		o->sink = sink;
+		o->n = o->lines = 0;
+		o->rc = 0;
+		o->scratch = (struct mw__str){ 0 };
+	}
+	return o;
+}
+
+static int out_finish(struct out *o)
+{
+	flush(o);
+	int rc = o->scratch.failed && !o->rc ? -MW_E_NOMEM : o->rc;
+
+	mw__str_deinit(&o->scratch);
+	free(o);
+	return rc;
+}
+
+int mw__stream_text(const struct mw__doc_node *node, const struct mw_text_opts *opts, const struct mw_sink *sink)
+{
+	struct out *o = out_create(sink);
+
+	if (!o)
+		return -MW_E_NOMEM;
+	text_rows(o, node, opts);
+	return out_finish(o);
+}
