@@ -240,6 +240,20 @@ static int store(struct settings *s, int id, const char *arg)
 	}
 }
 
+/* A command's own options come first: it may give a letter another meaning (elf). */
+static bool is_own(const struct command *cmd, int id)
+{
+	for (const struct opt *o = cmd->tables[0]; o->name; o++)
+		if (o->id == id)
+			return true;
+	return false;
+}
+
+static bool is_common(const struct opt *table)
+{
+	return table == opts_target || table == opts_collect || table == opts_print || table == opts_table;
+}
+
 static bool has_table(const struct command *cmd, const struct opt *table)
 {
 	for (const struct opt *const *t = cmd->tables; *t; t++)
@@ -267,6 +281,10 @@ int next_option(const struct command *cmd, int argc, char **argv, struct setting
 		if (id == 'o' && has_table(cmd, opts_table)) {
 			s->text.columns = optarg;
 			continue;
+		}
+		if (!is_common(cmd->tables[0]) && is_own(cmd, id)) {
+			*arg = optarg;
+			return id;
 		}
 		int rc = store(s, id, optarg);
 

@@ -241,6 +241,112 @@ MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);
 MW_API void mw_document_destroy(struct mw_document *doc);
 
+/* --------------------------------------------------------------- ELF files */
+
+/** An ELF file, an archive of them, or an ELF image in a process's memory. */
+struct mw_elf;
+
+/**
+ * mw_elf_open() - open an ELF file for inspection
+ * @path: the file; "-" is standard input, which may be a pipe
+ * @ret:  mw_elf_close() frees it
+ *
+ * Succeeds for whatever starts like ELF or like an archive, however damaged the rest is:
+ * what is wrong becomes a finding in the report. The file is read as the report is
+ * printed, so it may not be closed before.
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_PERM, -MW_E_OS, -MW_E_NOMEM, -MW_E_FORMAT (neither ELF
+ * nor an archive), -MW_E_RANGE (more than 1 GiB from a pipe).
+ */
+MW_API MW_MUST_CHECK int mw_elf_open(const char *path, struct mw_elf **ret, struct mw_err *err);
+
+/**
+ * mw_elf_open_process() - open an ELF image in the memory of a process
+ * @pid:  the process
+ * @at:   an address inside the image, or 0
+ * @map:  with @at 0: the name of a mapping as /proc/PID/maps shows it, or its last
+ *        component ("[vdso]", "libc.so.6"); NULL: the program itself
+ * @ret:  mw_elf_close() frees it
+ *
+ * Copies the pages that are mapped and readable. What is not mapped at run time (section
+ * headers, debug information) is not there; what the loader changed is shown changed.
+ *
+ * Return: 0, -MW_E_NOT_FOUND (no such process or mapping), -MW_E_PERM, -MW_E_FORMAT (no ELF
+ * header there), -MW_E_OS, -MW_E_NOMEM, -MW_E_RANGE (an image of more than 1 GiB).
+ */
+MW_API MW_MUST_CHECK int mw_elf_open_process(pid_t pid, uint64_t at, const char *map, struct mw_elf **ret,
+					     struct mw_err *err);
+
+/** Close it; NULL is allowed. Documents made of it must not be printed any more. */
+MW_API void mw_elf_close(struct mw_elf *elf);
+
+/** Whether a rule of the format was found broken so far; final once the report was printed. */
+MW_API bool mw_elf_malformed(const struct mw_elf *elf);
+
+/** What to show; any sum of these. */
+enum mw_elf_view {
+	MW_ELF_HEADER = 1 << 0,
+	MW_ELF_SEGMENTS = 1 << 1,
+	MW_ELF_SECTIONS = 1 << 2,
+	MW_ELF_SYMBOLS = 1 << 3,	/* every symbol table */
+	MW_ELF_DYNSYMS = 1 << 4,	/* the dynamic one */
+	MW_ELF_DYNAMIC = 1 << 5,
+	MW_ELF_RELOCS = 1 << 6,
+	MW_ELF_VERSIONS = 1 << 7,
+	MW_ELF_NOTES = 1 << 8,
+	MW_ELF_ATTRIBUTES = 1 << 9,
+	MW_ELF_HISTOGRAM = 1 << 10,
+	MW_ELF_GROUPS = 1 << 11,
+	MW_ELF_DETAILS = 1 << 12,	/* sections with their flags by name */
+	MW_ELF_UNWIND = 1 << 13,
+	MW_ELF_PLAN = 1 << 14,		/* the mappings it will get */
+	MW_ELF_CHECK = 1 << 15,		/* verdict and security properties */
+	MW_ELF_SIZES = 1 << 16,
+	MW_ELF_INDEX = 1 << 17,		/* index of an archive */
+	MW_ELF_HEX_HEADERS = 1 << 18,	/* headers byte by byte */
+	MW_ELF_UNITS = 1 << 19,		/* compile units of the DWARF */
+};
+
+/** How the bytes of a file are grouped. */
+enum mw_elf_sizes {
+	MW_ELF_BY_SECTION = 0,
+	MW_ELF_BY_SEGMENT,
+	MW_ELF_BY_SYMBOL,
+};
+
+struct mw_elf_opts {
+	size_t size;
+	unsigned views;			/* enum mw_elf_view */
+	enum mw_elf_sizes sizes_by;
+	bool demangle;
+	bool use_dynamic;		/* prefer PT_DYNAMIC to section headers */
+	bool decompress;		/* dumps show compressed sections inflated */
+	const char *const *hex;		/* sections to dump, by index or name; n_hex of them */
+	const char *const *strings;	/* sections whose strings to show */
+	const char *const *relocated;	/* sections to dump with relocations applied */
+	size_t n_hex, n_strings, n_relocated;
+	uint64_t page_size;		/* of the load plan; 0: 4096 */
+};
+
+/**
+ * mw_report_elf() - what the files say
+ * @elfs: n of them; they must stay open until the document was printed
+ * @opts: NULL for header, segments and verdict
+ *
+ * Return: 0, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_elf(struct mw_elf *const *elfs, size_t n, const struct mw_elf_opts *opts,
+				       struct mw_document **ret, struct mw_err *err);
+
+/**
+ * mw_report_elf_diff() - how the sizes of a file changed
+ * @opts: sizes_by tells how bytes are grouped
+ *
+ * Return: 0, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_elf_diff(struct mw_elf *before, struct mw_elf *after, const struct mw_elf_opts *opts,
+					    struct mw_document **ret, struct mw_err *err);
+
 enum mw_unit {
 	MW_UNIT_IEC = 0,	/* 5.1 MiB */
 	MW_UNIT_BYTES,

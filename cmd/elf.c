@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * memwhy elf: readelf's letters with readelf's meanings, which is why -h, -n, -p and -r are not what
+ * they are elsewhere. Exit status: 0 clean, 1 printed but malformed (or, with --diff, different), 3 not
+ * readable as ELF.
+ */
+#include "cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DUMPS 64
+#define HEADERS (MW_ELF_HEADER | MW_ELF_SECTIONS | MW_ELF_SEGMENTS)
+
+enum {
+	OPT_DYN_SYMS = 1000, OPT_PLAN, OPT_CHECK, OPT_SIZES, OPT_DIFF, OPT_HEX, OPT_UNITS, OPT_ADDR, OPT_TYPE, OPT_PID,
+	OPT_AT, OPT_MAP, OPT_PAGE_SIZE, OPT_DEBUG_FILE,
+};
+
+static const struct opt own[] = {
+	{ 'a', "all", NULL, ARG_NONE, "what -h -l -S -s -r -d -V -n -A -I -g -u show together", NULL },
+	{ 'h', "file-header", NULL, ARG_NONE, "the ELF header", NULL },
+	{ 'l', "program-headers", NULL, ARG_NONE, "the program headers, with the sections in each segment", NULL },
+	{ 'l', "segments", NULL, ARG_NONE, "the same", NULL },
+	{ 'S', "section-headers", NULL, ARG_NONE, "the section headers", NULL },
+	{ 'S', "sections", NULL, ARG_NONE, "the same", NULL },
+	{ 'g', "section-groups", NULL, ARG_NONE, "the section groups", NULL },
+	{ 't', "section-details", NULL, ARG_NONE, "the sections with their flags by name", NULL },
+	{ 'e', "headers", NULL, ARG_NONE, "what -h -l -S show together", NULL },
+	{ 's', "syms", NULL, ARG_NONE, "the symbol tables", NULL },
+	{ 's', "symbols", NULL, ARG_NONE, "the same", NULL },
+	{ OPT_DYN_SYMS, "dyn-syms", NULL, ARG_NONE, "the dynamic symbol table", NULL },
+	{ 'C', "demangle", "[STYLE]", ARG_TEXT, "show C++, Rust and D names as people write them", NULL },
+	{ 'n', "notes", NULL, ARG_NONE, "the notes, those of cores too", NULL },
+	{ 'r', "relocs", NULL, ARG_NONE, "the relocations", NULL },
+	{ 'u', "unwind", NULL, ARG_NONE, "the unwind tables", NULL },
+	{ 'd', "dynamic", NULL, ARG_NONE, "the dynamic table", NULL },
+	{ 'V', "version-info", NULL, ARG_NONE, "the symbol versions", NULL },
+	{ 'A', "arch-specific", NULL, ARG_NONE, "the attributes of the architecture", NULL },
+	{ 'c', "archive-index", NULL, ARG_NONE, "the symbol index of an archive", NULL },
+	{ 'D', "use-dynamic", NULL, ARG_NONE, "take symbols and relocations through PT_DYNAMIC, not the sections", NULL },
+	{ 'x', "hex-dump", "SECTION", ARG_TEXT, "bytes of a section, by number or name", NULL },
+	{ 'p', "string-dump", "SECTION", ARG_TEXT, "strings of a section", NULL },
+	{ 'R', "relocated-dump", "SECTION", ARG_TEXT, "bytes of a section after its relocations", NULL },
+	{ 'z', "decompress", NULL, ARG_NONE, "inflate compressed sections before -x, -p and -R", NULL },
+	{ 'I', "histogram", NULL, ARG_NONE, "how long the chains of the hash tables are", NULL },
+	{ OPT_HEX, "hex", NULL, ARG_NONE, "with -h, -l, -S: the headers byte by byte, each field with its meaning", NULL },
+	{ OPT_PLAN, "plan", NULL, ARG_NONE, "the mappings that kernel and loader will make of the file", NULL },
+	{ OPT_PAGE_SIZE, "page-size", "BYTES", ARG_NUMBER, "page size of the load plan (default 4096)", NULL },
+	{ OPT_CHECK, "check", NULL, ARG_NONE, "whether it will run, what is wrong with it, how it is hardened", NULL },
+	{ OPT_SIZES, "sizes", "[BY]", ARG_WORDS, "what the bytes of file and memory are: by section, segment or symbol",
+	  "section segment symbol" },
+	{ OPT_DIFF, "diff", NULL, ARG_NONE, "with two files: how the sizes changed", NULL },
+	{ OPT_UNITS, "units", NULL, ARG_NONE, "the compile units of the debug information", NULL },
+	{ OPT_ADDR, "addr", "ADDRESS", ARG_TEXT, "the source line of an address", NULL },
+	{ OPT_TYPE, "type", "NAME", ARG_TEXT, "the layout of a struct or union, with its holes", NULL },
+	{ OPT_PID, "pid", "PID", ARG_PID, "inspect an image in the memory of a process", NULL },
+	{ OPT_AT, "at", "ADDRESS", ARG_TEXT, "with --pid: the image that holds this address", NULL },
+	{ OPT_MAP, "map", "NAME", ARG_TEXT, "with --pid: the image of this mapping, such as [vdso]", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_print, NULL };
+
+static const struct {
+	int id;
+	unsigned views;
+} view_options[] = {
+	{ 'a', HEADERS | MW_ELF_SYMBOLS | MW_ELF_RELOCS | MW_ELF_DYNAMIC | MW_ELF_VERSIONS | MW_ELF_NOTES |
+	       MW_ELF_ATTRIBUTES | MW_ELF_HISTOGRAM | MW_ELF_GROUPS | MW_ELF_UNWIND },
+	{ 'h', MW_ELF_HEADER }, { 'l', MW_ELF_SEGMENTS }, { 'S', MW_ELF_SECTIONS }, { 'g', MW_ELF_GROUPS },
+	{ 't', MW_ELF_DETAILS }, { 'e', HEADERS }, { 's', MW_ELF_SYMBOLS }, { OPT_DYN_SYMS, MW_ELF_DYNSYMS },
+	{ 'n', MW_ELF_NOTES }, { 'r', MW_ELF_RELOCS }, { 'u', MW_ELF_UNWIND }, { 'd', MW_ELF_DYNAMIC },
+	{ 'V', MW_ELF_VERSIONS }, { 'A', MW_ELF_ATTRIBUTES }, { 'I', MW_ELF_HISTOGRAM }, { 'c', MW_ELF_INDEX },
+	{ OPT_HEX, MW_ELF_HEX_HEADERS }, { OPT_PLAN, MW_ELF_PLAN }, { OPT_CHECK, MW_ELF_CHECK },
+	{ OPT_SIZES, MW_ELF_SIZES }, { OPT_UNITS, MW_ELF_UNITS },
+};
+
+struct request {
+	struct settings s;
+	struct mw_elf_opts opts;
+	const char *hex[MAX_DUMPS], *strings[MAX_DUMPS], *relocated[MAX_DUMPS];
+	const char *map;
+	uint64_t at;
+	bool diff;
+	pid_t pid;
+};
+
+static bool parse_number(const char *name, const char *text, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 0);
+	if (end != text && !*end && !errno && *text != '-')
+		return true;
+	fail_text(0, NULL, "--%s: %s is not a number", name, text);
+	return false;
+}
+
+static bool add_dump(const char **list, size_t *n, const char *section)
+{
+	if (*n == MAX_DUMPS) {
+		fail_text(0, NULL, "more than %d dumps of a kind", MAX_DUMPS);
+		return false;
+	}
+	list[(*n)++] = section;
+	return true;
+}
+
+static bool set_sizes(struct request *r, const char *by)
+{
+	static const char *const words[] = { "section", "segment", "symbol" };
+
+	for (size_t i = 0; by && i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(by, words[i])) {
+			r->opts.sizes_by = (enum mw_elf_sizes)i;
+			return true;
+		}
+	if (by)
+		fail_text(0, NULL, "--sizes: %s is none of section segment symbol", by);
+	return !by;
+}
+
+static bool set_option(struct request *r, int id, const char *arg)
+{
+	uint64_t v;
+
+	for (size_t i = 0; i < sizeof(view_options) / sizeof(view_options[0]); i++)
+		if (view_options[i].id == id)
+			r->opts.views |= view_options[i].views;
+	switch (id) {
+	case 'C': r->opts.demangle = !arg || strcmp(arg, "none"); return true;
+	case 'D': r->opts.use_dynamic = true; return true;
+	case 'z': r->opts.decompress = true; return true;
+	case 'x': return add_dump(r->hex, &r->opts.n_hex, arg);
+	case 'p': return add_dump(r->strings, &r->opts.n_strings, arg);
+	case 'R': return add_dump(r->relocated, &r->opts.n_relocated, arg);
+	case OPT_SIZES: return set_sizes(r, arg);
+	case OPT_DIFF: r->diff = true; return true;
+	case OPT_MAP: r->map = arg; return true;
+	case OPT_AT: return parse_number("at", arg, &r->at);
+	case OPT_PAGE_SIZE: return parse_number("page-size", arg, &r->opts.page_size);
+	case OPT_PID:
+		if (!parse_number("pid", arg, &v))
+			return false;
+		r->pid = (pid_t)v;
+		return true;
+	default: return true;
+	}
+}
+
+static bool parse(struct request *r, int argc, char **argv)
+{
+	const char *arg;
+
+	memset(r, 0, sizeof(*r));
+	init_settings(&r->s);
+	r->opts.size = sizeof(r->opts);
+	r->opts.hex = r->hex;
+	r->opts.strings = r->strings;
+	r->opts.relocated = r->relocated;
+	for (int id; (id = next_option(&cmd_elf, argc, argv, &r->s, &arg)) != -1;)
+		if (id == -2 || !set_option(r, id, arg))
+			return false;
+	if (!r->opts.views && !r->opts.n_hex && !r->opts.n_strings && !r->opts.n_relocated)
+		r->opts.views = MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_CHECK;
+	return true;
+}
+
+static int print_files(struct request *r, struct mw_elf **elfs, size_t n)
+{
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+	int rc = r->diff && n == 2 ? mw_report_elf_diff(elfs[0], elfs[1], &r->opts, &doc, &err) :
+				     mw_report_elf(elfs, n, &r->opts, &doc, &err);
+
+	return rc < 0 ? fail(EXIT_TARGET, &err) : print_document(&r->s, doc);
+}
+
+static int open_files(struct request *r, int n, char **paths, struct mw_elf **elfs, size_t *opened)
+{
+	struct mw_err err = {};
+	int code = EXIT_OK;
+
+	if (r->pid) {
+		if (mw_elf_open_process(r->pid, r->at, r->map, &elfs[0], &err) < 0)
+			return fail(EXIT_TARGET, &err);
+		*opened = 1;
+		return EXIT_OK;
+	}
+	for (int i = 0; i < n; i++) {
+		if (mw_elf_open(paths[i], &elfs[*opened], &err) < 0)
+			code = fail(EXIT_TARGET, &err);
+		else
+			(*opened)++;
+	}
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request r;
+	size_t opened = 0;
+
+	if (!parse(&r, argc, argv))
+		return EXIT_USAGE;
+	int n = argc - optind;
+
+	if (n < 1 && !r.pid)
+		return fail_text(EXIT_USAGE, "memwhy elf --help", "elf: no file given");
+	if (r.diff && n != 2)
+		return fail_text(EXIT_USAGE, NULL, "elf: --diff needs two files");
+	struct mw_elf **elfs = calloc((size_t)n + 1, sizeof(*elfs));
+
+	if (!elfs)
+		return fail_text(EXIT_TARGET, NULL, "elf: out of memory");
+	int code = open_files(&r, n, argv + optind, elfs, &opened);
+	bool malformed = false;
+
+	if (opened && (!r.diff || opened == 2)) {
+		int printed = print_files(&r, elfs, opened);
+
+		code = printed ? printed : code;
+	}
+	for (size_t i = 0; i < opened; i++) {
+		malformed |= mw_elf_malformed(elfs[i]);
+		mw_elf_close(elfs[i]);
+	}
+	free(elfs);
+	return code ? code : malformed ? EXIT_NO : EXIT_OK;
+}
+
+const struct command cmd_elf = {
+	.name = "elf",
+	.summary = "Inspects ELF files: readelf's views, the mappings a file will get, what its bytes are",
+	.usage = "elf [OPTION]... FILE...",
+	.examples = "  memwhy elf -h -l /bin/ls         headers, as readelf shows them\n"
+		    "  memwhy elf --plan --check prog   what the kernel will make of it\n"
+		    "  memwhy elf --sizes=symbol libx.so    what takes the room\n",
+	.tables = tables,
+	.run = run,
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the kernel and the loader look at, in their order; the first fault decides. The
+ * kernel never looks at the class, data and version bytes on x86-64, nor at anything that
+ * belongs to sections. (kernel fs/binfmt_elf.c: load_elf_phdrs(), load_elf_binary();
+ * glibc elf/dl-load.c, elf/rtld.c.)
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/size.h"
+#include "dynamic.h"
+#include "plan.h"
+#include "symbols.h"
+
+const char *const mw__verdicts[8] = {
+	"runs", "not a program (ENOEXEC)", "the kernel refuses: ENOEXEC", "the kernel refuses: EINVAL",
+	"the kernel kills it while loading", "the loader refuses", "the loader crashes", "unknown",
+};
+
+struct job {
+	struct mw_elf *elf;
+	struct mw__check *c;
+	uint64_t page;
+	const struct mw__phdr *last_load;
+	bool interp;
+};
+
+/* Add the finding; the first one that decides becomes the verdict. */
+static void fault(struct job *j, enum mw__verdict verdict, const char *field, uint64_t value, uint64_t off,
+		  uint64_t bound, const char *text)
+{
+	mw__elf_diag(j->elf, MW__ELF_BAD, field, value, off, bound, "%s", text);
+	if (j->c->verdict != MW__RUNS)
+		return;
+	j->c->verdict = verdict;
+	j->c->reason = text;
+}
+
+static uint64_t eh_off(const struct job *j, size_t i)
+{
+	return mw__elf_field_off(j->elf, 0, &mw__ehdr_fields[i]);
+}
+
+static uint64_t ph_off(const struct job *j, const struct mw__phdr *p, size_t field)
+{
+	return mw__elf_field_off(j->elf, mw__elf_ph_off(j->elf, p - j->elf->ph), &mw__phdr_fields[field]);
+}
+
+/* ------------------------------------------------------------------ kernel */
+
+static void check_header(struct job *j)
+{
+	const struct mw_elf *elf = j->elf;
+	uint64_t size = mw__raw_size_phdr(elf->lay.is64);
+
+	if (elf->head_bytes < mw__raw_size_ehdr(elf->lay.is64)) {
+		j->c->verdict = MW__ENOEXEC;
+		j->c->reason = "the header is not whole";
+		return;
+	}
+	if (elf->eh.type != ET_EXEC && elf->eh.type != ET_DYN) {
+		j->c->verdict = MW__NOT_A_PROGRAM;
+		j->c->reason = "e_type is neither ET_EXEC nor ET_DYN";
+		return;
+	}
+	if (elf->eh.machine != EM_X86_64 && elf->eh.machine != EM_386) {
+		j->c->verdict = MW__VERDICT_UNKNOWN;
+		j->c->reason = "it is for another machine than x86-64: ENOEXEC there";
+		return;
+	}
+	if (elf->eh.phentsize != size)
+		fault(j, MW__ENOEXEC, "e_phentsize", elf->eh.phentsize, eh_off(j, 8), size,
+		      "e_phentsize is not the size of a program header");
+	if (!elf->eh.phnum)
+		fault(j, MW__ENOEXEC, "e_phnum", 0, eh_off(j, 9), 1, "there are no program headers");
+	else if (elf->eh.phnum * size > 65536)
+		fault(j, MW__ENOEXEC, "e_phnum", elf->eh.phnum, eh_off(j, 9), 65536 / size,
+		      "the program headers take more than 64 KiB (the kernel knows no PN_XNUM)");
+	else if (!mw__fits(elf->eh.phoff, elf->eh.phnum * size, elf->size))
+		fault(j, MW__ENOEXEC, "e_phoff", elf->eh.phoff, eh_off(j, 4), elf->size,
+		      "the program headers are not all in the file");
+}
+
+static void check_interp(struct job *j, const struct mw__phdr *p)
+{
+	char last;
+
+	if (j->interp)
+		return;
+	j->interp = true;
+	if (p->filesz < 2 || p->filesz > 4096)
+		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), 4096,
+		      "the interpreter's path is empty or longer than 4096 bytes");
+	else if (!mw__fits(p->off, p->filesz, j->elf->size))
+		fault(j, MW__EINVAL, "p_offset of PT_INTERP", p->off, ph_off(j, p, 2), j->elf->size,
+		      "the interpreter's path is not in the file");
+	else if (mw__elf_read(j->elf, p->off + p->filesz - 1, &last, 1) && last)
+		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), MW_UNKNOWN,
+		      "the interpreter's path has no NUL at its end");
+}
+
+static void check_load(struct job *j, const struct mw__phdr *p)
+{
+	uint64_t mask = j->page - 1, top = j->elf->lay.is64 ? UINT64_C(0x7ffffffff000) : UINT64_C(0xffffe000), end;
+
+	if (p->filesz > p->memsz)
+		fault(j, MW__KILLED, "p_filesz", p->filesz, ph_off(j, p, 5), p->memsz, "p_filesz exceeds p_memsz");
+	if (p->memsz > top || __builtin_add_overflow(p->vaddr, p->memsz, &end) || end > top)
+		fault(j, MW__KILLED, "p_memsz", p->memsz, ph_off(j, p, 6), top,
+		      "the segment ends beyond the address space");
+	if (((p->vaddr ^ p->off) & mask) && p->filesz)
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->page,
+		      "p_offset and p_vaddr differ within the page");
+	if (p->off > INT64_MAX || __builtin_add_overflow(p->off, p->filesz, &end))
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size, "p_offset + p_filesz wraps");
+	else if (!mw__fits(p->off, p->filesz, j->elf->size))
+		mw__elf_diag(j->elf, MW__ELF_BAD, "p_filesz", p->filesz, ph_off(j, p, 5),
+			     mw__sub0(j->elf->size, p->off),
+			     "the segment reaches behind the end of the file: touching the missing pages raises SIGBUS");
+	if (p->align && (p->align & (p->align - 1)))
+		mw__elf_diag(j->elf, MW__ELF_BAD, "p_align", p->align, ph_off(j, p, 7), MW_UNKNOWN,
+			     "p_align is not a power of two");
+	if (j->last_load && j->interp && p->vaddr < j->last_load->vaddr + j->last_load->memsz)
+		fault(j, MW__LOADER_REFUSES, "p_vaddr", p->vaddr, ph_off(j, p, 3),
+		      j->last_load->vaddr + j->last_load->memsz, "PT_LOAD segments overlap or are not in order");
+	j->last_load = p;
+}
+
+static void check_segments(struct job *j)
+{
+	for (size_t i = 0; i < j->elf->n_ph; i++)
+		if (j->elf->ph[i].type == PT_INTERP)
+			check_interp(j, &j->elf->ph[i]);
+	for (size_t i = 0; i < j->elf->n_ph; i++)
+		if (j->elf->ph[i].type == PT_LOAD)
+			check_load(j, &j->elf->ph[i]);
+	if (!j->last_load && j->elf->n_ph)
+		fault(j, MW__KILLED, "p_type", 0, j->elf->eh.phoff, MW_UNKNOWN, "there is no PT_LOAD segment");
+}
+
+/* ------------------------------------------------------------------ loader */
+
+static bool is_loaded(const struct mw_elf *elf, uint64_t addr, uint64_t size)
+{
+	for (size_t i = 0; i < elf->n_ph; i++)
+		if (elf->ph[i].type == PT_LOAD && addr >= elf->ph[i].vaddr &&
+		    mw__fits(addr - elf->ph[i].vaddr, size, elf->ph[i].memsz))
+			return true;
+	return false;
+}
+
+static void check_relro(struct job *j)
+{
+	for (size_t i = 0; i < j->elf->n_ph; i++) {
+		const struct mw__phdr *p = &j->elf->ph[i];
+
+		/* the linker rounds the end up to the page, which may lie just behind .data's segment */
+		if (p->type == PT_GNU_RELRO && p->memsz &&
+		    !is_loaded(j->elf, p->vaddr, mw__sub0(p->memsz, j->page - 1)))
+			fault(j, MW__LOADER_REFUSES, "p_memsz of PT_GNU_RELRO", p->memsz, ph_off(j, p, 6), MW_UNKNOWN,
+			      "PT_GNU_RELRO reaches outside the loaded segments");
+	}
+}
+
+static void check_dynamic(struct job *j)
+{
+	static const struct { uint64_t tag; const char *name, *text; } needed[] = {
+		{ DT_STRTAB, "DT_STRTAB", "DT_STRTAB points outside the loaded segments" },
+		{ DT_SYMTAB, "DT_SYMTAB", "DT_SYMTAB points outside the loaded segments" },
+		{ DT_RELA, "DT_RELA", "DT_RELA points outside the loaded segments" },
+		{ DT_JMPREL, "DT_JMPREL", "DT_JMPREL points outside the loaded segments" },
+	};
+	struct mw__elf_dynamic *dyn = mw__elf_dynamic(j->elf);
+	uint64_t v;
+
+	for (size_t i = 0; dyn && !j->elf->from_memory && i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (mw__dyn_get(dyn, needed[i].tag, &v) && v && !is_loaded(j->elf, v, 1))
+			fault(j, MW__LOADER_CRASHES, needed[i].name, v, dyn->off, MW_UNKNOWN, needed[i].text);
+	for (size_t i = 0; dyn && i < dyn->n; i++)
+		if (dyn->v[i].tag == DT_NEEDED && dyn->str.n && dyn->v[i].val >= dyn->str.n)
+			fault(j, MW__LOADER_CRASHES, "DT_NEEDED", dyn->v[i].val, dyn->off + i * (j->elf->lay.is64 ? 16 : 8),
+			      dyn->str.n, "DT_NEEDED points outside the string table");
+}
+
+/* ---------------------------------------------------------------- sections */
+
+static void check_sections(struct job *j)
+{
+	const struct mw_elf *elf = j->elf;
+
+	for (size_t i = 1; i < elf->n_sh; i++) {
+		const struct mw__shdr *s = &elf->sh[i];
+		uint64_t at = mw__elf_sh_off(elf, i);
+
+		if (s->type != SHT_NOBITS && s->type != SHT_NULL && !mw__fits(s->off, s->size, elf->size))
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_size", s->size, mw__elf_field_off(elf, at, &mw__shdr_fields[5]),
+				     mw__sub0(elf->size, s->off), "section %zu (%.64s): %#llx bytes at %#llx are not all in the file",
+				     i, mw__elf_section_name(elf, i), (unsigned long long)s->size, (unsigned long long)s->off);
+		if (s->link >= elf->n_sh)
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_link", s->link, mw__elf_field_off(elf, at, &mw__shdr_fields[6]),
+				     elf->n_sh, "section %zu (%.64s): sh_link names section %llu of %zu", i,
+				     mw__elf_section_name(elf, i), (unsigned long long)s->link, elf->n_sh);
+		if (s->name >= elf->shstr.n && elf->shstr.n)
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_name", s->name, at, elf->shstr.n,
+				     "section %zu: sh_name is outside the section name table", i);
+		if (s->align & (s->align - 1))
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_addralign", s->align,
+				     mw__elf_field_off(elf, at, &mw__shdr_fields[8]), MW_UNKNOWN,
+				     "section %zu (%.64s): sh_addralign is not a power of two", i,
+				     mw__elf_section_name(elf, i));
+	}
+}
+
+void mw__elf_check(struct mw_elf *elf, uint64_t page, struct mw__check *ret)
+{
+	struct job j = { .elf = elf, .c = ret, .page = page };
+
+	memset(ret, 0, sizeof(*ret));
+	ret->reason = "";
+	check_header(&j);
+	if (ret->verdict != MW__NOT_A_PROGRAM)
+		check_segments(&j);
+	check_relro(&j);
+	check_dynamic(&j);
+	check_sections(&j);
+	mw__elf_security(elf, &ret->sec);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An ELF file that was opened: header, program headers and section headers in one form,
+ * contents by range, and a list of everything that is wrong with it. Opening succeeds
+ * for any file that starts like ELF, however broken the rest is.
+ *
+ * Whatever is read later (symbols, notes, ...) adds its diagnostics here too, so they
+ * are complete only after the document was written.
+ */
+#ifndef MW_ELF_FILE_H
+#define MW_ELF_FILE_H
+
+#include <libelf.h>
+
+#include "../base/arena.h"
+#include "../base/vec.h"
+#include "../memwhy.h"
+#include "raw.h"
+
+/* How bad a finding is. From MW__ELF_BAD on the file counts as malformed. */
+enum mw__elf_severity {
+	MW__ELF_NOTE,	/* odd, but allowed, or nobody minds */
+	MW__ELF_BAD,	/* breaks a rule of the format */
+	MW__ELF_FATAL,	/* what it describes could not be read */
+};
+extern const char *const mw__elf_severities[3];	/* "note", "malformed", "unreadable" */
+
+struct mw__elf_diag {
+	enum mw__elf_severity severity;
+	const char *field;	/* "e_shoff", "sh_size of section 7", ... */
+	uint64_t value;
+	uint64_t off;		/* where the field is in the file; MW_UNKNOWN */
+	uint64_t bound;		/* the limit that it breaks; MW_UNKNOWN */
+	const char *text;
+};
+
+/* Bytes of the file, in this machine's form. */
+struct mw__chunk {
+	uint64_t off, size;
+	Elf_Type type;
+	void *p;
+	bool is_mapped;		/* mmap'ed, not malloc'ed */
+};
+
+/* Text with offsets: NUL-terminated from any offset below n. */
+struct mw__strtab {
+	const char *p;
+	size_t n;
+};
+
+enum mw__elf_kind { MW__ELF_FILE, MW__ELF_ARCHIVE };
+
+struct mw_elf {
+	struct mw__arena arena;
+	const char *path;
+	const char *member;		/* name in the archive, or NULL */
+	struct mw_elf *archive;		/* of which this is a member, or NULL */
+	struct mw_elf *members, *next_member;	/* of an archive, those that a report opened */
+	enum mw__elf_kind kind;
+	int fd;
+	uint64_t base, size;		/* bytes of fd that are this file */
+	bool from_memory;		/* fd holds what was in a process's memory */
+	uint64_t bias;			/* then: address = bias + p_vaddr */
+
+	uint8_t ident[EI_NIDENT];
+	uint64_t head_bytes;		/* bytes of the header that exist, at most its size */
+	struct mw__elf_layout lay;	/* how it is read; the ident bytes may lie */
+	struct mw__ehdr eh;
+	uint64_t phnum, shnum, shstrndx;	/* after extended numbering; as the file claims */
+	uint64_t phentsize, shentsize;		/* strides that are used */
+	struct mw__phdr *ph;
+	size_t n_ph;			/* those that exist in the file */
+	struct mw__shdr *sh;
+	size_t n_sh;
+	struct mw__strtab shstr;
+	bool dynamic_tried;
+	struct mw__elf_dynamic *dyn;	/* dynamic.c */
+	struct mw__elf_versions *vers;	/* versions.c */
+
+	MW_VEC(struct mw__elf_diag) diags;
+	uint64_t more_diags;		/* not kept */
+	bool is_malformed;
+	MW_VEC(struct mw__chunk) chunks;
+	uint64_t chunk_bytes;
+};
+
+/* Add a finding; the text is formatted into the arena. Floods are cut. off, bound: MW_UNKNOWN if none. */
+void mw__elf_diag(struct mw_elf *elf, enum mw__elf_severity severity, const char *field, uint64_t value,
+		  uint64_t off, uint64_t bound, const char *fmt, ...)
+	__attribute__((format(printf, 7, 8)));
+
+/* Copy size bytes at off. False when they do not all exist (the file may have shrunk). */
+bool mw__elf_read(const struct mw_elf *elf, uint64_t off, void *buf, size_t size);
+
+/*
+ * The bytes [off, off + size) as an array of type in this machine's byte order, or NULL
+ * with a finding about what. Belongs to elf until mw__elf_chunk_drop() or close. The sum
+ * of all chunks is bounded by a multiple of the file's size.
+ */
+void *mw__elf_chunk(struct mw_elf *elf, uint64_t off, uint64_t size, Elf_Type type, const char *what);
+void mw__elf_chunk_drop(struct mw_elf *elf, const void *p);
+
+/* The string table in [off, off + size); size is cut at the end of the file. n is 0 when unreadable. */
+struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what);
+/* The text at off, or NULL. */
+static inline const char *mw__strtab_at(struct mw__strtab tab, uint64_t off)
+{
+	return off < tab.n ? tab.p + off : NULL;
+}
+
+/* Name of section i; "" when it has none, "<corrupt>" when its offset is wild. */
+const char *mw__elf_section_name(const struct mw_elf *elf, size_t i);
+/* First section of this type or name; n_sh when absent. */
+size_t mw__elf_section_by_type(const struct mw_elf *elf, uint32_t type, size_t from);
+size_t mw__elf_section_by_name(const struct mw_elf *elf, const char *name);
+/* Bytes of section i that exist in the file. */
+uint64_t mw__elf_section_bytes(const struct mw_elf *elf, size_t i);
+/* File offset of an address through PT_LOAD, with the bytes that follow it there in the file. */
+bool mw__elf_addr_to_off(const struct mw_elf *elf, uint64_t addr, uint64_t *off, uint64_t *left);
+/* Where header number i of a table is in the file. */
+static inline uint64_t mw__elf_sh_off(const struct mw_elf *elf, uint64_t i)
+{
+	return elf->eh.shoff + i * elf->shentsize;
+}
+static inline uint64_t mw__elf_ph_off(const struct mw_elf *elf, uint64_t i)
+{
+	return elf->eh.phoff + i * elf->phentsize;
+}
+/* Where a field of a header is in the file. fields is one of raw.h's tables, base the header's offset. */
+uint64_t mw__elf_field_off(const struct mw_elf *elf, uint64_t base, const struct mw__field *field);
+
+/* The bytes [off, off + size) of an archive; shares its descriptor, name belongs to it. */
+MW_MUST_CHECK int mw__elf_open_member(struct mw_elf *ar, const char *name, uint64_t off, uint64_t size,
+				      struct mw_elf **ret, struct mw_err *err);
+/* size bytes of fd from base on; fd is owned from here on, also on failure. */
+MW_MUST_CHECK int mw__elf_open_part(int fd, uint64_t base, uint64_t size, const char *path, struct mw_elf **ret,
+				    struct mw_err *err);
+
+#endif

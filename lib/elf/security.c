@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * How a file is hardened. What cannot be derived is unknown, not "no": RELRO is full only
+ * with PT_GNU_RELRO and immediate binding; a canary is seen by its handler, which a
+ * stripped static program does not name; a checked function proves FORTIFY, its absence
+ * proves something only where a plain one that has a checked sister is imported.
+ */
+#include <string.h>
+
+#include "check.h"
+#include "dynamic.h"
+#include "notes.h"
+#include "symbols.h"
+
+static const struct mw__phdr *segment(const struct mw_elf *elf, uint32_t type)
+{
+	for (size_t i = 0; i < elf->n_ph; i++)
+		if (elf->ph[i].type == type)
+			return &elf->ph[i];
+	return NULL;
+}
+
+static bool has_flag(const struct mw__elf_dynamic *dyn, uint64_t tag, uint64_t bit)
+{
+	uint64_t v;
+
+	return mw__dyn_get(dyn, tag, &v) && (v & bit);
+}
+
+static void find_layout(struct mw_elf *elf, struct mw__security *s)
+{
+	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
+	const struct mw__phdr *stack = segment(elf, PT_GNU_STACK);
+	uint64_t v;
+	bool now = mw__dyn_get(dyn, DT_BIND_NOW, &v) || has_flag(dyn, DT_FLAGS, DF_BIND_NOW) ||
+		   has_flag(dyn, DT_FLAGS_1, DF_1_NOW);
+
+	s->is_static = segment(elf, PT_INTERP) || mw__dyn_get(dyn, DT_NEEDED, &v) ? MW__NO : MW__YES;
+	s->pie = elf->eh.type == ET_EXEC ? "no" : elf->eh.type != ET_DYN ? "not linked" :
+		 has_flag(dyn, DT_FLAGS_1, DF_1_PIE) || segment(elf, PT_INTERP) ? "yes" : "shared object";
+	if (elf->eh.type == ET_DYN && s->is_static == MW__YES && !has_flag(dyn, DT_FLAGS_1, DF_1_PIE))
+		s->is_static = MW__CANNOT_KNOW;	/* a library that needs nothing */
+	s->relro = !segment(elf, PT_GNU_RELRO) ? "none" : s->is_static == MW__YES && !dyn ? "unknown" :
+		   now ? "full" : "partial";
+	s->stack = !elf->n_ph ? "unknown" : !stack ? "executable: no PT_GNU_STACK" :
+		   stack->flags & PF_X ? "executable" : "not executable";
+	s->textrel = mw__dyn_get(dyn, DT_TEXTREL, &v) || has_flag(dyn, DT_FLAGS, DF_TEXTREL) ? MW__YES : MW__NO;
+	s->writable_code = MW__NO;
+	for (size_t i = 0; i < elf->n_ph; i++)
+		if (elf->ph[i].type == PT_LOAD && (elf->ph[i].flags & PF_W) && (elf->ph[i].flags & PF_X))
+			s->writable_code = MW__YES;
+	s->rpath = mw__dyn_get(dyn, DT_RPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL;
+	s->runpath = mw__dyn_get(dyn, DT_RUNPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL;
+}
+
+/* Functions that _FORTIFY_SOURCE replaces by __NAME_chk. */
+static const char *const checkable[] = {
+	"asprintf", "confstr", "dprintf", "explicit_bzero", "fdelt", "fgets", "fgets_unlocked", "fgetws",
+	"fprintf", "fread", "fread_unlocked", "fwprintf", "getcwd", "getdomainname", "getgroups", "gethostname",
+	"getlogin_r", "gets", "getwd", "longjmp", "mbsnrtowcs", "mbsrtowcs", "mbstowcs", "memcpy", "memmove",
+	"mempcpy", "memset", "obstack_printf", "poll", "ppoll", "pread", "pread64", "printf", "ptsname_r",
+	"read", "readlink", "readlinkat", "realpath", "recv", "recvfrom", "snprintf", "sprintf", "stpcpy",
+	"stpncpy", "strcat", "strcpy", "strncat", "strncpy", "swprintf", "syslog", "ttyname_r", "vasprintf",
+	"vdprintf", "vfprintf", "vfwprintf", "vprintf", "vsnprintf", "vsprintf", "vswprintf", "vsyslog",
+	"vwprintf", "wcrtomb", "wcscat", "wcscpy", "wcsncat", "wcsncpy", "wcsnrtombs", "wcsrtombs", "wcstombs",
+	"wctomb", "wmemcpy", "wmemmove", "wmempcpy", "wmemset", "wprintf",
+};
+
+static bool is_checkable(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(checkable) / sizeof(checkable[0]); i++)
+		if (!strncmp(checkable[i], name, len) && !checkable[i][len])
+			return true;
+	return false;
+}
+
+static bool is_checked(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 6 && !memcmp(name, "__", 2) && !strcmp(name + len - 4, "_chk") && is_checkable(name + 2, len - 6);
+}
+
+static void look_at_symbol(struct mw__security *s, const char *name, bool imported)
+{
+	if (!strncmp(name, "__stack_chk_fail", 16) || !strncmp(name, "__stack_chk_guard", 17))
+		s->canary = MW__YES;
+	if (!imported)
+		return;
+	if (is_checked(name))
+		s->fortified++;
+	else if (name[0] != '_' && is_checkable(name, strlen(name)))
+		s->unfortified++;
+}
+
+static void find_functions(struct mw_elf *elf, struct mw__security *s)
+{
+	struct mw__symtab t;
+	struct mw__sym sym;
+	size_t i = mw__elf_section_by_type(elf, SHT_SYMTAB, 1);
+	bool is_static = s->is_static == MW__YES;
+	bool ok = mw__symtab_open_dynsym(elf, &t);
+
+	if (is_static || !ok)
+		ok = i < elf->n_sh && mw__symtab_open(elf, i, &t);
+	s->canary = ok ? MW__NO : MW__CANNOT_KNOW;
+	if (!ok)
+		s->fortified = s->unfortified = MW_UNKNOWN;
+	for (size_t k = 1; ok && k < t.n; k++) {
+		mw__sym_at(&t, k, &sym);
+		if (sym.name && *sym.name)
+			look_at_symbol(s, sym.name, sym.shndx == SHN_UNDEF);
+	}
+	if (is_static && ok)	/* checked functions of libc are inside, whoever calls them */
+		s->fortified = s->unfortified = MW_UNKNOWN;
+}
+
+static void note_property(void *ctx, const char *key, const char *text)
+{
+	struct mw__security *s = ctx;
+
+	if (strcmp(key, "x86_feature"))
+		return;
+	s->ibt = strstr(text, "IBT") ? MW__YES : MW__NO;
+	s->shstk = strstr(text, "SHSTK") ? MW__YES : MW__NO;
+}
+
+static void find_cet(struct mw_elf *elf, struct mw__security *s)
+{
+	struct mw__notes t;
+	struct mw__elfnote n;
+	int rc;
+
+	s->ibt = s->shstk = elf->eh.machine == EM_X86_64 || elf->eh.machine == EM_386 ? MW__NO : MW__CANNOT_KNOW;
+	for (size_t i = 0; (rc = mw__notes_open(elf, i, &t)) >= 0; i++)
+		while (rc && mw__notes_next(&t, &n))
+			if (!strcmp(n.owner, "GNU") && n.type == NT_GNU_PROPERTY_TYPE_0)
+				mw__note_decode(elf, &n, note_property, s);
+}
+
+void mw__elf_security(struct mw_elf *elf, struct mw__security *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	find_layout(elf, ret);
+	find_functions(elf, ret);
+	find_cet(elf, ret);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Symbol tables: of sections, or the dynamic one through PT_DYNAMIC. */
+#ifndef MW_ELF_SYMBOLS_H
+#define MW_ELF_SYMBOLS_H
+
+#include "file.h"
+
+struct mw__symtab {
+	struct mw_elf *elf;
+	const char *name;	/* of the section, or "PT_DYNAMIC" */
+	const char *count_from;	/* what gave the number of symbols */
+	size_t section;		/* its index, or n_sh */
+	uint64_t off;
+	bool is_dynamic;
+	const void *raw;	/* Elf32_Sym or Elf64_Sym */
+	size_t n;
+	struct mw__strtab str;
+	const uint32_t *xindex;	/* SHT_SYMTAB_SHNDX */
+	size_t n_xindex;
+	const uint16_t *versym;
+	size_t n_versym;
+};
+
+struct mw__sym {
+	const char *name;	/* NULL: its offset is outside the string table */
+	uint64_t name_off, value, size;
+	uint8_t info, other;
+	uint16_t shndx;		/* as in the file */
+	uint32_t section;	/* after SHT_SYMTAB_SHNDX; as shndx for reserved numbers */
+};
+
+/* False when it cannot be read; the reason is among the findings. */
+bool mw__symtab_open(struct mw_elf *elf, size_t section, struct mw__symtab *ret);
+bool mw__symtab_open_dynamic(struct mw_elf *elf, struct mw__symtab *ret);
+/* The dynamic symbols by whichever road works, sections first. */
+bool mw__symtab_open_dynsym(struct mw_elf *elf, struct mw__symtab *ret);
+
+static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__sym *s)
+{
+	if (t->elf->lay.is64) {
+		const Elf64_Sym *e = (const Elf64_Sym *)t->raw + i;
+
+		*s = (struct mw__sym){ NULL, e->st_name, e->st_value, e->st_size, e->st_info, e->st_other,
+				       e->st_shndx, e->st_shndx };
+	} else {
+		const Elf32_Sym *e = (const Elf32_Sym *)t->raw + i;
+
+		*s = (struct mw__sym){ NULL, e->st_name, e->st_value, e->st_size, e->st_info, e->st_other,
+				       e->st_shndx, e->st_shndx };
+	}
+	s->name = mw__strtab_at(t->str, s->name_off);
+	if (s->shndx == SHN_XINDEX && i < t->n_xindex)
+		s->section = t->xindex[i];
+}
+
+/* The section of a symbol is a real one. */
+static inline bool mw__sym_in_section(const struct mw__symtab *t, const struct mw__sym *s)
+{
+	return s->section && s->section < t->elf->n_sh && (s->shndx < SHN_LORESERVE || s->shndx == SHN_XINDEX);
+}
+/* Its name, or that of its section if it stands for one; "" when it has none, NULL when it is wild. */
+const char *mw__sym_name(const struct mw__symtab *t, const struct mw__sym *s);
+
+#endif
