@@ -33,7 +33,7 @@ static int run(int argc, char **argv)
 	}
 	if (opts.verify) {
 		s.collect.verify = true;
-		if (s.collect.smaps == MW_NEVER)
+		if (s.collect.smaps == MW_CHEAP)
 			s.collect.smaps = MW_AUTO;
 	}
 	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);

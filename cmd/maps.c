@@ -16,7 +16,7 @@ static void apply_mode(struct settings *s, unsigned mode)
 {
 	if (mode && !s->unit_given)
 		s->text.unit = MW_UNIT_KIB;
-	if (s->collect.smaps == MW_NEVER)
+	if (s->collect.smaps == MW_CHEAP)
 		s->collect.smaps = mode ? MW_ALWAYS : MW_AUTO;
 	if (s->collect.rollup == MW_AUTO)
 		s->collect.rollup = MW_NEVER;

@@ -73,7 +73,7 @@ void init_settings(struct settings *s)
 
 	memset(s, 0, sizeof(*s));
 	s->collect.size = sizeof(s->collect);
-	s->collect.smaps = MW_NEVER;
+	s->collect.smaps = MW_CHEAP;
 	s->text.size = sizeof(s->text);
 	s->text.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	s->after = 2;

@@ -90,6 +90,7 @@ enum mw_when {
 	MW_AUTO = 0,	/* if its predicted stall stays below max_stall_ns */
 	MW_NEVER,
 	MW_ALWAYS,
+	MW_CHEAP,	/* if its predicted stall stays below a tenth of max_stall_ns */
 };
 
 /** Which road gives the page states. */

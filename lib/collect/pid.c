@@ -73,15 +73,15 @@ static uint64_t predicted_stall(const struct mw_snapshot *snap)
 /* May a source that stalls the target be read? Otherwise a note says why not. */
 static bool may_stall(struct mw__collector *c, enum mw_when when, const char *source, const char *gives)
 {
-	uint64_t stall = predicted_stall(c->snap);
+	uint64_t stall = predicted_stall(c->snap), limit = c->opts.max_stall_ns / (when == MW_CHEAP ? 10 : 1);
 
 	if (when == MW_NEVER)
 		return false;
-	if (when == MW_ALWAYS || !c->proc.is_live || stall <= c->opts.max_stall_ns)
+	if (when == MW_ALWAYS || !c->proc.is_live || stall <= limit)
 		return true;
 	mw__note(c->snap, MW__INFO, source, "--max-stall=MILLISECONDS allows more",
 		 "not read, so %s are unknown: reading it may keep the target from mapping memory for about %llu ms (limit %llu ms)",
-		 gives, (unsigned long long)(stall / 1000000), (unsigned long long)(c->opts.max_stall_ns / 1000000));
+		 gives, (unsigned long long)(stall / 1000000), (unsigned long long)(limit / 1000000));
 	return false;
 }
 
@@ -122,7 +122,7 @@ static int choose_pages(struct mw__collector *c, struct mw_err *err)
 	}
 	if (rc == -MW_E_PERM)
 		return rc;
-	if (may_stall(c, c->opts.smaps == MW_NEVER ? MW_AUTO : c->opts.smaps, "smaps", "places of zero pages")) {
+	if (may_stall(c, c->opts.smaps == MW_ALWAYS ? MW_ALWAYS : MW_AUTO, "smaps", "places of zero pages")) {
 		c->opts.pages = MW_PAGES_SMAPS;
 		rc = read_mappings(c, err);
 		if (rc < 0)
@@ -234,7 +234,7 @@ static void read_smaps(struct mw__collector *c)
 	struct mw_err err;
 
 	if (c->snap->smaps || !c->snap->target.has_maps ||
-	    !may_stall(c, c->opts.smaps, "smaps", "dirty, shared and referenced amounts"))
+	    !may_stall(c, c->opts.smaps, "smaps", "dirty amounts, lazily freed pages and userfaultfd ranges"))
 		return;
 	if (mw__smaps_read(&c->proc, c->snap, false, &err) < 0) {
 		free(c->snap->smaps);
@@ -315,7 +315,7 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 		if (rc < 0)
 			return rc;
 	}
-	if (needs_smaps_for_swap(snap) && c->opts.smaps == MW_NEVER)
+	if (needs_smaps_for_swap(snap) && c->opts.smaps != MW_ALWAYS)
 		c->opts.smaps = MW_AUTO;
 	read_smaps(c);
 	read_rollup(c);
