@@ -70,9 +70,9 @@ struct mw__col {
 };
 
 /*
- * Totals and children (indented below the row before) are for the eye. JSON has neither,
- * so that adding up a table gives its sum; what children say is nested there
- * (MW__COL_JSON_ONLY, mw__row_node()).
+ * Totals, children (indented below the row before) and rows of text are for the eye. JSON
+ * has none of them, so that adding up a table gives its sum; what children say is nested
+ * there (MW__COL_JSON_ONLY, mw__row_node()), what "11 more" sums up are rows for JSON.
  */
 enum mw__row_style { MW__ROW_PLAIN, MW__ROW_TOTAL, MW__ROW_CHILD, MW__ROW_JSON, MW__ROW_TEXT };
 

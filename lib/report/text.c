@@ -77,13 +77,17 @@ static int print_title(struct mw__text *t, const char *title, struct mw_err *err
 	return print_line(t, &line, err);
 }
 
-/* A table all of whose columns are for JSON is not shown. */
+/* A table all of whose columns or rows are for JSON is not shown. */
 static bool is_shown(const struct mw__doc_node *table)
 {
-	for (size_t i = 0; i < table->n_cols; i++)
-		if (mw__col_is_text(&table->cols[i]))
-			return table->n_rows > 0;
-	return false;
+	const struct mw__doc_row *row = table->first_row;
+	size_t col = 0;
+
+	while (row && row->style == MW__ROW_JSON)
+		row = row->next;
+	while (col < table->n_cols && !mw__col_is_text(&table->cols[col]))
+		col++;
+	return row && col < table->n_cols;
 }
 
 static int print_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)

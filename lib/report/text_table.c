@@ -24,7 +24,6 @@ struct fit {
 	const struct mw__col *col;
 	size_t idx;		/* in table->cols */
 	size_t widest, width;	/* of its cells and heading; what it gets */
-	bool has_indent;	/* children are indented here */
 };
 
 struct job {
@@ -67,8 +66,6 @@ static int add_column(struct job *job, struct fit *fit)
 
 static int add_columns(struct job *job)
 {
-	bool has_indent = false;
-
 	job->fits = calloc(job->chosen.n + 1, sizeof(*job->fits));
 	if (!job->fits)
 		return -MW_E_NOMEM;
@@ -77,8 +74,6 @@ static int add_columns(struct job *job)
 
 		fit->idx = job->chosen.idx[i];
 		fit->col = &job->table->cols[fit->idx];
-		fit->has_indent = fit->col->type == MW__T_TEXT && !has_indent && !job->text->opts.raw;
-		has_indent |= fit->has_indent;
 		if (add_column(job, fit) < 0)
 			return -MW_E_NOMEM;
 	}
@@ -95,13 +90,30 @@ static int set_cell(struct job *job, struct libscols_line *line, size_t i)
 	return scols_line_set_data(line, i, job->cell.v) ? -MW_E_NOMEM : 0;
 }
 
+static bool is_text(const struct mw__cell *cell)
+{
+	return cell->type == MW__T_TEXT && cell->s && *cell->s;
+}
+
+/* Where a child row is indented: its first text. chosen.n when nowhere. */
+static size_t find_indent(const struct job *job, const struct mw__doc_row *row)
+{
+	size_t i = 0;
+
+	if (row->style != MW__ROW_CHILD || job->text->opts.raw)
+		return job->chosen.n;
+	while (i < job->chosen.n && !is_text(&row->cells[job->chosen.idx[i]]))
+		i++;
+	return i;
+}
+
 static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
-		     const struct mw__doc_row *row)
+		     const struct mw__doc_row *row, bool has_indent)
 {
 	struct fit *fit = &job->fits[i];
 
 	mw__str_reset(&job->cell);
-	if (fit->has_indent && row->style == MW__ROW_CHILD)
+	if (has_indent)
 		mw__str_puts(&job->cell, "  ");
 	mw__text_cell(job->text, &job->cell, &row->cells[fit->idx]);
 	if (job->text->opts.raw && !job->cell.n)
@@ -123,8 +135,10 @@ static int fill_line(struct job *job, const struct mw__doc_row *row)
 		return -MW_E_NOMEM;
 	if (row->style == MW__ROW_TOTAL && job->text->opts.color && scols_line_set_color(line, MW__BOLD))
 		return -MW_E_NOMEM;
+	size_t indent = find_indent(job, row);
+
 	for (size_t i = 0; i < job->chosen.n; i++) {
-		int rc = fill_cell(job, line, i, row);
+		int rc = fill_cell(job, line, i, row, i == indent);
 
 		if (rc < 0)
 			return rc;

@@ -124,8 +124,8 @@ static const char wide[] =
 	"WHY VSZ IS LARGER\n"
 	"CODE  WHAT IT IS                       BYTES    SHARE\n"
 	"N9    thread stacks, reserved        8.0 MiB   50.0 %  █████\n"
-	"      tid 1                          4.0 KiB        -\n"
-	"      tid 0                              1 B        -\n"
+	"        tid 1                        4.0 KiB        -\n"
+	"        tid 0                            1 B        -\n"
 	"N12   file, \\x1b[31mnever\\xff read  12.1 KiB   0.04 %  ▏\n"
 	"N13   größe ünknown                        -        -\n"
 	"      total                          8.0 MiB  100.0 %  ██████████\n"
@@ -163,8 +163,8 @@ static void check_narrow(const struct mw_document *doc)
 		"WHY VSZ IS LARGER\n"
 		"CODE  WHAT IT IS               BYTES\n"
 		"N9    thread st…, reserved   8.0 MiB\n"
-		"      tid 1                  4.0 KiB\n"
-		"      tid 0                      1 B\n"
+		"        tid 1                4.0 KiB\n"
+		"        tid 0                    1 B\n"
 		"N12   file, \\x1…r\\xff read  12.1 KiB\n"
 		"N13   größe ünknown                -\n"
 		"      total                  8.0 MiB\n"
@@ -193,6 +193,8 @@ static void check_colour(const struct mw_document *doc)
 	ok(strstr(out.v, "\033[1m      total                          8.0 MiB  100.0 %  ██████████\033[0m\n"),
 	   "a total is bold");
 	ok(!strstr(out.v, " \n") && !strstr(out.v, " \033[0m"), "no trailing blanks");
+	text_of(doc, OPTS(.color = true, .columns = "label,delta"));
+	ok(strstr(out.v, "\033[1mtotal\033[0m\n"), "nor before the end of a colour");
 	ok(!strstr(out.v, "\n\n\n"), "no two blank lines in a row");
 }
 
@@ -449,6 +451,67 @@ static void check_paths(void)
 	mw_document_destroy(doc);
 }
 
+/* Which rows are whose. */
+static void check_rows(void)
+{
+	static const struct mw__col row_cols[] = { { "id", "ID", MW__T_COUNT, 0, "number" } };
+	struct mw_document *doc = mw__doc_create("memwhy/test/1");
+	struct mw__doc_node *t = mw__doc_table(doc->root, "rows", NULL, row_cols, 1);
+	struct mw_sink sink = { sink_keep, &out };
+
+	mw__row_style(mw__doc_row(mw__doc_table(doc->root, "hidden", "HIDDEN", row_cols, 1)), MW__ROW_JSON);
+	for (unsigned i = MW__ROW_PLAIN; i <= MW__ROW_TEXT; i++) {
+		struct mw__doc_row *row = mw__doc_row(t);
+
+		mw__row_u64(t, row, 0, i);
+		mw__row_style(row, i);
+	}
+	is_str(text_of(doc, NULL), "ID\n 0\n 1\n 2\n 4\n", "text has no rows for JSON");
+	mw__str_reset(&out);
+	ok(mw_document_json(doc, &sink, NULL) == 0 && strstr(out.v, "\"rows\": [\n    {\"id\": 0},\n    "
+	   "{\"id\": 3}\n  ]"), "JSON has no rows for the eye");
+	mw_document_destroy(doc);
+}
+
+/* Many bold rows with empty cells at their end: colours come in pieces, but are seen whole. */
+static void check_many(void)
+{
+	static const struct mw__col many_cols[] = {
+		{ "a", "A", MW__T_TEXT, 0, "text" }, { "b", "A WIDE COLUMN", MW__T_TEXT, 0, "text" },
+	};
+	struct mw_document *doc = mw__doc_create("memwhy/test/1");
+	struct mw__doc_node *t = mw__doc_table(doc->root, "rows", NULL, many_cols, 2);
+	struct failing fail = { .left = 10000 };
+	struct mw_sink sink = { sink_fail, &fail };
+
+	for (int i = 0; i < 3000; i++) {
+		struct mw__doc_row *row = mw__doc_row(t);
+
+		mw__row_text(t, row, 0, i % 7 ? "some" : "longer");
+		mw__row_style(row, i % 2 ? MW__ROW_TOTAL : MW__ROW_PLAIN);
+	}
+	text_of(doc, OPTS(.color = true));
+	ok(!strstr(out.v, " \n") && !strstr(out.v, " \033[0m"), "no trailing blank in 3,000 rows");
+	ok(mw_document_text(doc, NULL, &sink, NULL) == -MW_E_WRITE && !fail.calls_after,
+	   "after an error of the sink nothing more is written");
+	fail.left = 10000;
+	ok(mw_document_json(doc, &sink, NULL) == -MW_E_WRITE && !fail.calls_after, "nor by the JSON writer");
+	mw_document_destroy(doc);
+}
+
+/* A size is not torn apart, and a marker too many is text. */
+static void check_markers(void)
+{
+	const uint64_t sizes[] = { 4096, 5000 };
+	struct mw_document *doc = mw__doc_create("memwhy/test/1");
+
+	mw__doc_line(doc->root, "one two \001 three", sizes, 1);
+	mw__doc_line(doc->root, "\001 \001", sizes, 1);
+	is_str(text_of(doc, OPTS(.width = 12)), "one two\n4.0 KiB\nthree\n4.0 KiB \\x01\n",
+	       "no line ends inside a size");
+	mw_document_destroy(doc);
+}
+
 static void check_failed(void)
 {
 	struct mw_document *doc = mw__doc_create("memwhy/test/1"), *ret = NULL;
@@ -486,6 +549,9 @@ int main(void)
 	check_hostile();
 	check_tables();
 	check_paths();
+	check_rows();
+	check_many();
+	check_markers();
 	check_failed();
 	mw__str_deinit(&out);
 	return done_testing();

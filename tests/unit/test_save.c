@@ -191,6 +191,73 @@ static void check_tables(void)
 		ok(covers(all[i].fields, all[i].derived), "the table of %s names every member", all[i].name);
 }
 
+/* Declarators between "struct name {" and "};" of snapshot.h, comments and included lists aside. */
+static int count_members(const char *header, const char *name)
+{
+	char start[64];
+	int n = 0;
+
+	snprintf(start, sizeof(start), "\nstruct %s {", name);
+	const char *p = strstr(header, start);
+
+	for (p = p ? p + strlen(start) : "};"; strncmp(p, "};", 2) != 0; p++) {
+		if (!strncmp(p, "/*", 2))
+			p = strstr(p, "*/") + 1;
+		n += *p == ',' || *p == ';';
+	}
+	return n;
+}
+
+static char *read_header(void)
+{
+	static char text[65536];
+	FILE *file = fopen("lib/model/snapshot.h", "re");
+
+	if (!file)
+		return NULL;
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	return text;
+}
+
+/* Padding could hide a small member that was forgotten, so the declarations are counted, too. */
+static void check_members(const char *name, const struct mw__fields *fields, int others)
+{
+	const char *header = read_header();
+
+	if (header)
+		is_int((long long)fields->n, count_members(header, name) + others, name);
+	else
+		ok(true, "%s # SKIP the header is not here", name);
+}
+
+static void check_counts(void)
+{
+#define SMAPS(...) +1
+#define STATUS(...) +1
+	const int n_smaps = 0
+#include "model/smaps.def"
+		, n_status = 0
+#include "model/status.def"
+		;
+
+	check_members("mw__target", &mw__target_fields, 0);
+	check_members("mw__status", &mw__status_fields, n_status);
+	check_members("mw__roads", &mw__roads_fields, 0);
+	check_members("mw__limits", &mw__limits_fields, 0);
+	check_members("mw__cgroup", &mw__cgroup_fields, 0);
+	check_members("mw__layout", &mw__layout_fields, 0);
+	check_members("mw__smaps", &mw__smaps_fields, n_smaps);
+	check_members("mw__vma", &mw__vma_fields, -2);
+	check_members("mw__file", &mw__file_fields, 0);
+	check_members("mw__image", &mw__image_fields, -4);
+	check_members("mw__segment", &mw__segment_fields, 0);
+	check_members("mw__section", &mw__section_fields, 0);
+	check_members("mw__task", &mw__task_fields, 0);
+	check_members("mw__claim", &mw__claim_fields, 0);
+	check_members("mw__note", &mw__note_fields, 0);
+}
+
 /* ------------------------------------------------------------------- bad files */
 
 static const char head[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096,\"pages\":\"none\"}}\n";
@@ -300,6 +367,29 @@ static void check_heads(void)
 		if (!strstr(err.text, cases[i].why))
 			printf("# %s\n", err.text);
 	}
+}
+
+/* One mapping has smaps, the ones around it have not. */
+static void check_some_smaps(void)
+{
+	static const char text[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096}}\n"
+		"{\"vma\":{\"start\":\"0x1000\",\"end\":\"0x2000\",\"prot\":4}}\n"
+		"{\"vma\":{\"start\":\"0x2000\",\"end\":\"0x3000\",\"prot\":4,\"smaps\":{\"rss\":7}}}\n"
+		"{\"vma\":{\"start\":\"0x3000\",\"end\":\"0x4000\",\"prot\":4}}\n" END(3);
+	struct mw_snapshot *snap = NULL;
+
+	ok(load(text, sizeof(text) - 1, &snap, NULL) == 0 && snap->smaps &&
+	   snap->smaps[0].rss == MW_UNKNOWN && snap->smaps[1].rss == 7 && snap->smaps[1].pss == MW_UNKNOWN &&
+	   snap->smaps[2].rss == MW_UNKNOWN, "where smaps is missing, nothing is known");
+	mw_snapshot_destroy(snap);
+}
+
+static void check_nul(void)
+{
+	static const char text[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096}}\0x\n" END(0);
+	struct mw_snapshot *snap = NULL;
+
+	ok(load(text, sizeof(text) - 1, &snap, NULL) == -MW_E_FORMAT && !snap, "a NUL in a line is refused");
 }
 
 static void check_long_line(void)
@@ -415,11 +505,14 @@ static void check_cut(void)
 int main(void)
 {
 	check_tables();
+	check_counts();
 	check_round_trip(0, 0, 0);
 	check_round_trip(5, 4, 3);
 	check_round_trip(4, 30000, 3000);
 	check_bodies();
 	check_heads();
+	check_some_smaps();
+	check_nul();
 	check_long_line();
 	check_paths();
 	check_damage();
