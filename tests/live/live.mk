@@ -6,10 +6,10 @@ LIVE_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -D_FILE_OFFSET_BITS=64 -pthread
 LIVE_DIR := $(B)/tests/live
 
 LIVE_C := anon arenas file heap image kernel library limits many moving noguard \
-	resident shared swap threads
+	resident shared swap threads vast
 # The same shapes in other kinds of program; what cannot be built is skipped.
 LIVE_OTHER := static-anon static-threads static-image m32-anon m32-threads m32-heap \
-	m32-shared musl-anon musl-image musl-threads server server-nocgo
+	m32-arenas m32-image m32-shared musl-anon musl-image musl-threads server server-nocgo
 
 LIVE_TARGETS := $(LIVE_C:%=$(LIVE_DIR)/%) $(LIVE_DIR)/plugin.so $(LIVE_OTHER:%=$(LIVE_DIR)/%)
 LIVE_TESTS := tests/live/targets.sh tests/live/check.py

@@ -7,6 +7,7 @@
  *   execs   runs itself again and again, every 20 ms
  *   zombie  a child that has ended and that nobody waits for
  *   exits   children that live for a few milliseconds each
+ *   undumpable  its memory is nobody else's business
  *   leader  the first thread has ended, a second one holds the memory
  */
 #include "truth.h"
@@ -152,6 +153,12 @@ static void leader(void)
 		pthread_exit(NULL);
 }
 
+static void undumpable(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	hold();
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -168,6 +175,8 @@ int main(int argc, char **argv)
 		zombie();
 	else if (!strcmp(mode, "exits"))
 		exits();
+	else if (!strcmp(mode, "undumpable"))
+		undumpable();
 	else if (!strcmp(mode, "leader"))
 		leader();
 	else

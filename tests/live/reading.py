@@ -79,9 +79,8 @@ def status(pid):
     return out
 
 
-def pagemap(pid, start, end):
-    """The entries of [start, end)."""
-    entries = array.array("Q")
+def read_pagemap(pid, start, end):
+    """The entries of [start, end) as bytes, in blocks."""
     fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY)
     try:
         offset, left = start // PAGE * 8, (end - start) // PAGE * 8
@@ -89,24 +88,31 @@ def pagemap(pid, start, end):
             data = os.pread(fd, min(left, 1 << 20), offset)
             if not data:
                 raise OSError(f"pagemap of {pid} ends early")
-            entries.frombytes(data)
+            yield data
             offset, left = offset + len(data), left - len(data)
     finally:
         os.close(fd)
-    return entries
 
 
-def count(entries):
+def pagemap(pid, start, end):
+    """The entries of [start, end)."""
+    return array.array("Q", b"".join(read_pagemap(pid, start, end)))
+
+
+def count(pid, start, end):
     """Bytes by state, as the page table shows them."""
     seen = {"present": 0, "file": 0, "guard": 0, "swap": 0}
-    for entry in entries:
-        if entry & PRESENT:
-            seen["present"] += PAGE
-            seen["file"] += PAGE if entry & FILE else 0
-        elif entry & GUARD:
-            seen["guard"] += PAGE
-        elif entry & SWAP:
-            seen["swap"] += PAGE
+    for block in read_pagemap(pid, start, end):
+        if not block.strip(b"\0"):      # a vast reservation is mostly this
+            continue
+        for entry in array.array("Q", block):
+            if entry & PRESENT:
+                seen["present"] += PAGE
+                seen["file"] += PAGE if entry & FILE else 0
+            elif entry & GUARD:
+                seen["guard"] += PAGE
+            elif entry & SWAP:
+                seen["swap"] += PAGE
     return seen
 
 
@@ -193,8 +199,7 @@ class Account:
             self.pages(m)
 
     def pages(self, m):
-        entries = pagemap(self.pid, m.start, m.end)
-        seen = count(entries)
+        seen = count(self.pid, m.start, m.end)
         is_anon = not m.inode or m.name == "/dev/zero"
         is_shm = not is_anon and m.device in self.devices
         copied = m.field["Anonymous"]
@@ -207,10 +212,10 @@ class Account:
         shm_swap = max(0, m.field["Swap"] - seen["swap"]) if is_shm else 0
         self.add("N7", m.field["Swap"] - shm_swap)
         self.add("N6", seen["swap"] - (m.field["Swap"] - shm_swap))
-        rest = sum(1 for e in entries if not e & (PRESENT | SWAP)) * PAGE
-        self.absent(m, entries, rest, is_anon, is_shm, shm_swap)
+        rest = m.size - seen["present"] - seen["guard"] - seen["swap"]
+        self.absent(m, rest, is_anon, is_shm)
 
-    def absent(self, m, entries, rest, is_anon, is_shm, shm_swap):
+    def absent(self, m, rest, is_anon, is_shm):
         special = m.name.startswith(("[vdso]", "[vvar", "[uprobes]", "anon_inode:"))
         if "um" in m.flags:
             self.add("N22", rest)
@@ -221,11 +226,11 @@ class Account:
         elif is_anon:
             self.add("anon", rest)
         else:
-            self.file_rest(m, entries, rest, is_shm, shm_swap)
+            self.file_rest(m, rest, is_shm)
 
-    def file_rest(self, m, entries, rest, is_shm, shm_swap):
+    def file_rest(self, m, rest, is_shm):
         """What the page cache holds of the pages that are not mapped here."""
-        fd = None
+        fd, entries = None, pagemap(self.pid, m.start, m.end)
         try:
             fd = os.open(f"/proc/{self.pid}/map_files/{m.start:x}-{m.end:x}", os.O_RDONLY)
             size = os.fstat(fd).st_size
