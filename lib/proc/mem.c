@@ -8,6 +8,7 @@
 #include "../base/size.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #define PAGE 4096u
@@ -49,16 +50,33 @@ static bool is_present(const struct mw_snapshot *snap, uint64_t addr, uint64_t s
 	return true;
 }
 
-bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size)
+static bool copy(struct mw__proc_mem *mem, uint64_t addr, void *buf, size_t size)
 {
-	struct mw__proc_mem *mem = ctx;
+	struct iovec local = { buf, size }, remote = { (void *)(uintptr_t)addr, size };
 
 	if (mem->error == EPERM || !is_present(mem->snap, addr, size))
 		return false;
-	struct iovec local = { buf, size }, remote = { (void *)(uintptr_t)addr, size };
 	ssize_t n = process_vm_readv(mem->pid, &local, 1, &remote, 1, 0);
 
 	if (n < 0)
 		mem->error = errno;
 	return n == (ssize_t)size;
+}
+
+/* Walkers read many words of one page: it is fetched once. */
+bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size)
+{
+	struct mw__proc_mem *mem = ctx;
+	uint64_t page = mw__align_down(addr, PAGE);
+
+	if (size > PAGE - (addr - page))
+		return copy(mem, addr, buf, size);
+	if (!mem->has_page || mem->page != page) {
+		mem->has_page = copy(mem, page, mem->bytes, PAGE);
+		mem->page = page;
+	}
+	if (!mem->has_page)
+		return false;
+	memcpy(buf, mem->bytes + (addr - page), size);
+	return true;
 }

@@ -126,6 +126,9 @@ struct mw__proc_mem {
 	const struct mw_snapshot *snap;
 	pid_t pid;
 	int error;	/* errno of the last refused read, or 0 */
+	uint64_t page;	/* address of the page that is held in bytes, if has_page */
+	bool has_page;
+	char bytes[4096];
 };
 bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size);
 
