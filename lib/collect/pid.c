@@ -129,6 +129,8 @@ static int choose_pages(struct mw__collector *c, struct mw_err *err)
 			return rc;
 	} else {
 		c->opts.pages = MW_PAGES_PAGEMAP;
+		mw__note(c->snap, MW__INFO, "pagemap", "Linux 6.7 or later, or --max-stall for smaps",
+			 "cannot tell zero pages: their sum is known, their places are not");
 	}
 	return read_states(c, err);
 }

@@ -204,24 +204,47 @@ static int keep_objects(struct adder *a, const struct mw__object *from, size_t n
 	return 0;
 }
 
+/* Take up to left bytes of one cause, from any owner, for another. */
+static uint64_t shift(struct adder *a, enum mw__cause from, enum mw__cause to, uint64_t left)
+{
+	uint64_t moved = 0;
+
+	for (int o = 0; o < MW__N_OWNERS && moved < left; o++) {
+		uint64_t n = mw__min(a->bytes[from][o], left - moved);
+
+		a->bytes[from][o] -= n;
+		a->bytes[to][o] += n;
+		a->regions[to][o] += n != 0;
+		moved += n;
+	}
+	return moved;
+}
+
 /* Entries that are no swap although they look so: more of them than the kernel counts as swapped. */
 static void split_markers(struct adder *a, const struct mw_snapshot *snap)
 {
 	struct mw__tally *t = &a->account->total;
-	uint64_t left = mw__sub0(t->swap, snap->status.vm_swap);
 
 	if (snap->status.vm_swap == MW_UNKNOWN || snap->smaps || snap->target.is_torn)
 		return;
-	for (int o = 0; o < MW__N_OWNERS && left; o++) {
-		uint64_t n = mw__min(a->bytes[MW__N7][o], left);
+	uint64_t n = shift(a, MW__N7, MW__N6, mw__sub0(t->swap, snap->status.vm_swap));
 
-		a->bytes[MW__N7][o] -= n;
-		a->bytes[MW__N6][o] += n;
-		a->regions[MW__N6][o] += n != 0;
-		left -= n;
-		t->swap -= n;
-		t->marker += n;
-	}
+	t->swap -= n;
+	t->marker += n;
+}
+
+/* pagemap alone calls the zero page present: more pages than the kernel counts as resident. Known in sum only. */
+static void split_zeros(struct adder *a, const struct mw_snapshot *snap)
+{
+	struct mw__tally *t = &a->account->total;
+
+	if (snap->target.pages != MW_PAGES_PAGEMAP || snap->status.vm_rss == MW_UNKNOWN || snap->target.is_torn)
+		return;
+	uint64_t n = shift(a, MW__R1, MW__N4, mw__sub0(a->account->rss, snap->status.vm_rss));
+
+	t->anon -= n;
+	t->zero += n;
+	a->account->rss -= n;
 }
 
 static int fill(struct adder *a, const struct mw_snapshot *snap)
@@ -244,6 +267,7 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 		a->account->n_extents++;
 	}
 	split_markers(a, snap);
+	split_zeros(a, snap);
 	a->account->swap = a->account->total.swap;
 	return 0;
 }
