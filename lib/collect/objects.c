@@ -5,7 +5,8 @@
  *
  * An instance is a run of mappings of one file for which one load bias explains all: two neighbouring
  * segments share a page of the file, so a single mapping may fit two segments, but the intersection over
- * the instance has one member.
+ * the instance has one member. Some programs map a piece of an ELF file elsewhere (V8 does so with its
+ * builtins): what has less than half of the file's segments in place is a mapping of data, not an instance.
  */
 #include "collect.h"
 
@@ -86,6 +87,37 @@ static struct candidates intersect(const struct candidates *a, const struct cand
 	return c;
 }
 
+/* Is the first page of this segment mapped where the bias puts it? */
+static bool is_in_place(const struct mw_snapshot *snap, const struct mw__segment *s, uint64_t bias,
+			const uint32_t *vmas, size_t n)
+{
+	uint64_t at = bias + mw__align_down(s->vaddr, 4096);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[vmas[i]];
+
+		if (at >= v->start && at < v->end && v->off + (at - v->start) == mw__align_down(s->off, 4096))
+			return true;
+	}
+	return false;
+}
+
+static bool is_loaded(const struct mw_snapshot *snap, const struct mw__image *img, uint64_t bias,
+		      const uint32_t *vmas, size_t n)
+{
+	uint32_t loads = 0, in_place = 0;
+
+	for (uint32_t i = 0; i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+
+		if (s->type != PT_LOAD || !s->filesz)
+			continue;
+		loads++;
+		in_place += is_in_place(snap, s, bias, vmas, n);
+	}
+	return loads && in_place * 2 >= loads;
+}
+
 static int add_instance(struct mw_snapshot *snap, const struct mw__image *file_img, uint32_t file, uint64_t bias)
 {
 	struct mw__image *img = MW_VEC_PUSH(&snap->images);
@@ -109,17 +141,19 @@ static int find_instances(struct mw_snapshot *snap, const struct mw__image *img,
 {
 	struct candidates current = {};
 
-	for (size_t i = 0; i < n; i++) {
-		const struct mw__vma *v = &snap->vmas.v[vmas[i]];
-		struct candidates c = candidates_of(img, v), both = intersect(&current, &c);
+	for (size_t i = 0; i <= n; i++) {
+		const struct mw__vma *v = i < n ? &snap->vmas.v[vmas[i]] : NULL;
+		struct candidates c = v ? candidates_of(img, v) : (struct candidates){};
+		struct candidates both = intersect(&current, &c);
 
-		if (!v->prot || !c.n)
+		if (v && (!v->prot || !c.n))
 			continue;	/* a gap, or a mapping of the file as data */
-		if (!both.n && current.n && add_instance(snap, img, file, current.bias[0]) < 0)
+		if (!both.n && current.n && is_loaded(snap, img, current.bias[0], vmas, n) &&
+		    add_instance(snap, img, file, current.bias[0]) < 0)
 			return -MW_E_NOMEM;
 		current = both.n ? both : c;
 	}
-	return current.n ? add_instance(snap, img, file, current.bias[0]) : 0;
+	return 0;
 }
 
 /* Where the first bytes of the file are mapped readably; NULL if nowhere. */

@@ -212,7 +212,16 @@ static void own(struct mw__extent *x, enum mw__owner owner, enum mw__certainty c
 	x->rule = rule;
 }
 
-static void own_anonymous(struct mw__extent *x)
+/* Does the mapping touch one of anonymous executable memory? */
+static bool touches_code(const struct mw_snapshot *snap, const struct mw__vma *v)
+{
+	const struct mw__vma *first = snap->vmas.v, *last = first + snap->vmas.n - 1;
+
+	return (v > first && v[-1].end == v->start && v[-1].kind == MW__ANON && v[-1].prot & MW__X) ||
+	       (v < last && v[1].start == v->end && v[1].kind == MW__ANON && v[1].prot & MW__X);
+}
+
+static void own_anonymous(const struct mw_snapshot *snap, struct mw__extent *x)
 {
 	const struct mw__vma *v = x->vma;
 
@@ -224,6 +233,8 @@ static void own_anonymous(struct mw__extent *x)
 	if (!strncmp(v->name, "[anon:", 6)) {
 		own(x, MW__OWNER_NAMED, MW__PROVEN, "name set by the program");
 		x->detail = v->name;
+	} else if (!v->prot && v->end - v->start > GUARD_MAX && touches_code(snap, v)) {
+		own(x, MW__OWNER_CODE_RESERVE, MW__LIKELY, "inaccessible, touches anonymous executable memory");
 	} else if (!v->prot && v->end - v->start <= GUARD_MAX) {
 		own(x, MW__OWNER_GUARD, MW__LIKELY, "small and inaccessible");
 	} else if (!v->prot) {
@@ -245,11 +256,11 @@ static void own_file(struct mw__extent *x)
 		own(x, MW__OWNER_FILE, MW__PROVEN, "mapped by name");
 }
 
-static void own_by_kind(struct mw__extent *x)
+static void own_by_kind(const struct mw_snapshot *snap, struct mw__extent *x)
 {
 	switch ((enum mw__vma_kind)x->vma->kind) {
 	case MW__ANON:
-		own_anonymous(x);
+		own_anonymous(snap, x);
 		break;
 	case MW__FILE:
 		own_file(x);
@@ -291,7 +302,7 @@ static void cut(struct mw__extents *it, struct mw__extent *x)
 
 	if (!it->snap->vmas.v[it->vma].states_known && it->snap->smaps) {
 		/* amounts are known for the whole mapping only */
-		own_by_kind(x);
+		own_by_kind(it->snap, x);
 	} else if (c && claim_applies(c, x->vma) && c->start <= x->start) {
 		end = mw__min(end, c->end);
 		own(x, c->owner, c->certainty, c->rule);
@@ -299,7 +310,7 @@ static void cut(struct mw__extents *it, struct mw__extent *x)
 	} else {
 		if (c && claim_applies(c, x->vma))
 			end = mw__min(end, c->start);
-		own_by_kind(x);
+		own_by_kind(it->snap, x);
 	}
 	x->end = end;
 }

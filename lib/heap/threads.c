@@ -131,10 +131,11 @@ static int find_by_list(const struct threads *t, const struct mw__task *task)
 	return 0;
 }
 
+/* The thread whose id the descriptor holds, or NULL. */
 static const struct mw__task *task_of(const struct threads *t, uint64_t descriptor)
 {
 	for (size_t i = 0; i < t->w->snap->tasks.n; i++)
-		if (!t->found[i] && holds_tid(t->w, descriptor, t->w->snap->tasks.v[i].tid))
+		if (holds_tid(t->w, descriptor, t->w->snap->tasks.v[i].tid))
 			return &t->w->snap->tasks.v[i];
 	return NULL;
 }
@@ -165,6 +166,8 @@ static int find_by_shape(const struct threads *t, const struct mw__vma *v)
 			continue;
 		const struct mw__task *task = task_of(t, at);
 
+		if (task && t->found[task - t->w->snap->tasks.v])
+			return 0;
 		if (task)
 			return claim_stack(t, task, &b, MW__PROVEN, "stack block in the thread's descriptor");
 		return claim_stack(t, NULL, &b, MW__LIKELY, "descriptor of a thread that ended: kept for the next one");
