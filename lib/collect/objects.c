@@ -17,6 +17,7 @@
 #include "../heap/heap.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <string.h>
 
 #define MAX_CANDIDATES 64u
@@ -168,7 +169,7 @@ static const struct mw__vma *find_head(const struct mw_snapshot *snap, const uin
 struct reading {
 	struct mw__collector *c;
 	struct mw__mem mem;
-	uint32_t unreachable;	/* mapped files that no road reaches */
+	uint32_t unreachable;	/* mapped files that we may not open */
 	const char *unreachable_name;
 	bool cache_denied;
 };
@@ -208,9 +209,10 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 		if (may_read(snap, vmas, n))
 			rc = mw__image_read_fd(fd, &snap->arena, &img, NULL);
 	} else if (first->kind == MW__FILE) {
+		bool denied = errno == EPERM || errno == EACCES;
 		const struct mw__vma *head = find_head(snap, vmas, n);
 
-		if (!r->unreachable++)
+		if (denied && !r->unreachable++)
 			r->unreachable_name = snap->files.v[file].path;
 		if (head)
 			rc = mw__image_read_mem(&r->mem, head->start, head->end, &snap->arena, &img, NULL);
@@ -383,7 +385,7 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 	if (r->cache_denied)
 		mw__note(snap, MW__INFO, "cachestat", "the owner of the files, or CAP_SYS_ADMIN, may ask",
 			 "whether the rest of some files is in the page cache is unknown: the kernel tells only who may write them");
-	if (mem->error)
+	if (mem->error == EPERM)
 		mw__note(snap, MW__INFO, "process_vm_readv", "CAP_SYS_PTRACE allows it",
 			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");
 }

@@ -58,7 +58,7 @@ struct mw__extents {
 	size_t vma;
 	uint64_t at;				/* next address */
 	uint32_t run;				/* next run of the current VMA */
-	uint64_t zero_left, lazy_left, marker_left;	/* of the current VMA, not yet placed */
+	uint64_t zero_left, lazy_left, marker_left, huge_left;	/* of the current VMA, not yet placed */
 };
 MW_MUST_CHECK int mw__extents_init(struct mw__extents *it, const struct mw_snapshot *snap);
 void mw__extents_deinit(struct mw__extents *it);
@@ -67,6 +67,8 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret);
 /* The image whose span holds addr, or NULL. */
 const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr);
 
+/* Does any source tell which memory is mapped by huge pages? */
+bool mw__huge_known(const struct mw_snapshot *snap);
 uint64_t mw__tally_resident(const struct mw__tally *t);
 /* Bytes of cause c in this extent; the causes of an extent sum to its size. */
 uint64_t mw__extent_cause(const struct mw__extent *x, enum mw__cause c);

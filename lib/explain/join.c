@@ -363,15 +363,29 @@ static void tally_runs(struct mw__extents *it, struct mw__extent *x)
 	}
 }
 
+static uint64_t known(uint64_t v)
+{
+	return v == MW_UNKNOWN ? 0 : v;
+}
+
+static uint64_t huge_of(const struct mw__smaps *s)
+{
+	return known(s->anon_huge) + known(s->shmem_pmd) + known(s->file_pmd);
+}
+
+bool mw__huge_known(const struct mw_snapshot *snap)
+{
+	return snap->target.pages == MW_PAGES_SCAN || snap->smaps;
+}
+
 /* Without page states, but with smaps: the amounts of the whole mapping. */
 static void tally_smaps(struct mw__extent *x, const struct mw__smaps *s)
 {
-	uint64_t size = x->end - x->start, rss = s->rss == MW_UNKNOWN ? 0 : mw__min(s->rss, size);
-	uint64_t anon = s->anonymous == MW_UNKNOWN ? 0 : mw__min(s->anonymous, rss);
-	uint64_t swap = s->swap == MW_UNKNOWN ? 0 : mw__min(s->swap, size - rss);
+	uint64_t size = x->end - x->start, rss = mw__min(known(s->rss), size);
+	uint64_t anon = mw__min(known(s->anonymous), rss), swap = mw__min(known(s->swap), size - rss);
 
 	if (x->vma->kind == MW__HUGETLB) {
-		x->tally.hugetlb = mw__min(mw__add(s->shared_hugetlb, s->private_hugetlb), size);
+		x->tally.hugetlb = mw__min(known(s->shared_hugetlb) + known(s->private_hugetlb), size);
 		return;
 	}
 	x->tally.anon = x->vma->kind == MW__ANON ? rss : anon;
@@ -380,7 +394,6 @@ static void tally_smaps(struct mw__extent *x, const struct mw__smaps *s)
 		x->tally.evicted = swap;
 	else
 		x->tally.swap = swap;
-	x->tally.huge = mw__min(mw__add(mw__add(s->anon_huge, s->shmem_pmd), s->file_pmd), rss);
 }
 
 static void move(uint64_t *from, uint64_t *to, uint64_t *left)
@@ -459,6 +472,7 @@ static void begin_vma(struct mw__extents *it, const struct mw__vma *v)
 	it->zero_left = v->zero_unplaced;
 	it->lazy_left = s && s->lazy_free != MW_UNKNOWN ? s->lazy_free : 0;
 	it->marker_left = 0;
+	it->huge_left = s && it->snap->target.pages != MW_PAGES_SCAN ? huge_of(s) : 0;
 	if (!s || s->swap == MW_UNKNOWN || v->kind == MW__SHMEM)
 		return;
 	for (uint32_t k = 0; k < v->n_runs; k++) {
@@ -501,6 +515,10 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)
 	move(&x.tally.anon, &x.tally.zero, &it->zero_left);
 	move(&x.tally.anon, &x.tally.lazy, &it->lazy_left);
 	move(&x.tally.swap, &x.tally.marker, &it->marker_left);
+	if (it->huge_left) {
+		x.tally.huge = mw__min(it->huge_left, mw__tally_resident(&x.tally));
+		it->huge_left -= x.tally.huge;
+	}
 	tally_rest(it, &x);
 	it->at = x.end;
 	if (x.end == v->end) {

@@ -156,12 +156,15 @@ static bool may_be_stack(const struct mw__vma *v)
 	return v->kind == MW__ANON && !*v->name && v->prot & MW__W && v->n_runs && v->end - v->start >= MIN_STACK;
 }
 
-/* By a descriptor at the end of a mapping that has a guard below. */
+/*
+ * By a descriptor at the end of a mapping that has a guard below. List heads inside a descriptor point to
+ * themselves as well, so only when no address there leads to a thread's id is it one without a thread.
+ */
 static int find_by_shape(const struct threads *t, const struct mw__vma *v)
 {
-	for (uint64_t at = v->end - t->w->mem->word; at >= v->end - TOP; at -= t->w->mem->word) {
-		struct block b;
+	struct block b, kept = {};
 
+	for (uint64_t at = v->end - t->w->mem->word; at >= v->end - TOP; at -= t->w->mem->word) {
 		if (!is_descriptor(t->w, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
 			continue;
 		const struct mw__task *task = task_of(t, at);
@@ -170,9 +173,11 @@ static int find_by_shape(const struct threads *t, const struct mw__vma *v)
 			return 0;
 		if (task)
 			return claim_stack(t, task, &b, MW__PROVEN, "stack block in the thread's descriptor");
-		return claim_stack(t, NULL, &b, MW__LIKELY, "descriptor of a thread that ended: kept for the next one");
+		kept = b;
 	}
-	return 0;
+	if (!kept.size)
+		return 0;
+	return claim_stack(t, NULL, &kept, MW__LIKELY, "descriptor of a thread that ended: kept for the next one");
 }
 
 /* By a stack pointer in a mapping that has a guard below. */

@@ -332,6 +332,7 @@ static int open_same(int dir, const char *name, struct mw__file *f, bool trust)
 int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma)
 {
 	struct mw__file *f = &snap->files.v[vma->file];
+	int why = ENOENT;
 	char name[4200];
 
 	if (proc->is_live) {
@@ -342,6 +343,7 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 
 		if (fd >= 0)
 			return fd;
+		why = errno;
 	}
 	f->how = "exe";
 	int fd = open_same(proc->pid_fd, "exe", f, false);
@@ -357,6 +359,7 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 	if (*f->path == '/' && proc->is_live && (fd = open_same(AT_FDCWD, f->path, f, false)) >= 0)
 		return fd;
 	f->how = NULL;
+	errno = why;	/* the road that reaches every file is the one worth telling of */
 	return -1;
 }
 

@@ -5,7 +5,7 @@
  *                                   mappings. The FILE category costs several times all others, so it
  *                                   is asked for private file mappings only, where it tells a copied
  *                                   page from a page of the file.
- *   /proc/PID/pagemap               8 bytes a page; no telling of zero pages.
+ *   /proc/PID/pagemap               8 bytes a page; tells zero pages only to who may see frame numbers.
  *
  * Traps of PAGEMAP_SCAN: when a scan completes, walk_end is the end of the last full flush of the
  * kernel's buffer, not of the range; so a call that returned fewer regions than there was room for,
@@ -20,8 +20,10 @@
 #include "uapi.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #define REGIONS 512
 #define PAGE 4096u
@@ -255,14 +257,69 @@ enum {
 /* Without smaps nothing tells an untouched reservation: above this size it is left unread. */
 #define LINEAR_LIMIT (UINT64_C(64) << 30)
 
-static uint32_t state_of_entry(uint64_t e)
+/*
+ * The shared zero pages, by frame number: every mapping of one shows the same frames as a zero page of our
+ * own. Frame numbers are shown to CAP_SYS_ADMIN only; for others they read 0.
+ */
+struct zero_frames {
+	uint64_t page, huge;	/* 0: not known */
+};
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+static uint64_t frame_of(uint64_t entry)
 {
+	return entry >> PM_PRESENT_BIT & 1 ? entry & ((UINT64_C(1) << 55) - 1) : 0;
+}
+
+/* Frame behind addr of ours, after reading it. */
+static uint64_t own_frame(const volatile char *addr)
+{
+	MW_CLEANUP(mw__closep) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	if (*addr || fd < 0 || pread(fd, &entry, 8, (off_t)((uintptr_t)addr / PAGE * 8)) != 8)
+		return 0;
+	return frame_of(entry);
+}
+
+static struct zero_frames find_zero_frames(void)
+{
+	char *small = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *large = mmap(NULL, 2 * HUGE_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct zero_frames z = {};
+
+	if (small != MAP_FAILED) {
+		z.page = own_frame(small);
+		munmap(small, PAGE);
+	}
+	if (large == MAP_FAILED)
+		return z;
+	char *huge = large + (mw__align_up((uintptr_t)large, HUGE_PAGE) - (uintptr_t)large);
+
+	if (madvise(large, 2 * HUGE_PAGE, MADV_HUGEPAGE) == 0)
+		z.huge = own_frame(huge);
+	if (z.huge == z.page || z.huge % (HUGE_PAGE / PAGE))
+		z.huge = 0;	/* no huge zero page here */
+	munmap(large, 2 * HUGE_PAGE);
+	return z;
+}
+
+static bool is_zero_frame(const struct zero_frames *z, uint64_t frame)
+{
+	return frame && (frame == z->page || (z->huge && frame - z->huge < HUGE_PAGE / PAGE));
+}
+
+static uint32_t state_of_entry(uint64_t e, const struct zero_frames *z)
+{
+	if (is_zero_frame(z, frame_of(e)))
+		return MW__PRESENT | MW__ZERO;
 	return (e >> PM_PRESENT_BIT & 1 ? MW__PRESENT : 0) | (e >> PM_SWAP_BIT & 1 ? MW__SWAPPED : 0) |
 	       (e >> PM_GUARD_BIT & 1 ? MW__GUARDED : 0) |
 	       (e >> PM_PRESENT_BIT & 1 && e >> PM_FILE_BIT & 1 ? MW__OF_FILE : 0);
 }
 
-static int read_entries(int fd, struct mw_snapshot *snap, size_t *i, uint64_t *buf, struct mw_err *err)
+static int read_entries(int fd, struct mw_snapshot *snap, size_t *i, uint64_t *buf, const struct zero_frames *z,
+			struct mw_err *err)
 {
 	uint64_t addr = snap->vmas.v[*i].start, end = snap->vmas.v[*i].end, outside = 0;
 
@@ -275,7 +332,7 @@ static int read_entries(int fd, struct mw_snapshot *snap, size_t *i, uint64_t *b
 		if (got < 8)
 			return mw__fail(err, got < 0 ? MW_E_OS : MW_E_GONE, got < 0 ? errno : 0, "pagemap: read");
 		for (ssize_t k = 0; k < got / 8; k++, addr += PAGE) {
-			uint32_t state = state_of_entry(buf[k]);
+			uint32_t state = state_of_entry(buf[k], z);
 
 			if (state && mw__pages_add(snap, i, addr, addr + PAGE, state, &outside) < 0)
 				return mw__fail_nomem(err, "page runs");
@@ -290,7 +347,7 @@ static uint64_t present_bytes(const struct mw_snapshot *snap, const struct mw__v
 	uint64_t sum = 0;
 
 	for (uint32_t k = 0; k < vma->n_runs; k++)
-		if (snap->runs.v[vma->run + k].state & MW__PRESENT)
+		if ((snap->runs.v[vma->run + k].state & (MW__PRESENT | MW__ZERO)) == MW__PRESENT)
 			sum += (uint64_t)snap->runs.v[vma->run + k].pages * PAGE;
 	return sum;
 }
@@ -305,6 +362,8 @@ int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, str
 
 	if (!buf)
 		return mw__fail_nomem(err, "pagemap");
+	struct zero_frames zero = find_zero_frames();
+
 	forget_runs(snap);
 	for (size_t i = 0; i < snap->vmas.n; i++) {
 		struct mw__vma *v = &snap->vmas.v[i];
@@ -320,7 +379,7 @@ int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, str
 		if (s && !s->rss && !s->swap && v->end - v->start > LINEAR_LIMIT)
 			continue;
 		size_t at = i;
-		int rc = read_entries(fd, snap, &at, buf, err);
+		int rc = read_entries(fd, snap, &at, buf, &zero, err);
 
 		if (rc < 0)
 			return rc;

@@ -245,14 +245,15 @@ static void add_sums(struct view *v)
 	struct mw__doc_node *o = mw__doc_object(v->root, "composition");
 	uint64_t file = a->total.file - a->shmem_rss, anon = a->total.anon + a->total.lazy;
 	uint64_t dirty = mw__add(r->shared_dirty, r->private_dirty);
-	uint64_t sizes[] = { anon, a->copied, file, a->shmem_rss, a->total.huge };
+	uint64_t huge = mw__huge_known(v->snap) ? a->total.huge : MW_UNKNOWN;
+	uint64_t sizes[] = { anon, a->copied, file, a->shmem_rss, huge };
 	uint64_t more[] = { dirty, mw__add(r->private_clean, r->private_dirty), r->pss };
 
 	mw__doc_u64(o, "anonymous", MW__T_BYTES, anon);
 	mw__doc_u64(o, "copied", MW__T_BYTES, a->copied);
 	mw__doc_u64(o, "file", MW__T_BYTES, file);
 	mw__doc_u64(o, "shared_memory", MW__T_BYTES, a->shmem_rss);
-	mw__doc_u64(o, "huge", MW__T_BYTES, a->total.huge);
+	mw__doc_u64(o, "huge", MW__T_BYTES, huge);
 	mw__doc_u64(o, "dirty", MW__T_BYTES, dirty);
 	mw__doc_u64(o, "lazy_free", MW__T_BYTES, a->total.lazy ? a->total.lazy : r->lazy_free);
 	mw__doc_u64(o, "ksm", MW__T_BYTES, r->ksm);
@@ -282,7 +283,7 @@ static const struct mw__col object_cols[] = {
 	{ "bar", "", MW__T_BAR, 0, "share of RSS" },
 };
 
-static void fill_object(struct mw__doc_node *t, const struct mw__object *o, const char *name, uint64_t rss,
+static void fill_object(const struct view *v, struct mw__doc_node *t, const struct mw__object *o, const char *name,
 			enum mw__row_style style)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
@@ -298,10 +299,10 @@ static void fill_object(struct mw__doc_node *t, const struct mw__object *o, cons
 	mw__row_u64(t, row, O_ANON, o->anon);
 	mw__row_u64(t, row, O_FILE, o->file);
 	mw__row_u64(t, row, O_SHMEM, o->shmem);
-	mw__row_u64(t, row, O_HUGE, o->huge);
+	mw__row_u64(t, row, O_HUGE, mw__huge_known(v->snap) ? o->huge : MW_UNKNOWN);
 	mw__row_u64(t, row, O_SWAP, o->swap);
 	if (style == MW__ROW_PLAIN)
-		mw__row_share(t, row, O_BAR, share(o->anon + o->file + o->shmem, rss));
+		mw__row_share(t, row, O_BAR, share(o->anon + o->file + o->shmem, v->acc->rss));
 }
 
 static void add_object(struct mw__object *sum, const struct mw__object *o)
@@ -327,15 +328,15 @@ static void add_objects(struct view *v)
 	for (size_t i = 0; i < n; i++) {
 		const struct mw__object *o = &v->acc->objects.v[i];
 
-		fill_object(all, o, o->name, v->acc->rss, i < shown ? MW__ROW_PLAIN : MW__ROW_JSON);
+		fill_object(v, all, o, o->name, i < shown ? MW__ROW_PLAIN : MW__ROW_JSON);
 		if (i >= shown)
 			add_object(&rest, o);
 		add_object(&sum, o);
 	}
 	snprintf(text, sizeof(text), "%zu more (--all lists them)", n - shown);
 	if (shown < n)
-		fill_object(all, &rest, text, v->acc->rss, MW__ROW_TEXT);
-	fill_object(all, &sum, "sum", v->acc->rss, MW__ROW_TOTAL);
+		fill_object(v, all, &rest, text, MW__ROW_TEXT);
+	fill_object(v, all, &sum, "sum", MW__ROW_TOTAL);
 }
 
 /* ------------------------------------------------------------------- words */

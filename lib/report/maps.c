@@ -202,7 +202,7 @@ static void set_tally(struct view *v, struct mw__doc_row *row, const struct mw__
 	mw__row_u64(v->table, row, C_FILE, unread ? MW_UNKNOWN : vma->kind == MW__SHMEM ? 0 : t->file);
 	mw__row_u64(v->table, row, C_SHMEM, unread ? MW_UNKNOWN : vma->kind == MW__SHMEM ? t->file : 0);
 	mw__row_u64(v->table, row, C_ZERO, unread ? MW_UNKNOWN : t->zero);
-	mw__row_u64(v->table, row, C_HUGE, unread ? MW_UNKNOWN : t->huge);
+	mw__row_u64(v->table, row, C_HUGE, unread || !mw__huge_known(v->snap) ? MW_UNKNOWN : t->huge);
 	mw__row_u64(v->table, row, C_SWAP, unread ? MW_UNKNOWN : t->swap + t->evicted);
 	mw__row_u64(v->table, row, C_GUARD, unread ? MW_UNKNOWN : t->guard);
 	mw__row_u64(v->table, row, C_HUGETLB, unread ? MW_UNKNOWN : t->hugetlb);
