@@ -86,7 +86,7 @@ int mw__jsonw_finish(struct mw__jsonw *w, struct mw_err *err)
 	flush(w);
 	if (!w->error)
 		return 0;
-	mw__fail(err, (enum mw_errcode)-w->error, 0, "output: write: %s", mw_err_name(w->error));
+	mw__fail(err, (enum mw_errcode)-w->error, 0, "output: write");
 	return w->error;
 }
 

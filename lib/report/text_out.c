@@ -111,6 +111,6 @@ int mw__page_finish(struct mw__page *page, struct mw_err *err)
 	flush(page);
 	if (!page->error)
 		return 0;
-	mw__fail(err, (enum mw_errcode)-page->error, 0, "output: write: %s", mw_err_name(page->error));
+	mw__fail(err, (enum mw_errcode)-page->error, 0, "output: write");
 	return page->error;
 }

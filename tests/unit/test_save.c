@@ -407,6 +407,20 @@ static void check_long_line(void)
 	mw__str_deinit(&text);
 }
 
+static void check_caps(void)
+{
+	struct mw__str text = { 0 };
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err = { .text = "" };
+
+	mw__str_puts(&text, head);
+	for (size_t i = 0; i < (1 << 16) + 1; i++)
+		mw__str_puts(&text, "{\"note\":{}}\n");
+	ok(load(text.v, text.n, &snap, &err) == -MW_E_FORMAT && strstr(err.text, "line 65538: too many notes"),
+	   "more notes than anybody needs are refused");
+	mw__str_deinit(&text);
+}
+
 static void check_paths(void)
 {
 	struct mw_snapshot *snap = NULL;
@@ -514,6 +528,7 @@ int main(void)
 	check_some_smaps();
 	check_nul();
 	check_long_line();
+	check_caps();
 	check_paths();
 	check_damage();
 	check_sink();
