@@ -49,12 +49,13 @@ static void add_errno(struct prober *p, int error, const char *what, const char 
 	add(p, !error ? MW__WORKS : absent ? MW__ABSENT : MW__REFUSED, what, gives, explain_errno(p, error), enable);
 }
 
+/* pagemap is read in whole entries only, so 8 bytes it is. */
 static int try_read(struct prober *p, const char *name)
 {
-	char byte;
+	uint64_t entry;
 	MW_CLEANUP(mw__closep) int fd = openat(p->proc.pid_fd, name, O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 || read(fd, &byte, 1) < 0 ? errno : 0;
+	return fd < 0 || read(fd, &entry, sizeof(entry)) < 0 ? errno : 0;
 }
 
 static int try_scan(struct prober *p, uint64_t categories)
