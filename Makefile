@@ -68,7 +68,7 @@ $(B)/commit: FORCE
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 $(B)/lib/collect/version.o: $(B)/commit
-$(B)/lib/collect/version.o: CPPFLAGS += -DMW_COMMIT='"$(COMMIT)"'
+$(B)/lib/collect/version.o: ALL_CPPFLAGS += -DMW_COMMIT='"$(COMMIT)"'
 .PHONY: FORCE
 FORCE:
 
