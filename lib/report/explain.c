@@ -32,11 +32,10 @@ struct view {
 static const struct mw__col cause_cols[] = {
 	{ "code", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "owner", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
-	{ "cause", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "label", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "group", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "bytes", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },
 	{ "regions", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
-	{ "resident", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },
 	{ "how", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 };
 
@@ -61,12 +60,16 @@ static const char *group_of(enum mw__cause c)
 	}
 }
 
-static void add_causes(struct view *v)
+/* The lines that add up to RSS, or those that add up to the rest of VSZ. */
+static void add_causes(struct view *v, const char *key, bool resident)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "causes", NULL, cause_cols, sizeof(cause_cols) / sizeof(cause_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, key, NULL, cause_cols, sizeof(cause_cols) / sizeof(cause_cols[0]));
 
 	for (size_t i = 0; i < v->acc->lines.n; i++) {
 		const struct mw__line *l = &v->acc->lines.v[i];
+
+		if (mw__causes[l->cause].is_resident != resident)
+			continue;
 		struct mw__doc_row *row = mw__doc_row(t);
 
 		mw__row_text(t, row, 0, mw__causes[l->cause].code);
@@ -75,8 +78,7 @@ static void add_causes(struct view *v)
 		mw__row_text(t, row, 3, group_of(l->cause));
 		mw__row_u64(t, row, 4, l->bytes);
 		mw__row_u64(t, row, 5, l->regions);
-		mw__row_bool(t, row, 6, mw__causes[l->cause].is_resident);
-		mw__row_text(t, row, 7, mw__causes[l->cause].how);
+		mw__row_text(t, row, 6, mw__causes[l->cause].how);
 	}
 }
 
@@ -490,6 +492,7 @@ static void add_numbers(struct view *v)
 	bool maps = s->target.has_maps, pages = maps && !v->acc->total.unread;
 
 	mw__doc_text(v->root, "state", mw__view_state(mw__snapshot_state(s, v->acc)));
+	mw__doc_bool(v->root, "torn", s->target.is_torn);
 	mw__doc_u64(v->root, "vsz", MW__T_BYTES, maps ? v->acc->vsz : s->status.vm_size);
 	mw__doc_u64(v->root, "rss", MW__T_BYTES, pages ? v->acc->rss : s->status.vm_rss);
 	mw__doc_u64(v->root, "swap", MW__T_BYTES, s->status.vm_swap);
@@ -536,7 +539,8 @@ static int fill(struct view *v)
 	mw__view_target(v->root, v->snap);
 	add_numbers(v);
 	mw__view_headline(v->root, v->snap, v->acc);
-	add_causes(v);
+	add_causes(v, "causes", false);
+	add_causes(v, "resident", true);
 	if (v->snap->target.has_maps) {
 		if (add_waterfall(v) < 0)
 			return -MW_E_NOMEM;

@@ -34,6 +34,8 @@ const char *mw__view_perm(const struct mw__vma *vma, char buf[static 5])
 void mw__view_target(struct mw__doc_node *root, const struct mw_snapshot *snap)
 {
 	const struct mw__target *t = &snap->target;
+
+	mw__doc_u64(root, "pid", MW__T_COUNT, (uint64_t)t->pid);
 	struct mw__doc_node *o = mw__doc_object(root, "target");
 
 	mw__doc_u64(o, "pid", MW__T_COUNT, (uint64_t)t->pid);

@@ -176,9 +176,14 @@ def differ(what, *pairs):
     return [what + ": " + ", ".join(f"{road} {size}" for road, size in pairs)]
 
 
+def account(doc):
+    """Every line of an explain document: what makes the gap, and what makes RSS."""
+    return doc["causes"] + doc["resident"]
+
+
 def split_causes(doc):
     """(Σ all, Σ resident, Σ swapped) of an explain document."""
-    total = sum_causes(doc["causes"])
+    total = sum_causes(account(doc))
     resident = sum(size for code, size in total.items() if code.startswith("R"))
     return sum(total.values()), resident, total.get("N7", 0) + total.get("N8", 0)
 
@@ -205,7 +210,7 @@ def compare_kinds(doc, kernel):
     """Anonymous and other RSS. The kernel counts memfd_secret as a file: no finer."""
     if not reading.status_is_exact():
         return []
-    total = sum_causes(doc["causes"])
+    total = sum_causes(account(doc))
     return differ("anonymous RSS", ("causes", total.get("R1", 0) + total.get("R1a", 0)),
                   ("RssAnon", kernel["RssAnon"])) + \
         differ("file and shared RSS", ("causes", total.get("R2", 0) + total.get("R3", 0)),
@@ -246,7 +251,7 @@ EVERYONE = dict(ANON, R1=("R1a",), file=("N10", "N11", "N12"), shm=("N8", "N14",
 def compare_accounts(pid, doc, groups=None):
     """memwhy's causes against causes worked out here from smaps and pagemap."""
     ours = coarse(reading.Account(pid).run(), groups or ANON)
-    theirs = coarse(sum_causes(doc["causes"]), groups or ANON)
+    theirs = coarse(sum_causes(account(doc)), groups or ANON)
     return [f"{code}: worked out {ours.get(code, 0)}, got {theirs.get(code, 0)}"
             for code in sorted(set(ours) | set(theirs))
             if ours.get(code, 0) != theirs.get(code, 0)]
@@ -261,14 +266,14 @@ def compare_plain(pid, verified):
                   for key in ("state", "vsz", "rss", "residual", "rss_residual")
                   if plain.doc.get(key) != verified[key]]
     lazy = {"R1": ("R1a",)}
-    return complaints + compare_causes(coarse(sum_causes(verified["causes"]), lazy),
-                                       coarse(sum_causes(plain.doc["causes"]), lazy))
+    return complaints + compare_causes(coarse(sum_causes(account(verified)), lazy),
+                                       coarse(sum_causes(account(plain.doc)), lazy))
 
 
 def rows_against_causes(rows, doc):
     from_rows = sum_causes(c for row in rows for c in row["causes"])
     return [f"{code}: maps {from_rows.get(code, 0)}, explain {size}"
-            for code, size in sum_causes(doc["causes"]).items() if from_rows.get(code, 0) != size]
+            for code, size in sum_causes(account(doc)).items() if from_rows.get(code, 0) != size]
 
 
 # --- claims against the kernel alone ---------------------------------------------------

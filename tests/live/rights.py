@@ -5,7 +5,7 @@ import os
 import shutil
 
 import reading
-from compare import compare_region, compare_totals
+from compare import account, compare_region, compare_totals
 from targets import AS_NOBODY, IS_ROOT, LIVE, MEMWHY, Answer, explain, maps, running
 
 
@@ -47,10 +47,10 @@ def explained_in_part(answer, pid):
     complaints = [f"{key}: expected {want}, got {doc.get(key)}" for key, want in
                   (("state", "partial"), ("vsz", kernel["VmSize"]), ("rss", kernel["VmRSS"]))
                   if doc.get(key) != want]
-    complaints += [f"cause {c['code']} of 0 bytes" for c in doc["causes"] if c["bytes"] == 0]
+    complaints += [f"cause {c['code']} of 0 bytes" for c in account(doc) if c["bytes"] == 0]
     if not doc["notes"]:
         complaints.append("no note says what is missing")
-    known = sum(c["bytes"] or 0 for c in doc["causes"])
+    known = sum(c["bytes"] or 0 for c in account(doc))
     if doc["residual"] is not None and doc["residual"] != doc["vsz"] - known:
         complaints.append(f"residual {doc['residual']}: {known} of {doc['vsz']} bytes have a cause")
     return complaints
