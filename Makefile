@@ -136,7 +136,7 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
-TESTS := $(TESTS_QUICK) $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(ALLOC_TESTS)
+TESTS := $(TESTS_QUICK) tests/lib/readme.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 
@@ -147,6 +147,11 @@ check-quick: all $(TESTS_QUICK)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS_QUICK)
 check-heavy: all $(TESTS_HEAVY) $(LIVE_TARGETS)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS_HEAVY)
+
+# README.md's two commands in a bare Debian tree; needs root, debootstrap and the network.
+.PHONY: check-bare
+check-bare:
+	tests/bare.sh
 
 # The suite again in a tree of its own, with the sanitizers on.
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -189,7 +194,7 @@ lint:
 	cppcheck --quiet --enable=warning,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=checkersReport --std=c11 -D_GNU_SOURCE -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
-	shellcheck tests/run tests/lib/*.sh .ci/run
+	shellcheck tests/run tests/*.sh tests/lib/*.sh .ci/run
 	codespell -q 3 --skip build,.git lib cmd man tests README.md
 
 # ----------------------------------------------------------------- installing
@@ -236,6 +241,7 @@ help:
 	'make demo        start a small program, explain its memory, end it' \
 	'make check       run the tests (make deps-check installs what they need)' \
 	'make check-heavy the long tests' \
+	'make check-bare  README.md in a bare Debian tree (root, debootstrap)' \
 	'make asan        the tests under AddressSanitizer and UBSan' \
 	'make fuzz        every fuzzer for FUZZ_SECONDS (make deps-fuzz)' \
 	'make bench       CPU and memory as ratios to other tools' \
