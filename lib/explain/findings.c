@@ -6,6 +6,7 @@
  */
 #include "explain.h"
 
+#include "../base/cleanup.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -52,14 +53,30 @@ static uint64_t sum_cause(const struct facts *f, enum mw__cause cause)
 	return sum;
 }
 
-/* Number of claims of this owner. */
+static int compare_starts(const void *a, const void *b)
+{
+	const struct mw__claim *const *x = a, *const *y = b;
+
+	return (*x)->start < (*y)->start ? -1 : (*x)->start > (*y)->start;
+}
+
+/* Number of things of this owner, of which several rules may claim the same one. 0 without memory. */
 static uint64_t count_claims(const struct facts *f, enum mw__owner owner)
 {
-	uint64_t n = 0;
+	size_t n = 0;
+	uint64_t things = 0, end = 0;
+	MW_CLEANUP(mw__freep) const struct mw__claim **own = calloc(f->snap->claims.n + 1, sizeof(*own));
 
-	for (size_t i = 0; i < f->snap->claims.n; i++)
-		n += f->snap->claims.v[i].owner == owner;
-	return n;
+	for (size_t i = 0; own && i < f->snap->claims.n; i++)
+		if (f->snap->claims.v[i].owner == owner)
+			own[n++] = &f->snap->claims.v[i];
+	if (n)
+		qsort(own, n, sizeof(*own), compare_starts);
+	for (size_t i = 0; i < n; i++) {
+		things += own[i]->start >= end;
+		end = mw__max(end, own[i]->end);
+	}
+	return things;
 }
 
 static const char *plural(uint64_t n)

@@ -294,7 +294,7 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 		return;
 	row->style = style;
 	mw__row_text(t, row, O_OBJECT, name);
-	mw__row_text(t, row, O_OWNER, style == MW__ROW_PLAIN ? mw__owners[o->owner].id : NULL);
+	mw__row_text(t, row, O_OWNER, style == MW__ROW_PLAIN || style == MW__ROW_JSON ? mw__owners[o->owner].id : NULL);
 	mw__row_u64(t, row, O_REGIONS, o->regions);
 	mw__row_u64(t, row, O_VSZ, o->vsz);
 	mw__row_u64(t, row, O_RSS, o->anon + o->file + o->shmem);
