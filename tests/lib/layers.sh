@@ -22,6 +22,7 @@ while read -r layer allowed; do
 	bad=
 	for f in lib/"$layer"/*.[ch]; do
 		[ -e "$f" ] || continue
+		# shellcheck disable=SC2013
 		for inc in $(sed -n 's/^[[:space:]]*#[[:space:]]*include "\.\.\/\([a-z_.]*\)\(\/.*\)\{0,1\}"/\1/p' "$f"); do
 			case " $layer memwhy.h $allowed " in
 			*" $inc "*) ;;
