@@ -1,41 +1,46 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which runtime and which allocator a process uses, by the names of its mapped images; Go tells its
- * version itself. A name that is not in the tables stays unknown.
+ * version itself. A name that is not in the tables stays unknown. Some runtimes reserve their heap or a cage
+ * around it as one large piece of address space: that such a piece is theirs is likely, not more.
  */
 #include "collect.h"
 
 #include "../base/str.h"
+#include "../heap/heap.h"
 
 #include <string.h>
+
+#define LARGE (UINT64_C(64) << 20)
 
 struct known {
 	const char *prefix;	/* of the base name */
 	const char *name;
 	bool is_program;	/* must be the program itself */
+	bool reserves;		/* large pieces of address space, for its heap */
 };
 
 static const struct known runtimes[] = {
-	{ "libjvm.so", "Java (HotSpot)", false }, { "libcoreclr.so", ".NET", false },
-	{ "libpython3", "CPython", false },	  { "python3", "CPython", true },
-	{ "node", "Node.js (V8)", true },	  { "chrom", "Chromium (V8)", true },
-	{ "libruby", "Ruby", false },		  { "ruby", "Ruby", true },
-	{ "libperl.so", "Perl", false },	  { "perl", "Perl", true },
-	{ "libphp", "PHP", false },		  { "php", "PHP", true },
-	{ "libmonosgen", "Mono", false },	  { "beam.smp", "Erlang (BEAM)", true },
-	{ "libluajit", "LuaJIT", false },	  { "lua", "Lua", true },
+	{ "libjvm.so", "Java (HotSpot)", false, true }, { "libcoreclr.so", ".NET", false, true },
+	{ "libpython3", "CPython", false, false },	  { "python3", "CPython", true, false },
+	{ "node", "Node.js (V8)", true, true },	  { "chrom", "Chromium (V8)", true, true },
+	{ "libruby", "Ruby", false, false },		  { "ruby", "Ruby", true, false },
+	{ "libperl.so", "Perl", false, false },	  { "perl", "Perl", true, false },
+	{ "libphp", "PHP", false, false },		  { "php", "PHP", true, false },
+	{ "libmonosgen", "Mono", false, false },	  { "beam.smp", "Erlang (BEAM)", true, false },
+	{ "libluajit", "LuaJIT", false, false },	  { "lua", "Lua", true, false },
 };
 
 /* A preloaded allocator serves malloc before the C library does. */
 static const struct known allocators[] = {
-	{ "libmemwhy-malloc", "memwhy-malloc", false }, { "libjemalloc", "jemalloc", false },
-	{ "libtcmalloc", "tcmalloc", false },		{ "libmimalloc", "mimalloc", false },
-	{ "libsnmalloc", "snmalloc", false },		{ "libasan", "AddressSanitizer", false },
-	{ "libc.so.6", "glibc malloc", false },		{ "libc-2.", "glibc malloc", false },
-	{ "ld-musl", "musl malloc", false },		{ "libc.musl", "musl malloc", false },
+	{ "libmemwhy-malloc", "memwhy-malloc", false, false }, { "libjemalloc", "jemalloc", false, false },
+	{ "libtcmalloc", "tcmalloc", false, false },		{ "libmimalloc", "mimalloc", false, false },
+	{ "libsnmalloc", "snmalloc", false, false },		{ "libasan", "AddressSanitizer", false, false },
+	{ "libc.so.6", "glibc malloc", false, false },		{ "libc-2.", "glibc malloc", false, false },
+	{ "ld-musl", "musl malloc", false, false },		{ "libc.musl", "musl malloc", false, false },
 };
 
-static const char *find(const struct mw_snapshot *snap, const struct known *table, size_t n)
+static const struct known *find(const struct mw_snapshot *snap, const struct known *table, size_t n)
 {
 	for (size_t k = 0; k < n; k++)
 		for (size_t i = 0; i < snap->images.n; i++) {
@@ -43,9 +48,25 @@ static const char *find(const struct mw_snapshot *snap, const struct known *tabl
 
 			if ((!table[k].is_program || img->role == MW__PROGRAM) &&
 			    !strncmp(mw__basename(img->path), table[k].prefix, strlen(table[k].prefix)))
-				return table[k].name;
+				return &table[k];
 		}
 	return NULL;
+}
+
+static int claim_reserves(struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+
+		if (v->prot || v->kind != MW__ANON || v->end - v->start < LARGE)
+			continue;
+		int rc = mw__claim(snap, v->start, v->end, MW__OWNER_RUNTIME_RESERVE, MW__LIKELY, MW__CLAIM_GUESS,
+				   "large, inaccessible, and this runtime reserves so", snap->target.runtime);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 #define FIND(snap, table) find(snap, table, sizeof(table) / sizeof((table)[0]))
@@ -60,8 +81,11 @@ int mw__collect_runtime(struct mw_snapshot *snap)
 			if (!snap->target.runtime)
 				return -MW_E_NOMEM;
 		}
-	if (!snap->target.runtime)
-		snap->target.runtime = FIND(snap, runtimes);
-	snap->target.allocator = FIND(snap, allocators);
-	return 0;
+	const struct known *runtime = FIND(snap, runtimes), *allocator = FIND(snap, allocators);
+
+	if (!snap->target.runtime && runtime)
+		snap->target.runtime = runtime->name;
+	if (allocator)
+		snap->target.allocator = allocator->name;
+	return runtime && runtime->reserves ? claim_reserves(snap) : 0;
 }

@@ -264,6 +264,8 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 			a->account->shmem_rss += x.tally.file;
 		if (x.vma->kind != MW__ANON)
 			a->account->copied += x.tally.anon + x.tally.lazy;
+		if (x.certainty == MW__PROVEN)
+			a->account->reserved_proven += mw__extent_cause(&x, MW__N9);
 		a->account->n_extents++;
 	}
 	split_markers(a, snap);

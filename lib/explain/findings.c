@@ -144,18 +144,16 @@ static void find_gap(struct facts *f)
 
 static void find_reservations(struct facts *f)
 {
-	uint64_t total = sum_cause(f, MW__N9), known = total;
-	uint64_t unknown = sum_owner(f, MW__OWNER_RESERVE, false, NULL);
+	uint64_t total = sum_cause(f, MW__N9), proven = f->acc->reserved_proven;
 
 	if (total < 16 * MIB || total * 10 < f->gap)
 		return;
-	known -= mw__min(known, unknown);
 	struct mw__finding *x = add(f, "reservations",
 		"\001 of it is address space that was reserved and may not even be accessed yet (PROT_NONE); "
 		"the owner of \001 is proven by its own records. A reservation costs no memory and no swap.");
 
 	size(x, "reserved", total);
-	size(x, "reserved_owner_known", known);
+	size(x, "reserved_owner_proven", proven);
 }
 
 static void find_arenas(struct facts *f)

@@ -12,6 +12,7 @@
 
 /* Which of two claims on the same range wins. */
 enum mw__claim_priority {
+	MW__CLAIM_GUESS = 5,	/* by the kind of program only */
 	MW__CLAIM_SHAPE = 10,	/* by size and neighbours only */
 	MW__CLAIM_BSS = 20,
 	MW__CLAIM_BRK = 30,

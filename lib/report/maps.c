@@ -386,7 +386,8 @@ static int fill(struct view *v, const struct mw_account *acc)
 		if (x.end == x.vma->end)
 			flush(v, &sum);
 	}
-	add_total(v, &sum, acc);
+	if (v->snap->target.has_maps)
+		add_total(v, &sum, acc);
 	return v->scratch.failed ? -MW_E_NOMEM : 0;
 }
 
