@@ -56,13 +56,18 @@ void mw__text_put(const struct mw__text *t, struct mw__str *s, const char *text,
 size_t mw__text_width(const char *text, size_t len);
 /* Append a value; nothing for an empty one. */
 void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw__cell *cell);
+/* Append a bar of at most so many columns; a value of MW__T_BAR has MW__BAR_CELLS. */
+#define MW__BAR_CELLS 10
+void mw__text_bar(const struct mw__text *t, struct mw__str *s, double v, unsigned cells);
 /* Append a size inside a sentence, where it always has a unit. */
 void mw__text_size(const struct mw__text *t, struct mw__str *s, uint64_t bytes);
 /* Append text shortened in the middle to width columns. */
 void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width);
 /*
  * Append text wrapped at blanks to width columns, later lines behind indent blanks. A word
- * that is too long stays whole. MW__GLUE becomes a blank.
+ * that is too long stays whole. Words with one blank between them stay together as long
+ * as they fit, if there are wider gaps around them: "VSZ 5 MiB   RSS 4 MiB" breaks in the
+ * middle. MW__GLUE becomes a blank.
  */
 void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t indent);
 

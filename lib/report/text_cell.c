@@ -13,8 +13,6 @@
 
 #include "../base/size.h"
 
-#define BAR_CELLS 10
-
 /* The character at p, which has n bytes of valid UTF-8. */
 static wchar_t decode(const char *p, size_t n)
 {
@@ -106,7 +104,7 @@ static void put_share(const struct mw__text *t, struct mw__str *s, double v)
 		mw__str_puts(s, mw__share_text((uint64_t)(v * (double)whole + 0.5), whole, buf));
 }
 
-static void put_bar(const struct mw__text *t, struct mw__str *s, double v)
+void mw__text_bar(const struct mw__text *t, struct mw__str *s, double v, unsigned cells)
 {
 	static const char eighths[8][4] = { "", "▏", "▎", "▍", "▌", "▋", "▊", "▉" };
 
@@ -115,11 +113,11 @@ static void put_bar(const struct mw__text *t, struct mw__str *s, double v)
 	if (v > 1)
 		v = 1;
 	if (!t->opts.utf8) {
-		for (int n = (int)(v * BAR_CELLS + 0.5); n > 0; n--)
+		for (int n = (int)(v * cells + 0.5); n > 0; n--)
 			mw__str_puts(s, "#");
 		return;
 	}
-	int n = (int)(v * BAR_CELLS * 8 + 0.5);
+	int n = (int)(v * cells * 8 + 0.5);
 
 	if (!n)
 		n = 1;
@@ -170,7 +168,7 @@ void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw_
 		put_share(t, s, cell->f);
 		break;
 	case MW__T_BAR:
-		put_bar(t, s, cell->f);
+		mw__text_bar(t, s, cell->f, MW__BAR_CELLS);
 		break;
 	case MW__T_TEXT:
 		put_string(t, s, cell->s);
@@ -279,6 +277,14 @@ static void add_blanks(struct mw__str *s, size_t n)
 		mw__str_add(s, " ", 1);
 }
 
+/* Columns of the words at text that are one blank apart. */
+static size_t group_width(const char *text)
+{
+	const char *gap = strstr(text, "  ");
+
+	return mw__text_width(text, gap ? (size_t)(gap - text) : strlen(text));
+}
+
 void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t indent)
 {
 	const char *end = text + strlen(text);
@@ -289,8 +295,10 @@ void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t ind
 		size_t blanks = strspn(text, " ");
 		const char *word = text + blanks;
 		size_t len = mw__find(word, end, ' ') - word, columns = mw__text_width(word, len);
+		size_t group = blanks > 1 ? group_width(word) : 0;
+		size_t need = group + indent <= width && group > columns ? group : columns;
 
-		if (!is_first && column + blanks + columns > width) {
+		if (!is_first && column + blanks + need > width) {
 			mw__str_add(s, "\n", 1);
 			add_blanks(s, indent);
 			column = indent;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Tables: libsmartcols aligns and prints, this file fits. libsmartcols would cut off the
- * end of a wide cell and wrap inside words, so the widths are worked out here: columns
- * that allow it give up width, the widest first, until the table fits the terminal.
+ * end of a wide cell and wrap inside words, so the widths are worked out here. When a
+ * table is wider than the terminal, bars become short, then texts that allow it give up
+ * width, the widest first; when that is not enough, the bars go.
  * libsmartcols owns the cells; each is formatted once.
  */
 #include "text.h"
@@ -17,13 +18,14 @@
 #include "../base/err.h"
 
 #define GAP "  "
-#define MIN_WIDTH 16	/* no column is shortened below this */
+#define MIN_WIDTH 16	/* no text is shortened below this */
+#define MIN_BAR 4
 
 /* A column on its way to the screen. */
 struct fit {
 	const struct mw__col *col;
 	size_t idx;		/* in table->cols */
-	size_t widest, width;	/* of its cells and heading; what it gets */
+	size_t widest, width;	/* of its cells and heading; what it gets, 0: it is left out */
 };
 
 struct job {
@@ -85,9 +87,7 @@ static int set_cell(struct job *job, struct libscols_line *line, size_t i)
 {
 	if (job->cell.failed)
 		return -MW_E_NOMEM;
-	if (!job->cell.n)
-		return 0;
-	return scols_line_set_data(line, i, job->cell.v) ? -MW_E_NOMEM : 0;
+	return scols_line_set_data(line, i, job->cell.n ? job->cell.v : NULL) ? -MW_E_NOMEM : 0;
 }
 
 static bool is_text(const struct mw__cell *cell)
@@ -137,6 +137,7 @@ static int fill_line(struct job *job, const struct mw__doc_row *row)
 		return -MW_E_NOMEM;
 	size_t indent = find_indent(job, row);
 
+	scols_line_set_userdata(line, (void *)(uintptr_t)row);
 	for (size_t i = 0; i < job->chosen.n; i++) {
 		int rc = fill_cell(job, line, i, row, i == indent);
 
@@ -164,44 +165,71 @@ static int fill_lines(struct job *job)
 
 /* ----------------------------------------------------------------- fitting */
 
-static bool may_shrink(const struct fit *fit)
+static bool is_bar(const struct fit *fit)
 {
-	return fit->col->flags & (MW__COL_TRUNC | MW__COL_WRAP);
+	return fit->col->type == MW__T_BAR;
 }
 
-/* The widest column that can give up some width, or NULL. */
-static struct fit *find_widest(struct job *job)
+/* How far a column can give in. */
+static size_t least_width(const struct fit *fit)
+{
+	if (is_bar(fit))
+		return MIN_BAR;
+	return fit->col->flags & (MW__COL_TRUNC | MW__COL_WRAP) ? MIN_WIDTH : SIZE_MAX;
+}
+
+/* The widest column of these that can give up some width, or NULL. */
+static struct fit *find_widest(struct job *job, bool bars)
 {
 	struct fit *best = NULL;
 
 	for (size_t i = 0; i < job->chosen.n; i++) {
 		struct fit *fit = &job->fits[i];
 
-		if (may_shrink(fit) && fit->width > MIN_WIDTH && (!best || fit->width > best->width))
+		if (is_bar(fit) == bars && fit->width > least_width(fit) && (!best || fit->width > best->width))
 			best = fit;
 	}
 	return best;
 }
 
-/* Decide every column's width. True when one gets less than it wants. */
-static bool plan_widths(struct job *job)
+/* Every column as wide as it wants to be; bars left out or not. Yields the sum. */
+static size_t reset_widths(struct job *job, bool has_bars)
 {
-	size_t total = job->chosen.n ? (job->chosen.n - 1) * strlen(GAP) : 0;
-	bool is_tight = false;
+	size_t total = 0;
 
 	for (size_t i = 0; i < job->chosen.n; i++) {
-		job->fits[i].width = job->fits[i].widest;
-		total += job->fits[i].width;
+		struct fit *fit = &job->fits[i];
+
+		fit->width = is_bar(fit) && !has_bars ? 0 : fit->widest;
+		total += fit->width + (total && fit->width ? strlen(GAP) : 0);
 	}
-	for (; total > job->text->opts.width; total--) {
-		struct fit *fit = find_widest(job);
+	return total;
+}
+
+/* Decide every column's width. True when that makes the table fit. */
+static bool plan_widths(struct job *job, bool has_bars)
+{
+	size_t total = reset_widths(job, has_bars);
+
+	while (total > job->text->opts.width) {
+		struct fit *fit = find_widest(job, true);
 
 		if (!fit)
-			break;
+			fit = find_widest(job, false);
+		if (!fit)
+			return false;
 		fit->width--;
-		is_tight = true;
+		total--;
 	}
-	return is_tight;
+	return true;
+}
+
+/* The same value with fewer columns, so that the longest bar just fits. */
+static void shorten_bar(struct job *job, const struct mw__doc_row *row, const struct fit *fit)
+{
+	unsigned cells = (unsigned)(MW__BAR_CELLS * fit->width / fit->widest);
+
+	mw__text_bar(job->text, &job->cell, row->cells[fit->idx].f, cells);
 }
 
 static int shrink_cell(struct job *job, struct libscols_line *line, size_t i)
@@ -209,11 +237,13 @@ static int shrink_cell(struct job *job, struct libscols_line *line, size_t i)
 	const char *data = scols_cell_get_data(scols_line_get_cell(line, i));
 	const struct fit *fit = &job->fits[i];
 
-	if (!data || mw__text_width(data, strlen(data)) <= fit->width)
+	if (!data || (!is_bar(fit) && mw__text_width(data, strlen(data)) <= fit->width))
 		return 0;
 	mw__str_reset(&job->cell);
-	if (fit->col->flags & MW__COL_WRAP)
-		mw__text_wrap(&job->cell, data, fit->width, 0);
+	if (is_bar(fit))
+		shorten_bar(job, scols_line_get_userdata(line), fit);
+	else if (fit->col->flags & MW__COL_WRAP)
+		mw__text_wrap(&job->cell, data, fit->width, strspn(data, " "));
 	else
 		mw__text_shorten(job->text, &job->cell, data, fit->width);
 	return set_cell(job, line, i);
@@ -232,11 +262,14 @@ static int enable_wrap(struct libscols_column *column)
 static int shrink_column(struct job *job, size_t i)
 {
 	MW_CLEANUP(free_iter) struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
+	struct libscols_column *column = scols_table_get_column(job->scols, i);
 	struct libscols_line *line;
 	int rc = iter ? 0 : -MW_E_NOMEM;
 
+	if (!job->fits[i].width)
+		return scols_column_set_flags(column, SCOLS_FL_HIDDEN) ? -MW_E_NOMEM : 0;
 	if (rc == 0 && (job->fits[i].col->flags & MW__COL_WRAP))
-		rc = enable_wrap(scols_table_get_column(job->scols, i));
+		rc = enable_wrap(column);
 	while (rc == 0 && scols_table_next_line(job->scols, iter, &line) == 0)
 		rc = shrink_cell(job, line, i);
 	return rc;
@@ -244,8 +277,10 @@ static int shrink_column(struct job *job, size_t i)
 
 static int fit_columns(struct job *job)
 {
-	if (!job->text->opts.width || job->text->opts.raw || !plan_widths(job))
+	if (!job->text->opts.width || job->text->opts.raw)
 		return 0;
+	if (!plan_widths(job, true))
+		plan_widths(job, false);
 	for (size_t i = 0; i < job->chosen.n; i++) {
 		if (job->fits[i].width == job->fits[i].widest)
 			continue;

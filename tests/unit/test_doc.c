@@ -157,8 +157,8 @@ static void check_wide(const struct mw_document *doc)
 static void check_narrow(const struct mw_document *doc)
 {
 	static const char want[] =
-		"server (pid 42)   VSZ 1.3 GiB   RSS\n"
-		"5.1 MiB   PSS -\n"
+		"server (pid 42)   VSZ 1.3 GiB\n"
+		"RSS 5.1 MiB   PSS -\n"
 		"\n"
 		"WHY VSZ IS LARGER\n"
 		"CODE  WHAT IT IS               BYTES\n"
@@ -183,6 +183,19 @@ static void check_narrow(const struct mw_document *doc)
 	       "a narrow terminal: shortened in the middle, wrapped at blanks");
 	text_of(doc, OPTS(.width = 36, .columns = "code,what it is,bytes"));
 	ok(strstr(out.v, "\nN9    thread s... reserved   8.0 MiB\n"), "dots instead of an ellipsis in ASCII");
+}
+
+/* Bars give way before texts, and go when texts cannot give any more. */
+static void check_bars(const struct mw_document *doc)
+{
+	text_of(doc, OPTS(.utf8 = true, .width = 60));
+	ok(strstr(out.v, "\nN9    thread stacks, reserved        8.0 MiB   50.0 %  ██▌\n") &&
+	   strstr(out.v, "100.0 %  █████\n"), "bars become shorter");
+	text_of(doc, OPTS(.width = 54));
+	ok(strstr(out.v, "\nN12   file, \\x1b...r\\xff read  12.1 KiB   0.04 %\n") &&
+	   strstr(out.v, "100.0 %  ####\n"), "then texts do");
+	text_of(doc, OPTS(.width = 44));
+	ok(strstr(out.v, "\nN9    thread s...reserved   8.0 MiB   50.0 %\n"), "then bars are left out");
 }
 
 static void check_colour(const struct mw_document *doc)
@@ -536,6 +549,7 @@ int main(void)
 		return done_testing();
 	check_wide(doc);
 	check_narrow(doc);
+	check_bars(doc);
 	check_colour(doc);
 	check_raw(doc);
 	check_columns(doc);
