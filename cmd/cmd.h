@@ -77,7 +77,7 @@ int print_document(const struct settings *s, struct mw_document *doc);
 extern const struct mw_sink stdout_sink;
 /* Flush standard output: 0, or an exit code after printing why it could not be written. */
 int finish_output(void);
-/* 0, or EXIT_PARTIAL when the snapshot is not exact and --strict was given. */
-int strict_status(const struct settings *s, const struct mw_snapshot *snap);
+/* Exit code of a command that is done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
+int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code);
 
 #endif

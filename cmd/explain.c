@@ -44,10 +44,7 @@ static int run(int argc, char **argv)
 		code = fail(EXIT_TARGET, &err);
 	else
 		code = print_document(&s, doc);
-	if (!code)
-		code = strict_status(&s, snap);
-	mw_snapshot_destroy(snap);
-	return code;
+	return finish_snapshot(&s, snap, code);
 }
 
 const struct command cmd_explain = {

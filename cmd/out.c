@@ -60,12 +60,14 @@ int print_document(const struct settings *s, struct mw_document *doc)
 	return finish_output();
 }
 
-int strict_status(const struct settings *s, const struct mw_snapshot *snap)
+int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code)
 {
 	struct mw_summary sum = { .size = sizeof(sum) };
 
-	if (!s->strict)
-		return EXIT_OK;
-	mw_snapshot_summary(snap, &sum);
-	return sum.state == MW_EXACT ? EXIT_OK : EXIT_PARTIAL;
+	if (!code && s->strict) {
+		mw_snapshot_summary(snap, &sum);
+		code = sum.state == MW_EXACT ? EXIT_OK : EXIT_PARTIAL;
+	}
+	mw_snapshot_destroy(snap);
+	return code;
 }

@@ -52,11 +52,7 @@ static int run(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = save(snap, s.output);
-	if (!code)
-		code = strict_status(&s, snap);
-	mw_snapshot_destroy(snap);
-	return code;
+	return finish_snapshot(&s, snap, save(snap, s.output));
 }
 
 const struct command cmd_record = {

@@ -227,7 +227,7 @@ static int add_waterfall(struct view *v)
 		fall_row(t, mw__causes[rows[i].cause].code, mw__cause_text(rows[i].cause, rows[i].owner), rows[i].regions,
 			 rows[i].bytes, gap, false);
 	}
-	snprintf(text, sizeof(text), "%zu smaller causes (--all lists them)", n_rest);
+	snprintf(text, sizeof(text), "%zu smaller causes (--all)", n_rest);
 	if (n_rest)
 		fall_row(t, "", text, rest_regions, rest, gap, false);
 	fall_row(t, "", "residual: VmSize less all causes", 0, (uint64_t)llabs(v->acc->residual), 0, false);
@@ -335,7 +335,7 @@ static void add_objects(struct view *v)
 			add_object(&rest, o);
 		add_object(&sum, o);
 	}
-	snprintf(text, sizeof(text), "%zu more (--all lists them)", n - shown);
+	snprintf(text, sizeof(text), "%zu more (--all)", n - shown);
 	if (shown < n)
 		fill_object(v, all, &rest, text, MW__ROW_TEXT);
 	fill_object(v, all, &sum, "sum", MW__ROW_TOTAL);
