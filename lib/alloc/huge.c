@@ -9,7 +9,7 @@
  */
 #include "internal.h"
 
-#define N_IDLE 8
+#define N_IDLE 16
 #define IDLE_PAGES_MIN (32u << 20 >> MW_PAGE_SHIFT)
 #define IDLE_MS 1000u
 #define FIRST_SLOTS 64
@@ -144,6 +144,30 @@ static mspan *idle_take(uint32_t n)
 	return s;
 }
 
+/* None fits: the nearest one, to be resized. That moves page tables and saves faults. */
+static mspan *idle_take_any(uint32_t n)
+{
+	uint32_t best_gap = UINT32_MAX;
+	int best = -1;
+	mspan *s;
+
+	for (int i = 0; i < N_IDLE; i++) {
+		uint32_t have = idle[i].span ? idle[i].span->npages : 0;
+		uint32_t gap = have > n ? have - n : n - have;
+
+		if (have && gap < best_gap) {
+			best = i;
+			best_gap = gap;
+		}
+	}
+	if (best < 0)
+		return NULL;
+	s = idle[best].span;
+	idle[best].span = NULL;
+	heap.huge_idle_pages -= s->npages;
+	return s;
+}
+
 static bool idle_put(mspan *s)
 {
 	uint64_t cap = heap.pages_in_use / 4;
@@ -230,15 +254,35 @@ static bool map_block(mspan *s, size_t size, size_t align)
 	return s->base != 0;
 }
 
+static bool refit(mspan *s, uint32_t npages)
+{
+	void *p = mw__os_remap((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT,
+			       (size_t)npages << MW_PAGE_SHIFT, true);
+
+	if (!p)
+		return false;
+	s->base = (uintptr_t)p;
+	s->npages = npages;
+	return true;
+}
+
+/* A span for @npages: kept memory that fits or can be made to, or none yet (base 0). */
 static mspan *new_span(uint32_t npages, size_t align)
 {
+	bool misfit = false;
 	mspan *s;
 
 	mw__heap_lock();
 	s = align <= KERNEL_PAGE ? idle_take(npages) : NULL;
+	if (!s && align <= KERNEL_PAGE && (s = idle_take_any(npages)))
+		misfit = true;
 	if (!s)
 		s = mw__span_new();
 	mw__heap_unlock();
+	if (misfit && !refit(s, npages)) {
+		unmap(s);
+		return new_span(npages, align);
+	}
 	return s;
 }
 

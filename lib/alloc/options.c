@@ -19,7 +19,7 @@ struct mw_options mw__options = {
 	.retain = 8u << 20,
 	.decay_ms = 1000,
 	.purge = 1,
-	.thp = 1,
+	.thp = 0,
 	.unwind = 1,
 };
 
