@@ -62,3 +62,13 @@ $(B)/tests/alloc/api-static: tests/alloc/api.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy
 .PHONY: check-alloc
 check-alloc: $(ALLOC_TESTS)
 	@BUILD=$(B) tests/run $(B)/tests/log $(ALLOC_TESTS)
+
+# figures, never tests: ROUNDS=N, BENCH_ARGS='--only WORD --json FILE'
+ROUNDS ?= 3
+$(B)/tests/bench/alloc/workloads: tests/bench/alloc/workloads.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -fno-builtin -o $@ $< -pthread
+
+.PHONY: bench-alloc
+bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
+	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) $(BENCH_ARGS)
