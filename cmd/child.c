@@ -95,7 +95,10 @@ static void let_run(struct child *c, double seconds)
 	}
 }
 
-/* Ask it to end, then make it. */
+/*
+ * Ask it to end, then make it. One that is stopped on its way out must be let go first: no signal wakes it
+ * there, not even SIGKILL. Whatever survives the deadline ends with us (PTRACE_O_EXITKILL).
+ */
 static void end_child(struct child *c)
 {
 	double deadline = now() + 2;
@@ -105,7 +108,9 @@ static void end_child(struct child *c)
 		return;
 	kill(c->pid, SIGTERM);
 	kill(c->pid, SIGCONT);
-	for (bool killed = false;;) {
+	if (c->traced)
+		ptrace(PTRACE_CONT, c->pid, 0, 0);
+	for (bool killed = false; now() < deadline + 2;) {
 		pid_t pid = waitpid(c->pid, &status, WNOHANG | __WALL);
 
 		if (pid < 0 || (pid > 0 && !WIFSTOPPED(status)))
