@@ -91,6 +91,7 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 	*hidden = false;
 	*version = t->n_versym ? find_version(n, t, i, hidden) : NULL;
 	name = name ? bounded(n, name) : "<corrupt>";
+	n->plain = name;
 	char *plain = n->demangle && name[0] == '_' ? cplus_demangle(name, DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO) : NULL;
 
 	if (plain)
