@@ -116,6 +116,15 @@ struct mw_collect_opts {
 	bool no_objects;	/* do not open mapped files, nor read the target's memory */
 	bool freeze;		/* hold the target still while it is read; it goes on afterwards, also if we die */
 	bool verify;		/* also read VSZ and RSS by every other road there is */
+	bool symbols;		/* functions and variables of the images, from their symbol tables */
+	bool relocs;		/* the pages that the dynamic linker writes, from the relocation tables */
+	bool cache_places;	/* which pages of the images are in the page cache, not only how many */
+	const char *details_of;	/* NULL: of every image; otherwise of the object so named, see
+				   mw_report_sections */
+	const char *frames_of;	/* NULL: of no page; otherwise frames of this place, see
+				   mw_report_pages; needs CAP_SYS_ADMIN */
+	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses */
+	size_t n_frames_at;
 };
 
 struct mw_snapshot;
@@ -223,6 +232,15 @@ struct mw_maps_opts {
 	size_t size;
 	unsigned extended;	/* 0 own columns; 1, 2, 3: pmap's -x, -X, -XX */
 };
+struct mw_sections_opts {
+	size_t size;
+	const char *object;	/* NULL: all; otherwise path, base name, or base name without what follows .so */
+	bool symbols;		/* each function and variable */
+	bool relocs;		/* who dirtied the copied pages */
+	bool cold, hot;		/* the largest symbols without pages, and with */
+	bool all;		/* on the screen: every object and symbol */
+	size_t limit;		/* symbols listed per table, largest first; 0: all */
+};
 struct mw_doctor_opts {
 	size_t size;
 	const char *procfs;
@@ -237,6 +255,17 @@ MW_API MW_MUST_CHECK int mw_report_explain(const struct mw_snapshot *snap,
 MW_API MW_MUST_CHECK int mw_report_maps(const struct mw_snapshot *snap,
 					const struct mw_maps_opts *opts,
 					struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_sections() - the ELF files of a process, section by section, beside what is in memory
+ * @snap: taken with opts.relocs (or why pages were copied is unknown), .cache_places (or which sections are
+ *        in the page cache is unknown), and .symbols for symbols, cold and hot
+ *
+ * The rows of an object add up to what mw_report_explain() says of it, to the byte.
+ * Return: 0, -MW_E_NOT_FOUND (no such object is mapped), -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_sections(const struct mw_snapshot *snap,
+					    const struct mw_sections_opts *opts,
+					    struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);
@@ -327,9 +356,6 @@ struct mw_elf_opts {
 	const char *const *relocated;	/* sections to dump with relocations applied */
 	size_t n_hex, n_strings, n_relocated;
 	uint64_t page_size;		/* of the load plan; 0: 4096 */
-	const uint64_t *addrs;		/* addresses whose source lines to find, n_addrs of them */
-	size_t n_addrs;
-	const char *type;		/* struct, class or union whose layout to show, or NULL */
 };
 
 /**

@@ -13,8 +13,10 @@
 #include "../base/cleanup.h"
 #include "../base/err.h"
 #include "../base/size.h"
+#include "../elf/detail.h"
 #include "../elf/image.h"
 #include "../heap/heap.h"
+#include "../model/place.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -192,6 +194,30 @@ static bool may_read(const struct mw_snapshot *snap, const uint32_t *vmas, size_
 	return false;
 }
 
+static bool is_wanted(const struct reading *r, uint32_t file)
+{
+	const char *name = r->c->opts.details_of;
+
+	return !name || mw__place_names(name, r->c->snap->files.v[file].path);
+}
+
+/* The image in fd. Places in the page cache come first: reading the file changes them. */
+static int read_file(struct reading *r, uint32_t file, int fd, struct mw__image *img, const uint32_t *vmas, size_t n)
+{
+	const struct mw_collect_opts *o = &r->c->opts;
+	struct mw_snapshot *snap = r->c->snap;
+	bool detail = is_wanted(r, file);
+
+	if (o->cache_places && detail && r->c->proc.is_live && mw__files_cache_places(snap, file, fd, vmas, n) < 0)
+		return -MW_E_NOMEM;
+	int rc = mw__image_read_fd(fd, &snap->arena, img, NULL);
+
+	if (rc > 0 && detail && (o->symbols || o->relocs) &&
+	    mw__detail_read(fd, img, o->symbols, o->relocs, &snap->arena, &img->detail) < 0)
+		return -MW_E_NOMEM;
+	return rc;
+}
+
 static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, size_t n)
 {
 	struct mw_snapshot *snap = r->c->snap;
@@ -207,7 +233,7 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 		if (r->c->proc.is_live)
 			mw__files_cachestat(snap, file, fd, vmas, n, &r->cache_denied);
 		if (may_read(snap, vmas, n))
-			rc = mw__image_read_fd(fd, &snap->arena, &img, NULL);
+			rc = read_file(r, file, fd, &img, vmas, n);
 	} else if (first->kind == MW__FILE) {
 		bool denied = errno == EPERM || errno == EACCES;
 		const struct mw__vma *head = find_head(snap, vmas, n);
@@ -361,7 +387,7 @@ static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 			rc = claim_gaps(c->snap, &c->snap->images.v[i]);
 	}
 	if (rc == 0 && c->proc.is_live)
-		rc = mw__tasks_read(&c->proc, c->snap);
+		mw__tasks_read(&c->proc, c->snap);
 	if (rc == 0)
 		rc = mw__heap_threads(&walk);
 	if (rc == 0)

@@ -98,6 +98,8 @@ void mw__snapshot_deinit(struct mw_snapshot *snap)
 	snap->smaps = NULL;
 	MW_VEC_FREE(&snap->vmas);
 	MW_VEC_FREE(&snap->runs);
+	MW_VEC_FREE(&snap->cache);
+	MW_VEC_FREE(&snap->frames);
 	MW_VEC_FREE(&snap->files);
 	MW_VEC_FREE(&snap->images);
 	MW_VEC_FREE(&snap->tasks);
@@ -358,6 +360,42 @@ const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64
 		if (addr >= vma->start && addr < vma->end)
 			return vma;
 		if (addr < vma->start)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+const struct mw__run *mw__vma_run_at(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr)
+{
+	size_t low = vma->run, high = vma->run + vma->n_runs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct mw__run *run = &snap->runs.v[mid];
+
+		if (addr < run->start)
+			high = mid;
+		else if (addr - run->start >= run->pages * snap->target.page_size)
+			low = mid + 1;
+		else
+			return run;
+	}
+	return NULL;
+}
+
+const struct mw__frame *mw__snapshot_frame_at(const struct mw_snapshot *snap, uint64_t addr)
+{
+	uint64_t page = addr & ~(snap->target.page_size - 1);
+	size_t low = 0, high = snap->frames.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (snap->frames.v[mid].addr == page)
+			return &snap->frames.v[mid];
+		if (snap->frames.v[mid].addr > page)
 			high = mid;
 		else
 			low = mid + 1;

@@ -11,6 +11,9 @@
  *   runs   sorted, none overlap, each inside one VMA, only pages with a state;
  *          vma->run .. run + n_runs are those of that VMA
  *   claims sorted by priority, then start; each inside [0, 2^64), start < end
+ *   cache  as runs, but of pages that are not present and in the page cache;
+ *          only of mappings with cache_placed
+ *   frames sorted by addr, one a page
  *   indexes (vma->file, image->file) are valid or MW__NONE
  */
 #ifndef MW_MODEL_SNAPSHOT_H
@@ -105,6 +108,17 @@ struct mw__vma {
 				   where the source does not tell which (MW_PAGES_SMAPS) */
 	uint64_t cached;	/* bytes not present here, but in the page cache; MW_UNKNOWN */
 	uint64_t evicted;	/* bytes of shared memory swapped out; MW_UNKNOWN */
+	uint32_t cache, n_cache;	/* its runs in the page cache */
+	bool cache_placed;	/* which pages are in the cache is known, not only how many */
+};
+
+/* What the kernel tells of the frame behind a page; asked for with rights only. */
+struct mw__frame {
+	uint64_t addr;
+	uint64_t pfn;		/* MW_UNKNOWN */
+	uint64_t flags;		/* of /proc/kpageflags; MW_UNKNOWN */
+	uint64_t mappers;	/* of /proc/kpagecount; MW_UNKNOWN */
+	uint32_t node;		/* NUMA node; MW__NONE */
 };
 
 /* A file that is mapped, by device and inode. */
@@ -130,6 +144,32 @@ struct mw__section {
 	uint64_t flags, addr, size, off;
 };
 
+/* A function or variable. Sorted by addr, then the larger one first. */
+struct mw__symbol {
+	uint64_t addr, size;	/* without load bias; size 0: not told */
+	const char *name;	/* as in the file: mangled */
+	uint8_t type, bind;	/* STT_, STB_ */
+};
+
+/* A page that the dynamic linker writes when it loads the image. */
+struct mw__reloc_page {
+	uint64_t addr;		/* without load bias */
+	uint64_t relocs;	/* relocations that write to it */
+	uint64_t own;		/* words that the linker keeps there for itself */
+};
+
+/* More about an image than its mappings need; read only when asked for. */
+struct mw__detail {
+	const struct mw__symbol *symbols;
+	uint32_t n_symbols;
+	const char *symbols_from;	/* ".symtab", ".dynsym", ".gopclntab", a debug file; NULL: none */
+	bool relocs_known;
+	const struct mw__reloc_page *reloc_pages;	/* by addr */
+	uint32_t n_reloc_pages;
+	uint64_t n_relative, n_symbolic, n_plt, n_copy, n_ifunc;	/* relocations by what they need */
+	bool binds_now;		/* DF_BIND_NOW: PLT slots are resolved at start */
+};
+
 enum mw__role { MW__PROGRAM, MW__INTERPRETER, MW__LIBRARY, MW__VDSO };
 
 /* One mapped instance of an ELF file. */
@@ -150,6 +190,7 @@ struct mw__image {
 	const char *go_version;	/* "go1.19.8" from .go.buildinfo, or NULL */
 	const char *interp;	/* PT_INTERP, or NULL */
 	const char *source;	/* "file" or "memory" */
+	const struct mw__detail *detail;	/* NULL unless asked for */
 };
 
 struct mw__task {
@@ -246,6 +287,8 @@ struct mw_snapshot {
 	struct mw__smaps *smaps;	/* one a VMA, or NULL */
 	MW_VEC(struct mw__vma) vmas;
 	MW_VEC(struct mw__run) runs;
+	MW_VEC(struct mw__run) cache;
+	MW_VEC(struct mw__frame) frames;
 	MW_VEC(struct mw__file) files;
 	MW_VEC(struct mw__image) images;
 	MW_VEC(struct mw__task) tasks;
@@ -265,6 +308,10 @@ MW_MUST_CHECK int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *e
 uint64_t mw__snapshot_vsz(const struct mw_snapshot *snap);
 /* The VMA that holds addr, or NULL. */
 const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64_t addr);
+/* The run of this VMA that holds addr, or NULL: no state. */
+const struct mw__run *mw__vma_run_at(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr);
+/* What is known of the frame behind the page that holds addr, or NULL. */
+const struct mw__frame *mw__snapshot_frame_at(const struct mw_snapshot *snap, uint64_t addr);
 /* [vsyscall] is listed in maps, but belongs to no process. */
 bool mw__vma_is_vsyscall(const struct mw__vma *vma);
 /* Private and backed by something: its pages may be copies, so MW__OF_FILE tells which are not. */

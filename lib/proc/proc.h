@@ -100,8 +100,8 @@ MW_MUST_CHECK int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snaps
 MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t start, uint64_t end,
 				uint32_t state, uint64_t *outside);
 
-/* tasks.c: snap->tasks by thread id; none when they cannot be listed. -MW_E_NOMEM. */
-MW_MUST_CHECK int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
+/* tasks.c */
+void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
 
 /* freeze.c: hold every thread of a live target still. End it always; ending nothing is allowed. */
 struct mw__freeze {
@@ -120,6 +120,13 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 /* Fill cached and evicted of the VMAs of one file from its descriptor. */
 void mw__files_cachestat(struct mw_snapshot *snap, uint32_t file, int fd,
 			 const uint32_t *vmas, size_t n_vmas, bool *denied);
+
+/*
+ * Which absent pages of them are in the page cache, as runs in snap->cache; afterwards v->cached is the sum
+ * of these. Call it after mw__files_cachestat(). A mapping that would take too many calls keeps the amount only.
+ */
+MW_MUST_CHECK int mw__files_cache_places(struct mw_snapshot *snap, uint32_t file, int fd, const uint32_t *vmas,
+					 size_t n_vmas);
 
 /* mem.c: the target's memory, only where snap's runs say that pages are present. */
 struct mw__proc_mem {

@@ -149,10 +149,11 @@ struct derived {
 	size_t off, size;
 };
 #define DERIVED(type, m) { offsetof(struct type, m), sizeof(((struct type *)0)->m) }
-static const struct derived vma_derived[] = { DERIVED(mw__vma, run), DERIVED(mw__vma, n_runs), { 0, 0 } };
+static const struct derived vma_derived[] = { DERIVED(mw__vma, run), DERIVED(mw__vma, n_runs),
+	DERIVED(mw__vma, cache), DERIVED(mw__vma, n_cache), DERIVED(mw__vma, cache_placed), { 0, 0 } };
 static const struct derived image_derived[] = {
 	DERIVED(mw__image, segments), DERIVED(mw__image, n_segments), DERIVED(mw__image, sections),
-	DERIVED(mw__image, n_sections), { 0, 0 },
+	DERIVED(mw__image, n_sections), DERIVED(mw__image, detail), { 0, 0 },
 };
 
 /* What no table names must be padding, which is shorter than an alignment. */
@@ -248,9 +249,9 @@ static void check_counts(void)
 	check_members("mw__cgroup", &mw__cgroup_fields, 0);
 	check_members("mw__layout", &mw__layout_fields, 0);
 	check_members("mw__smaps", &mw__smaps_fields, n_smaps);
-	check_members("mw__vma", &mw__vma_fields, -2);
+	check_members("mw__vma", &mw__vma_fields, -5);
 	check_members("mw__file", &mw__file_fields, 0);
-	check_members("mw__image", &mw__image_fields, -4);
+	check_members("mw__image", &mw__image_fields, -5);
 	check_members("mw__segment", &mw__segment_fields, 0);
 	check_members("mw__section", &mw__section_fields, 0);
 	check_members("mw__task", &mw__task_fields, 0);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The symbols of an image come from the first of these that has any: its .symtab, the .symtab of a
+ * separate debug file with the same build ID (/usr/lib/debug/.build-id/xx/yyyy.debug), Go's .gopclntab,
+ * its .dynsym. A debug file is found by name and believed only when its own build ID agrees.
+ */
+#include "detail.h"
+
+#include "../base/cleanup.h"
+#include "../base/size.h"
+
+#include <fcntl.h>
+#include <gelf.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEBUG_DIR "/usr/lib/debug/.build-id"
+
+static void end_elf(Elf **elf)
+{
+	if (*elf)
+		elf_end(*elf);
+}
+
+Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr, uint64_t size, Elf_Type type)
+{
+	for (uint32_t i = 0; size && i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t into = vaddr - s->vaddr;
+
+		if (s->type != PT_LOAD || vaddr < s->vaddr || into >= s->filesz || s->filesz - into < size ||
+		    s->off > INT64_MAX - into)
+			continue;
+		Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)(s->off + into), size, type);
+
+		return data && data->d_buf ? data : NULL;
+	}
+	return NULL;
+}
+
+/* The debug file of this build ID, open, or -1. */
+static int open_debug_file(const struct mw__image *img, char path[static 256])
+{
+	struct mw__image debug = {};
+	struct mw__arena arena;
+
+	if (!img->build_id || strlen(img->build_id) < 4)
+		return -1;
+	snprintf(path, 256, DEBUG_DIR "/%.2s/%.200s.debug", img->build_id, img->build_id + 2);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -1;
+	mw__arena_init(&arena);
+	bool same = mw__image_read_fd(fd, &arena, &debug, NULL) > 0 &&
+		    (!debug.build_id || !strcmp(debug.build_id, img->build_id));
+
+	mw__arena_deinit(&arena);
+	if (same)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int from_debug_file(const struct mw__image *img, struct mw__arena *arena, struct mw__symbols *ret)
+{
+	char path[256];
+	MW_CLEANUP(mw__closep) int fd = open_debug_file(img, path);
+
+	if (fd < 0)
+		return 0;
+	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	int rc = elf ? mw__detail_symtab(elf, img, SHT_SYMTAB, arena, ret) : 0;
+
+	if (rc > 0) {
+		ret->from = mw__arena_str(arena, path);
+		return ret->from ? 1 : -MW_E_NOMEM;
+	}
+	return rc;
+}
+
+/* Of several names for the same bytes the one that people know comes first. */
+static unsigned rank(const struct mw__symbol *s)
+{
+	unsigned by_bind = s->bind == STB_GLOBAL ? 0 : s->bind == STB_WEAK ? 1 : 2;
+
+	return (s->type == STT_NOTYPE) * 8 + (*s->name == '_' && s->name[1] != 'Z') * 4 + by_bind;
+}
+
+static int compare_symbols(const void *a, const void *b)
+{
+	const struct mw__symbol *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	if (x->size != y->size)
+		return x->size > y->size ? -1 : 1;
+	unsigned rx = rank(x), ry = rank(y);
+
+	return rx != ry ? (int)rx - (int)ry : strcmp(x->name, y->name);
+}
+
+static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, struct mw__detail *ret)
+{
+	size_t n = found->list.n;
+	struct mw__symbol *list = mw__arena_array(arena, n, sizeof(*list));
+
+	if (!list)
+		return -MW_E_NOMEM;
+	memcpy(list, found->list.v, n * sizeof(*list));
+	qsort(list, n, sizeof(*list), compare_symbols);
+	ret->symbols = list;
+	ret->n_symbols = (uint32_t)n;
+	ret->symbols_from = found->from;
+	return 0;
+}
+
+static int read_symbols(Elf *elf, const struct mw__image *img, struct mw__arena *arena, struct mw__detail *ret)
+{
+	struct mw__symbols found = {};
+	int rc = mw__detail_symtab(elf, img, SHT_SYMTAB, arena, &found);
+
+	if (rc == 0)
+		rc = from_debug_file(img, arena, &found);
+	if (rc == 0)
+		rc = mw__detail_pclntab(elf, img, arena, &found);
+	if (rc == 0)
+		rc = mw__detail_symtab(elf, img, SHT_DYNSYM, arena, &found);
+	if (rc > 0)
+		rc = keep_symbols(&found, arena, ret);
+	MW_VEC_FREE(&found.list);
+	return rc;
+}
+
+int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relocs, struct mw__arena *arena,
+		    const struct mw__detail **ret)
+{
+	struct mw__detail *detail = mw__arena_alloc(arena, sizeof(*detail));
+
+	if (!detail)
+		return -MW_E_NOMEM;
+	elf_version(EV_CURRENT);
+	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	int rc = elf && symbols ? read_symbols(elf, img, arena, detail) : 0;
+
+	if (rc == 0 && elf && relocs)
+		rc = mw__detail_touched(elf, img, arena, detail);
+	if (rc == 0)
+		*ret = detail;
+	return rc;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What sections and symbols of an image in memory need beyond its mappings: functions and variables, and
+ * the pages that the dynamic linker writes. For the tables as such, see the static views.
+ */
+#ifndef MW_ELF_DETAIL_H
+#define MW_ELF_DETAIL_H
+
+#include "../base/vec.h"
+#include "image.h"
+
+#include <libelf.h>
+
+struct mw__symbols {
+	MW_VEC(struct mw__symbol) list;
+	const char *from;
+};
+
+/*
+ * Read the detail of the image in fd. Files are untrusted: a table that is damaged is left out, and
+ * symbols_from or relocs_known say so. Return: 0, -MW_E_NOMEM.
+ */
+MW_MUST_CHECK int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relocs,
+				  struct mw__arena *arena, const struct mw__detail **ret);
+
+/* symtab.c: .symtab or .dynsym. 1 read, 0 there is none, -MW_E_NOMEM. */
+MW_MUST_CHECK int mw__detail_symtab(Elf *elf, const struct mw__image *img, uint32_t type, struct mw__arena *arena,
+				    struct mw__symbols *ret);
+/* pclntab.c: Go's table of functions, which stripping leaves. Likewise. */
+MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
+				     struct mw__symbols *ret);
+/* touched.c: pages that relocations write. Fills the members of ret that are about them. */
+MW_MUST_CHECK int mw__detail_touched(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
+				     struct mw__detail *ret);
+
+/* size bytes of the file behind a virtual address, converted as type, or NULL. */
+Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr, uint64_t size, Elf_Type type);
+
+#endif
