@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Pieces, and the masses in them. Sections or symbols that overlap (which no linker makes, but a file may
+ * claim) are clipped: the one that starts first keeps its bytes.
+ */
+#include "sections.h"
+
+#include "../base/cleanup.h"
+#include "../base/size.h"
+#include "../model/place.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE UINT64_C(4096)
+
+uint64_t mw__mass_resident(const struct mw__mass *m)
+{
+	return m->at[MW__AT_ANON] + m->at[MW__AT_COPY] + m->at[MW__AT_FILE] + m->at[MW__AT_SHMEM];
+}
+
+void mw__mass_add(struct mw__mass *sum, const struct mw__mass *m)
+{
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(uint64_t); i++)
+		((uint64_t *)sum)[i] += ((const uint64_t *)m)[i];
+}
+
+bool mw__section_is_mapped(const struct mw__section *s)
+{
+	return s->size && !(s->flags & SHF_TLS && s->type == SHT_NOBITS);
+}
+
+/* ------------------------------------------------------------------- pieces */
+
+struct cutter {
+	struct mw__image_pieces *out;
+	const struct mw__image *img;
+	uint64_t at;		/* end of the last piece, without bias */
+	uint32_t symbol;	/* next one */
+	bool symbols;
+};
+
+static int push_piece(struct cutter *c, uint64_t end, uint32_t section, uint32_t symbol)
+{
+	if (end <= c->at)
+		return 0;
+	struct mw__piece *piece = MW_VEC_PUSH(&c->out->pieces);
+
+	if (!piece)
+		return -MW_E_NOMEM;
+	piece->start = c->img->bias + c->at;
+	piece->end = c->img->bias + end;
+	piece->section = section;
+	piece->symbol = symbol;
+	c->at = end;
+	return 0;
+}
+
+/* Pieces of the symbols below end; the cutter stands at or behind the section's start. */
+static int cut_symbols(struct cutter *c, uint64_t end, uint32_t section)
+{
+	const struct mw__detail *d = c->img->detail;
+
+	for (; d && c->symbols && c->symbol < d->n_symbols && d->symbols[c->symbol].addr < end; c->symbol++) {
+		const struct mw__symbol *s = &d->symbols[c->symbol];
+		uint64_t stop = s->size > end - s->addr ? end : s->addr + s->size;
+
+		if (!s->size)
+			continue;
+		if (stop <= c->at) {
+			if (c->out->pieces.n && c->out->pieces.v[c->out->pieces.n - 1].symbol != MW__NONE)
+				c->out->pieces.v[c->out->pieces.n - 1].others++;
+			continue;
+		}
+		if (push_piece(c, s->addr, section, MW__NONE) < 0 || push_piece(c, stop, section, c->symbol) < 0)
+			return -MW_E_NOMEM;
+	}
+	return push_piece(c, end, section, MW__NONE);
+}
+
+static int cut_image(struct mw__image_pieces *out, bool symbols)
+{
+	const struct mw__image *img = out->image;
+	struct cutter c = { .out = out, .img = img, .at = img->start - img->bias, .symbols = symbols };
+	bool any = false;
+
+	for (uint32_t i = 0; i < img->n_sections; i++) {
+		const struct mw__section *s = &img->sections[i];
+		uint64_t end;
+
+		if (!mw__section_is_mapped(s) || __builtin_add_overflow(s->addr, s->size, &end))
+			continue;
+		any = true;
+		if (push_piece(&c, s->addr, MW__NONE, MW__NONE) < 0 || cut_symbols(&c, end, i) < 0)
+			return -MW_E_NOMEM;
+	}
+	uint64_t end = img->end - img->bias;
+
+	if (!any && cut_symbols(&c, end, MW__NONE) < 0)
+		return -MW_E_NOMEM;
+	/* what is mapped of it behind its last segment */
+	struct mw__piece *last = out->pieces.n ? &out->pieces.v[out->pieces.n - 1] : NULL;
+
+	if (last && last->section == MW__NONE && last->symbol == MW__NONE) {
+		last->end = UINT64_MAX;
+		return 0;
+	}
+	last = MW_VEC_PUSH(&out->pieces);
+	if (!last)
+		return -MW_E_NOMEM;
+	*last = (struct mw__piece){ .start = img->bias + c.at, .end = UINT64_MAX, .section = MW__NONE, .symbol = MW__NONE };
+	return 0;
+}
+
+/* -------------------------------------------------------------------- why */
+
+static bool is_relocated(const struct mw__image *img, uint64_t page)
+{
+	const struct mw__detail *d = img->detail;
+	size_t low = 0, high = d ? d->n_reloc_pages : 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (d->reloc_pages[mid].addr == page)
+			return true;
+		if (d->reloc_pages[mid].addr > page)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return false;
+}
+
+/* The end of the file part of a segment with memory beyond it: the rest of its page was cleared. */
+static bool is_cleared(const struct mw__image *img, uint64_t page)
+{
+	for (uint32_t i = 0; i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t end = s->vaddr + s->filesz;
+
+		if (s->type == PT_LOAD && s->memsz > s->filesz && s->flags & PF_W && end % PAGE &&
+		    mw__align_down(end, PAGE) == page)
+			return true;
+	}
+	return false;
+}
+
+enum mw__why mw__image_why(const struct mw__image *img, uint64_t addr)
+{
+	uint64_t page = mw__align_down(addr - img->bias, PAGE);
+
+	if (is_relocated(img, page))
+		return MW__BY_RELOC;
+	return is_cleared(img, page) ? MW__BY_CLEAR : MW__BY_WRITE;
+}
+
+/* ------------------------------------------------------------------ masses */
+
+static void add_mass(struct mw__mass *m, const struct mw__image *img, const struct mw__stretch *s, uint64_t from,
+		     uint64_t to)
+{
+	m->mapped += to - from;
+	m->at[s->where] += to - from;
+	if (s->is_huge && mw__wheres[s->where].is_resident)
+		m->huge += to - from;
+	for (uint64_t at = from; s->where == MW__AT_COPY && at < to;) {
+		uint64_t next = mw__min(mw__align_down(at, PAGE) + PAGE, to);
+
+		m->why[mw__image_why(img, at)] += next - at;
+		at = next;
+	}
+}
+
+/* The piece that holds addr. */
+static size_t find_piece(const struct mw__image_pieces *ic, uint64_t addr)
+{
+	size_t low = 0, high = ic->pieces.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (ic->pieces.v[mid].end > addr)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static void add_stretch(struct mw__image_pieces *ic, const struct mw__stretch *s)
+{
+	uint64_t at = s->start;
+
+	for (size_t i = find_piece(ic, at); i < ic->pieces.n && at < s->end; i++) {
+		struct mw__piece *c = &ic->pieces.v[i];
+		uint64_t to = mw__min(s->end, c->end);
+
+		add_mass(&c->mass, ic->image, s, at, to);
+		at = to;
+	}
+}
+
+static void add_extent(const struct mw_snapshot *snap, struct mw__image_pieces *ic, const struct mw__extent *x)
+{
+	struct mw__stretches it;
+	struct mw__stretch s;
+
+	mw__stretches_init(&it, snap, x);
+	while (mw__stretches_next(&it, &s)) {
+		if (x->owner == MW__OWNER_LDSO_GAP)
+			add_mass(&ic->gaps, ic->image, &s, s.start, s.end);
+		else
+			add_stretch(ic, &s);
+		add_mass(&ic->sum, ic->image, &s, s.start, s.end);
+	}
+}
+
+static int fill(const struct mw_snapshot *snap, struct mw__pieces *pieces, const uint32_t *index)
+{
+	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	struct mw__extent x;
+
+	if (mw__extents_init(&it, snap) < 0)
+		return -MW_E_NOMEM;
+	while (mw__extents_next(&it, &x)) {
+		uint32_t i = x.image ? index[x.image - snap->images.v] : MW__NONE;
+
+		if (i != MW__NONE)
+			add_extent(snap, &pieces->images.v[i], &x);
+	}
+	return 0;
+}
+
+static int compare_images(const void *a, const void *b)
+{
+	const struct mw__image_pieces *x = a, *y = b;
+	uint64_t rx = mw__mass_resident(&x->sum), ry = mw__mass_resident(&y->sum);
+
+	if ((x->image->role == MW__PROGRAM) != (y->image->role == MW__PROGRAM))
+		return x->image->role == MW__PROGRAM ? -1 : 1;
+	if (rx != ry)
+		return rx > ry ? -1 : 1;
+	return x->image->start < y->image->start ? -1 : x->image->start > y->image->start;
+}
+
+static void drop_empty(struct mw__pieces *pieces)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < pieces->images.n; i++) {
+		if (pieces->images.v[i].sum.mapped)
+			pieces->images.v[n++] = pieces->images.v[i];
+		else
+			MW_VEC_FREE(&pieces->images.v[i].pieces);
+	}
+	pieces->images.n = n;
+	if (n)
+		qsort(pieces->images.v, n, sizeof(*pieces->images.v), compare_images);
+}
+
+int mw__pieces_make(const struct mw_snapshot *snap, const char *name, bool symbols, struct mw__pieces *ret)
+{
+	MW_CLEANUP(mw__freep) uint32_t *index = malloc((snap->images.n + 1) * sizeof(*index));
+	int rc = index ? 0 : -MW_E_NOMEM;
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; rc == 0 && i < snap->images.n; i++) {
+		const struct mw__image *img = &snap->images.v[i];
+
+		index[i] = MW__NONE;
+		if (img->start >= img->end || (name && !mw__place_names(name, img->path)))
+			continue;
+		struct mw__image_pieces *ic = MW_VEC_PUSH(&ret->images);
+
+		if (!ic) {
+			rc = -MW_E_NOMEM;
+			break;
+		}
+		index[i] = (uint32_t)(ret->images.n - 1);
+		ic->image = img;
+		rc = cut_image(ic, symbols);
+	}
+	if (rc == 0)
+		rc = fill(snap, ret, index);
+	if (rc < 0)
+		mw__pieces_deinit(ret);
+	else
+		drop_empty(ret);
+	return rc;
+}
+
+void mw__pieces_deinit(struct mw__pieces *pieces)
+{
+	for (size_t i = 0; i < pieces->images.n; i++)
+		MW_VEC_FREE(&pieces->images.v[i].pieces);
+	MW_VEC_FREE(&pieces->images);
+}

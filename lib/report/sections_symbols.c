@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Functions and variables in memory. A page of a file comes in whole, and often with its neighbours
+ * (fault-around), so a resident symbol need not have been used; one without any page was not, since the
+ * image was mapped or since the kernel took the page back.
+ */
+#include "sections.h"
+
+#include "../base/cleanup.h"
+#include "../base/size.h"
+#include "../base/str.h"
+
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+/* Symbols on the screen without --all. */
+#define MAX_SHOWN 40
+
+enum { Y_SYMBOL, Y_OBJECT, Y_SECTION, Y_TYPE, Y_ADDRESS, Y_SIZE, Y_OTHERS, Y_RAW, Y_MASS };
+#define SYMBOL_COLS(F, OBJ, R)                                                                                           \
+	{ "symbol", "SYMBOL", MW__T_TEXT, (F) | MW__COL_TRUNC, "function or variable" },                                \
+	{ "object", "OBJECT", MW__T_TEXT, (F) | (OBJ) | MW__COL_TRUNC, "image" },                                       \
+	{ "section", "SECTION", MW__T_TEXT, (F), "section that it is in" },                                             \
+	{ "type", "TYPE", MW__T_TEXT, (F) | MW__COL_HIDDEN, "function, variable or label" },                             \
+	{ "address", "ADDRESS", MW__T_ADDR, (F), "where it is in memory" },                                             \
+	{ "size", "SIZE", MW__T_BYTES, (F), "size" },                                                                   \
+	{ "others", "OTHERS", MW__T_COUNT, (F) | MW__COL_HIDDEN, "further symbols inside it, other names among them" },   \
+	{ "raw", "RAW", MW__T_TEXT, (F) | MW__COL_HIDDEN, "name as in the file" }, MW__MASS_COLS(F, R)
+/* Columns of the screen, by what is listed: one image or many; cold symbols have no resident bytes to show. */
+static const struct mw__col cols[2][2][24] = {
+	{ { SYMBOL_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, 0) }, { SYMBOL_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, MW__COL_HIDDEN) } },
+	{ { SYMBOL_COLS(MW__COL_TEXT_ONLY, 0, 0) }, { SYMBOL_COLS(MW__COL_TEXT_ONLY, 0, MW__COL_HIDDEN) } },
+};
+static const struct mw__col keys[] = { SYMBOL_COLS(MW__COL_JSON_ONLY, 0, 0) };
+_Static_assert(LEN(keys) == LEN(cols[0][0]), "as many columns on the screen as in JSON");
+
+static const char *type_text(const struct mw__symbol *s)
+{
+	switch (s->type) {
+	case STT_FUNC: case STT_GNU_IFUNC: return "function";
+	case STT_OBJECT: return "variable";
+	default: return "label";
+	}
+}
+
+struct pick {
+	const struct mw__piece *piece;
+	const struct mw__image *image;
+};
+struct picks {
+	MW_VEC(struct pick) list;
+	struct mw__str name;
+};
+
+static void free_picks(struct picks *p)
+{
+	MW_VEC_FREE(&p->list);
+	mw__str_deinit(&p->name);
+}
+
+static uint64_t piece_size(const struct pick *p)
+{
+	return p->piece->end - p->piece->start;
+}
+
+static int compare_hot(const void *a, const void *b)
+{
+	const struct pick *x = a, *y = b;
+	uint64_t rx = mw__mass_resident(&x->piece->mass), ry = mw__mass_resident(&y->piece->mass);
+
+	if (rx != ry)
+		return rx > ry ? -1 : 1;
+	if (piece_size(x) != piece_size(y))
+		return piece_size(x) > piece_size(y) ? -1 : 1;
+	return x->piece->start < y->piece->start ? -1 : x->piece->start > y->piece->start;
+}
+
+static void add_row(struct mw__doc_node *t, struct picks *p, const struct pick *k, bool text)
+{
+	const struct mw__symbol *s = &k->image->detail->symbols[k->piece->symbol];
+	struct mw__doc_row *row = mw__doc_row(t);
+
+	mw__row_text(t, row, Y_SYMBOL, mw__demangle(s->name, &p->name));
+	mw__row_text(t, row, Y_OBJECT, text ? mw__basename(k->image->path) : k->image->path);
+	mw__row_text(t, row, Y_SECTION, k->piece->section == MW__NONE ? NULL : k->image->sections[k->piece->section].name);
+	mw__row_text(t, row, Y_TYPE, type_text(s));
+	mw__row_u64(t, row, Y_ADDRESS, k->piece->start);
+	mw__row_u64(t, row, Y_SIZE, s->size);
+	mw__row_u64(t, row, Y_OTHERS, k->piece->others);
+	mw__row_text(t, row, Y_RAW, s->name);
+	mw__mass_row(t, row, Y_MASS, &k->piece->mass, k->image);
+}
+
+enum which { ALL, COLD, HOT };
+
+/* Nothing of it is, or was, in this process's memory. */
+static bool fits(const struct mw__piece *c, enum which which)
+{
+	if (c->symbol == MW__NONE || c->mass.at[MW__AT_UNREAD])
+		return which == ALL && c->symbol != MW__NONE;
+	uint64_t here = mw__mass_resident(&c->mass) + c->mass.at[MW__AT_ZERO] + c->mass.at[MW__AT_SWAP] +
+			c->mass.at[MW__AT_HUGETLB];
+
+	return which == ALL || (which == COLD ? !here && c->mass.mapped : mw__mass_resident(&c->mass) != 0);
+}
+
+static int collect(struct picks *p, const struct mw__image_pieces *ic, enum which which)
+{
+	for (size_t i = 0; i < ic->pieces.n; i++) {
+		if (!fits(&ic->pieces.v[i], which))
+			continue;
+		struct pick *k = MW_VEC_PUSH(&p->list);
+
+		if (!k)
+			return -MW_E_NOMEM;
+		*k = (struct pick){ &ic->pieces.v[i], ic->image };
+	}
+	return 0;
+}
+
+/* A table for the screen (text_cols NULL: none) and one for JSON, as many rows as the options allow. */
+static void show(struct mw__sections_view *v, struct mw__doc_node *parent, struct picks *p, const char *key,
+		 const char *title, const struct mw__col *text_cols)
+{
+	size_t limit = v->opts->limit ? v->opts->limit : SIZE_MAX;
+	size_t shown = mw__min(p->list.n, v->opts->all ? limit : mw__min(limit, MAX_SHOWN));
+	struct mw__doc_node *json = mw__doc_table(parent, key, NULL, keys, LEN(keys));
+
+	if (p->list.n)
+		qsort(p->list.v, p->list.n, sizeof(*p->list.v), compare_hot);
+	for (size_t i = 0; i < p->list.n && i < limit; i++)
+		add_row(json, p, &p->list.v[i], false);
+	if (!text_cols)
+		return;
+	struct mw__doc_node *t = mw__doc_table(parent, NULL, title, text_cols, LEN(keys));
+
+	for (size_t i = 0; i < shown; i++)
+		add_row(t, p, &p->list.v[i], true);
+	if (!p->list.n)
+		mw__doc_linef(parent, NULL, 0, "%s: none", title);
+	else if (shown < p->list.n)
+		mw__doc_linef(parent, NULL, 0, "%zu more (--all lists them)", p->list.n - shown);
+	v->root->doc->failed |= p->name.failed;
+}
+
+int mw__sections_symbols(struct mw__sections_view *v, struct mw__doc_node *object, const struct mw__image_pieces *ic, bool text)
+{
+	MW_CLEANUP(free_picks) struct picks p = {};
+	const struct mw__detail *d = ic->image->detail;
+	char title[300];
+
+	if (collect(&p, ic, ALL) < 0)
+		return -MW_E_NOMEM;
+	snprintf(title, sizeof(title), "SYMBOLS OF %.100s (%zu from %.120s)", mw__basename(ic->image->path), p.list.n,
+		 d && d->symbols_from ? d->symbols_from : "nowhere");
+	show(v, object, &p, "symbols", title, text ? cols[0][0] : NULL);
+	return 0;
+}
+
+/* How much of all symbols it is. */
+static void add_summary(struct mw__sections_view *v, const struct picks *p, const char *what)
+{
+	uint64_t count = 0, bytes = 0, sizes[2] = { 0, 0 };
+
+	for (size_t i = 0; i < v->pieces->images.n; i++)
+		for (size_t k = 0; k < v->pieces->images.v[i].pieces.n; k++) {
+			const struct mw__piece *c = &v->pieces->images.v[i].pieces.v[k];
+
+			if (c->symbol != MW__NONE) {
+				count++;
+				bytes += c->mass.mapped;
+			}
+		}
+	for (size_t i = 0; i < p->list.n; i++)
+		sizes[0] += piece_size(&p->list.v[i]);
+	sizes[1] = bytes;
+	mw__doc_linef(v->root, sizes, 2, "%zu of %llu functions and variables %s: \001 of \001", p->list.n,
+		      (unsigned long long)count, what);
+}
+
+static int pick(struct mw__sections_view *v, enum which which, const char *key, const char *title, const char *what)
+{
+	MW_CLEANUP(free_picks) struct picks p = {};
+
+	for (size_t i = 0; i < v->pieces->images.n; i++)
+		if (collect(&p, &v->pieces->images.v[i], which) < 0)
+			return -MW_E_NOMEM;
+	show(v, v->root, &p, key, title, cols[v->pieces->images.n > 1][which == COLD]);
+	add_summary(v, &p, what);
+	return 0;
+}
+
+int mw__sections_picks(struct mw__sections_view *v)
+{
+	int rc = 0;
+
+	if (v->opts->cold)
+		rc = pick(v, COLD, "cold", "COLD: NO PAGE HERE, LARGEST FIRST", "have no page here");
+	if (rc == 0 && v->opts->hot)
+		rc = pick(v, HOT, "hot", "HOT: RESIDENT, LARGEST FIRST", "are resident, at least in part");
+	if (rc == 0)
+		mw__doc_line(v->root, "\003- A page comes in whole and often with its neighbours, so a hot symbol need not have "
+			     "been used; a cold one was not, since it was mapped or since the kernel took the page back.", NULL, 0);
+	return rc;
+}
