@@ -49,7 +49,7 @@ struct command {
 };
 extern const struct command *const commands[];	/* ends with NULL */
 
-extern const struct command cmd_explain, cmd_maps, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
+extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 
 /* opt.c */
 extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[], opts_help[];
@@ -64,6 +64,12 @@ int print_help(const struct command *cmd);
 /* target.c */
 /* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
+
+/*
+ * Take the operand behind the target, an object or place, off argv; *place is NULL without one. 0, or an
+ * exit code after printing an error.
+ */
+int split_place(struct settings *s, int *argc, char **argv, const char **place);
 
 /* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);

@@ -5,6 +5,7 @@
  */
 #include "cmd.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,4 +81,23 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode)))
 		return by_file(argv[0], ret);
 	return by_name(s, argv[0], ret);
+}
+
+int split_place(struct settings *s, int *argc, char **argv, const char **place)
+{
+	int first = optind;
+
+	*place = NULL;
+	if (first > 0 && !strcmp(argv[first - 1], "--"))
+		return EXIT_OK;
+	int n = *argc - first - (s->pid ? 0 : 1);
+
+	if (n > 1)
+		return fail_text(EXIT_USAGE, "the target comes first, then one object or place", "%s: one place at a time",
+				 argv[*argc - 1]);
+	if (n == 1) {
+		*place = argv[*argc - 1];
+		--*argc;
+	}
+	return EXIT_OK;
 }

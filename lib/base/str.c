@@ -95,10 +95,8 @@ static bool parse_base(const char **p, const char *end, int base, uint64_t *ret)
 		if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)digit(**p), &v))
 			return false;
-	if (*p == start)
-		return false;
 	*ret = v;
-	return true;
+	return *p > start;
 }
 
 bool mw__parse_dec(const char **p, const char *end, uint64_t *ret)
