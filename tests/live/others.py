@@ -28,8 +28,9 @@ def roads(tap, name, work, self_only):
                 tap.check(f"{name}: {title} by {road}", look_by(road, target))
 
 
-def look_by(road, target):
-    listing = Answer(["maps", "--json", f"--pages={road}", str(target.pid)])
+def look_by(road, target, **how):
+    """What maps gets wrong when page states come by this road."""
+    listing = Answer(["maps", "--json", f"--pages={road}", str(target.pid)], **how)
     if listing.code == 3 or listing.complaints():
         return listing.complaints()
     complaints = []

@@ -6,6 +6,7 @@ import shutil
 
 import reading
 from compare import account, compare_region, compare_totals
+from others import look_by
 from targets import AS_NOBODY, IS_ROOT, LIVE, MEMWHY, Answer, explain, maps, running
 
 
@@ -90,6 +91,9 @@ def unprivileged(tap, name, work, self_only):
                 tap.check(f"{name}: {argv[0]}", [target.error])
                 continue
             as_user(tap, f"{name}: {argv[0]}", target, binary)
+            for road in ("pagemap", "smaps"):
+                tap.check(f"{name}: {argv[0]} by {road}",
+                          look_by(road, target, wrap=AS_NOBODY, binary=binary))
 
 
 def as_user(tap, name, target, binary):
