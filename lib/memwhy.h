@@ -219,6 +219,72 @@ MW_API size_t mw_account_count(const struct mw_account *account);
 /** Line i < mw_account_count(), largest first. Strings live as long as the account. */
 MW_API void mw_account_cause(const struct mw_account *account, size_t i, struct mw_cause *ret);
 
+/* ------------------------------------------------------- recording page faults */
+
+struct mw_recording;
+
+struct mw_faults_opts {
+	size_t size;
+	uint64_t max_ns;	/* 0: until the process ends; otherwise how long to record */
+	int stop_fd;		/* 0 or less: none; otherwise the recording ends when it can be read */
+	uint64_t limit;		/* 0: 16,777,216. Faults kept at most; further ones are only counted */
+	bool stacks;		/* record the callers of each fault, by frame pointers */
+};
+
+/**
+ * mw_faults_run() - run a command and record every page fault from its execve on
+ * @argv: the command and its arguments, ending with NULL; found by PATH
+ * @opts: NULL for the defaults
+ * @ret:  the recording; mw_recording_destroy() frees it
+ *
+ * Uses perf_event_open(2) on the command and all its descendants, and ptrace(2) to look at
+ * its pages just before they go. The caller's SIGCHLD is blocked meanwhile. When the time
+ * is over before the command is, it is ended (SIGTERM, then SIGKILL).
+ *
+ * Return: 0, -MW_E_NOT_FOUND (no such command), -MW_E_PERM (page faults may not be
+ * recorded; the hint tells what would allow it), -MW_E_UNSUPPORTED, -MW_E_OS, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_faults_run(char *const argv[], const struct mw_faults_opts *opts,
+				       struct mw_recording **ret, struct mw_err *err);
+/**
+ * mw_faults_attach() - record the page faults of a process that runs already
+ * @pid:  process id, > 0; all its threads and later descendants are recorded
+ *
+ * Ends when the process does, when opts->max_ns is over or opts->stop_fd can be read.
+ * The process is neither stopped nor traced. Return: as mw_faults_run().
+ */
+MW_API MW_MUST_CHECK int mw_faults_attach(pid_t pid, const struct mw_faults_opts *opts,
+					  struct mw_recording **ret, struct mw_err *err);
+/**
+ * mw_faults_open() - read a recording that mw_faults_save() wrote
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_OS, -MW_E_NOMEM, -MW_E_FORMAT (not a recording, of a
+ * newer major version, or damaged; the text names the line).
+ */
+MW_API MW_MUST_CHECK int mw_faults_open(const char *path, struct mw_recording **ret, struct mw_err *err);
+/** Write the recording as lines of JSON. Return: 0, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_faults_save(const struct mw_recording *rec, const struct mw_sink *sink,
+					struct mw_err *err);
+/** Chrome's trace-event JSON: one event a fault, the phases as spans. Return: 0, -MW_E_NOMEM, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_faults_trace_events(const struct mw_recording *rec, const struct mw_sink *sink,
+						struct mw_err *err);
+/** Folded stacks, "a;b;c COUNT" a line, for flame graphs. Return: 0, -MW_E_NOMEM, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_faults_folded(const struct mw_recording *rec, const struct mw_sink *sink,
+					  struct mw_err *err);
+/** Free a recording; NULL is allowed. */
+MW_API void mw_recording_destroy(struct mw_recording *rec);
+
+/** The head of a recording. */
+struct mw_recording_summary {
+	size_t size;		/* set by the caller */
+	pid_t pid;
+	uint64_t samples;	/* faults that the kernel wrote down */
+	uint64_t lost;		/* faults that it could not write down */
+	uint64_t counter;	/* faults that it counted: samples + lost */
+	int wait_status;	/* of a command that ended, as wait(2) gives it; -1: not known */
+};
+MW_API void mw_recording_summary(const struct mw_recording *rec, struct mw_recording_summary *ret);
+
 /* ------------------------------------------------------------------ reports */
 
 struct mw_document;
@@ -240,6 +306,11 @@ struct mw_sections_opts {
 	bool cold, hot;		/* the largest symbols without pages, and with */
 	bool all;		/* on the screen: every object and symbol */
 	size_t limit;		/* symbols listed per table, largest first; 0: all */
+};
+struct mw_faults_report_opts {
+	size_t size;
+	bool all;		/* every row of every table */
+	bool list;		/* every fault */
 };
 struct mw_doctor_opts {
 	size_t size;
@@ -266,6 +337,10 @@ MW_API MW_MUST_CHECK int mw_report_maps(const struct mw_snapshot *snap,
 MW_API MW_MUST_CHECK int mw_report_sections(const struct mw_snapshot *snap,
 					    const struct mw_sections_opts *opts,
 					    struct mw_document **ret, struct mw_err *err);
+/** Which faults brought memory in: phases, sections, symbols, callers, mappings. Return: 0, -MW_E_NOMEM. */
+MW_API MW_MUST_CHECK int mw_report_faults(const struct mw_recording *rec,
+					  const struct mw_faults_report_opts *opts,
+					  struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

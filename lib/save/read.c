@@ -2,7 +2,8 @@
 /*
  * File to snapshot. The file is hostile: lines are read one by one and bounded, json-c
  * parses them with bounded depth, every member is checked for type and range, and what
- * the lines add up to is checked by the freeze. The only file that includes json-c.
+ * the lines add up to is checked by the freeze. Only this file
+ * and recording_read.c include json-c.
  */
 #include "save.h"
 

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* memwhy faults: records page faults of a command or a process, or reads a recording, and shows or exports it. */
+#include "cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { OPT_FOR = 1000, OPT_TRACE, OPT_FOLDED, OPT_LIMIT, OPT_COLUMNS, OPT_SORT };
+
+static const struct opt own[] = {
+	{ 'p', "pid", "PID", ARG_PID, "record this process, until it ends or the recording is interrupted", NULL },
+	{ OPT_FOR, "for", "SECONDS", ARG_NUMBER, "record for so long; a command is ended then", NULL },
+	{ 'a', "all", NULL, ARG_NONE, "every row of every table", NULL },
+	{ 'l', "list", NULL, ARG_NONE, "also every single fault: time, phase, thread, kind, address, what is there, by which function",
+	  NULL },
+	{ 'g', "stacks", NULL, ARG_NONE, "record the callers of each fault, by frame pointers; for --folded", NULL },
+	{ 'o', "output", "FILE", ARG_FILE, "save the recording; memwhy faults FILE reads it", NULL },
+	{ OPT_TRACE, "trace-events", "FILE", ARG_FILE, "write the faults as trace events, for chrome://tracing and Perfetto", NULL },
+	{ OPT_FOLDED, "folded", "FILE", ARG_FILE, "write folded stacks, for flame graphs", NULL },
+	{ OPT_COLUMNS, "columns", "COLUMNS", ARG_TEXT, "columns of the tables to print, +COLUMN adds one, help lists them", NULL },
+	{ OPT_SORT, "sort", "KEY", ARG_TEXT, "sort the tables by a column, -KEY descending", NULL },
+	{ OPT_LIMIT, "limit", "N", ARG_NUMBER, "keep N faults at most and only count further ones (default 16777216)", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_print, NULL };
+
+struct request {
+	struct mw_faults_opts record;
+	struct mw_faults_report_opts report;
+	const char *save, *trace_events, *folded;
+};
+
+/* ---------------------------------------------------------------- recording */
+
+/* Ctrl-C ends the recording, not the report: a descriptor that can be read when it comes. */
+static int watch_interrupts(sigset_t *before)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, before);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int attach(struct request *q, pid_t pid, struct mw_recording **ret, struct mw_err *err)
+{
+	sigset_t before;
+	int fd = watch_interrupts(&before);
+
+	q->record.stop_fd = fd;
+	if (!q->record.max_ns && isatty(STDERR_FILENO))
+		fprintf(stderr, "memwhy: recording pid %d, Ctrl-C ends it\n", pid);
+	int rc = mw_faults_attach(pid, &q->record, ret, err);
+
+	if (fd >= 0) {
+		struct signalfd_siginfo info;
+
+		while (read(fd, &info, sizeof(info)) > 0)
+			;
+		close(fd);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+/* Ctrl-C is for the command, which has the terminal; its end is what ends the recording. */
+static int run_command(struct request *q, char **argv, struct mw_recording **ret, struct mw_err *err)
+{
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	int rc = mw_faults_run(argv, &q->record, ret, err);
+
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	return rc;
+}
+
+static bool is_pid(const char *s)
+{
+	return *s && strlen(s) < 8 && strspn(s, "0123456789") == strlen(s);
+}
+
+static int get_recording(struct request *q, const struct settings *s, int argc, char **argv, struct mw_recording **ret)
+{
+	struct mw_err err = {};
+	int rc;
+
+	if (argc > 0 && !s->pid && !strcmp(argv[-1], "--"))
+		rc = run_command(q, argv, ret, &err);
+	else if (argc + (s->pid != 0) != 1)
+		return fail_text(EXIT_USAGE, "memwhy faults -p PID, memwhy faults -- COMMAND, or memwhy faults FILE",
+				 argc ? "one target at a time" : "no target given");
+	else if (s->pid)
+		rc = attach(q, s->pid, ret, &err);
+	else if (is_pid(argv[0]))
+		rc = attach(q, (pid_t)atoi(argv[0]), ret, &err);
+	else
+		rc = mw_faults_open(argv[0], ret, &err);
+	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+}
+
+/* ---------------------------------------------------------------- exporting */
+
+static int write_file(void *ctx, const void *bytes, size_t len)
+{
+	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
+}
+
+typedef int (*export_fn)(const struct mw_recording *, const struct mw_sink *, struct mw_err *);
+
+static int export(const struct mw_recording *rec, const char *path, export_fn fn)
+{
+	struct mw_err err = {};
+	FILE *file = path && strcmp(path, "-") ? fopen(path, "we") : stdout;
+
+	if (!path)
+		return EXIT_OK;
+	if (!file)
+		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
+	struct mw_sink sink = { write_file, file };
+
+	errno = 0;
+	int rc = fn(rec, &sink, &err);
+
+	if (file == stdout)
+		return rc < 0 && !ferror(stdout) ? fail(EXIT_TARGET, &err) : finish_output();
+	if (fclose(file) && rc == 0)
+		rc = -MW_E_WRITE;
+	return rc < 0 ? fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno ? errno : EIO)) : EXIT_OK;
+}
+
+static bool writes_stdout(const struct request *q)
+{
+	return (q->save && !strcmp(q->save, "-")) || (q->trace_events && !strcmp(q->trace_events, "-")) ||
+	       (q->folded && !strcmp(q->folded, "-"));
+}
+
+static int show(const struct request *q, const struct settings *s, const struct mw_recording *rec)
+{
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+	int code = export(rec, q->save, mw_faults_save);
+
+	if (!code)
+		code = export(rec, q->trace_events, mw_faults_trace_events);
+	if (!code)
+		code = export(rec, q->folded, mw_faults_folded);
+	if (code || writes_stdout(q))
+		return code;
+	if (mw_report_faults(rec, &q->report, &doc, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	return print_document(s, doc);
+}
+
+/* ------------------------------------------------------------------ options */
+
+static bool number(const char *name, const char *text, double min, double max, double *ret)
+{
+	char *end;
+
+	*ret = strtod(text, &end);
+	if (end != text && !*end && *ret >= min && *ret <= max)
+		return true;
+	fail_text(0, NULL, "--%s: %s is not a number from %.15g to %.15g", name, text, min, max);
+	return false;
+}
+
+static bool set_option(struct request *q, struct settings *s, int id, const char *arg)
+{
+	double v;
+
+	switch (id) {
+	case OPT_FOR:
+		if (!number("for", arg, 0.001, 864000, &v))
+			return false;
+		q->record.max_ns = (uint64_t)(v * 1e9);
+		return true;
+	case OPT_LIMIT:
+		if (!number("limit", arg, 1, 1e9, &v))
+			return false;
+		q->record.limit = (uint64_t)v;
+		return true;
+	case 'a': q->report.all = true; return true;
+	case 'l': q->report.list = true; return true;
+	case 'g': q->record.stacks = true; return true;
+	case 'o': q->save = arg; return true;
+	case OPT_TRACE: q->trace_events = arg; return true;
+	case OPT_FOLDED: q->folded = arg; return true;
+	case OPT_COLUMNS: s->text.columns = arg; return true;
+	case OPT_SORT: s->text.sort = arg; return true;
+	default: return false;
+	}
+}
+
+static int run(int argc, char **argv)
+{
+	struct request q = { .record = { .size = sizeof(q.record) }, .report = { .size = sizeof(q.report) } };
+	struct mw_recording *rec = NULL;
+	struct settings s;
+	const char *arg;
+
+	init_settings(&s);
+	for (int id; (id = next_option(&cmd_faults, argc, argv, &s, &arg)) != -1;)
+		if (id < 0 || !set_option(&q, &s, id, arg))
+			return EXIT_USAGE;
+	int code = get_recording(&q, &s, argc - optind, argv + optind, &rec);
+
+	if (code)
+		return code;
+	code = show(&q, &s, rec);
+	mw_recording_destroy(rec);
+	return code;
+}
+
+const struct command cmd_faults = {
+	.name = "faults",
+	.summary = "Records every page fault, from execve on, and says what brought memory in",
+	.usage = "faults [OPTION]... -- COMMAND... | -p PID | FILE",
+	.examples = "  memwhy faults -- ls               from its first instruction to its end\n"
+		    "  memwhy faults -p 4242 --for=5     what a running process faults in 5 seconds\n"
+		    "  memwhy faults -o ls.faults --folded=ls.folded -- ls\n"
+		    "  memwhy faults --list ls.faults    read a saved recording\n",
+	.tables = tables,
+	.takes_target = true,
+	.run = run,
+};

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a recording says.
+ *
+ *   faults.c      each fault gets its phase, the place it fell into and the code it came from; counts by each
+ *   reconcile.c   faults against the pages that are resident at the end: each fault has one outcome, each
+ *                 resident page one source, so that both sides close
+ */
+#ifndef MW_EXPLAIN_FAULTS_H
+#define MW_EXPLAIN_FAULTS_H
+
+#include "../model/recording.h"
+#include "../model/space.h"
+
+/* What became of a fault. They partition the faults that were kept. */
+#define MW__OUTCOMES(X)                                                                                       \
+	X(RESIDENT, "brought a page that is resident at the end")                                             \
+	X(AGAIN, "touched a page that had faulted before (copy on write, protection, two threads at once)")   \
+	X(BEFORE, "touched a page that was resident at the first look")                                       \
+	X(ZERO, "read only: got the shared zero page, which is not in RSS")                                   \
+	X(SWAPPED, "brought a page that is swapped out now")                                                  \
+	X(GONE, "brought a page that is not there any more (freed, unmapped), or none")                       \
+	X(LATER, "came after the last look at the pages")                                                     \
+	X(EARLIER, "belong to the program that ran before the last execve")                                   \
+	X(OTHER, "belong to other processes that it started")                                                 \
+	X(UNKNOWN, "pages at the end are not known")
+enum mw__outcome {
+#define X(name, text) MW__OUTCOME_##name,
+	MW__OUTCOMES(X)
+#undef X
+	MW__N_OUTCOMES
+};
+
+/* Where a resident page came from. They partition RSS at the end. */
+#define MW__SOURCES(X)                                                                                        \
+	X(FAULT, "fault", "its own fault, recorded")                                                          \
+	X(AROUND, "fault-around", "a fault nearby: the kernel maps up to 64 KiB of cached file pages around it") \
+	X(HUGE, "huge-page", "one fault in the same huge page")                                               \
+	X(BEFORE, "before", "before the recording")                                                           \
+	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself, without faults")                 \
+	X(EXEC, "exec", "execve wrote arguments and environment before the program began")                    \
+	X(UNSEEN, "unseen", "no fault of the program: MAP_POPULATE, MADV_POPULATE or another access by the kernel")
+enum mw__source {
+#define X(name, id, text) MW__SOURCE_##name,
+	MW__SOURCES(X)
+#undef X
+	MW__N_SOURCES
+};
+
+/* Faults with something in common. */
+struct mw__fault_row {
+	const char *object, *section, *name;	/* interned; NULL where the table has no such column */
+	uint64_t key;				/* mappings: number of the mapping */
+	uint64_t faults, majors, pages;		/* pages: faults that were the first on their page */
+	uint32_t first;				/* index of the first fault */
+	uint64_t start, end;			/* mappings: the range */
+};
+struct mw__fault_rows {
+	MW_VEC(struct mw__fault_row) v;
+	uint32_t *slots;			/* hash: index + 1 */
+	size_t n_slots;
+	uint32_t last;				/* the row found last */
+};
+
+struct mw__fault_place {
+	const char *object;	/* path, or kind of memory */
+	const char *section;	/* of an ELF file, or "" */
+	const char *symbol;	/* variable or function, or "" */
+	uint64_t offset;	/* from the start of the symbol, else of the object */
+};
+
+struct mw__fault_phase {
+	uint64_t faults, majors, pages, ns;
+	uint64_t start_ns;	/* of its first time; MW_UNKNOWN: never entered */
+	const char *rule;
+	enum mw__certainty certainty;
+};
+
+/* A range of the last snapshot with what it is. */
+struct mw__extent_name {
+	uint64_t start, end;
+	const char *what;
+	bool is_anonymous;
+};
+
+struct mw__fault_report {
+	const struct mw_recording *rec;
+	struct mw__arena arena;
+	struct mw__fault_phase phases[MW__N_PHASES + 1];	/* the last: other processes */
+	struct mw__fault_rows sections, symbols, callers, mappings, threads;
+	uint64_t majors, pages, kernel;		/* kernel: faults that the kernel took for the program */
+	uint64_t outcomes[MW__N_OUTCOMES];
+	uint64_t sources[MW__N_SOURCES];	/* bytes */
+	uint64_t rss_after, rss_before, gone;	/* bytes; gone: resident before, not at the end */
+	bool has_pages;				/* sources and rss are known */
+	uint64_t faults_in_program;		/* of the last program, since execve returned or the start */
+	uint32_t n_processes, n_threads;
+	/* for those that go through the faults again */
+	struct mw__spaces spaces;
+	MW_VEC(struct mw__extent_name) extents;
+	const struct mw__object_file *hit_object;	/* symbol found last */
+	const struct mw__symbol *hit_symbol;
+};
+
+extern const char *const mw__outcomes[MW__N_OUTCOMES];
+extern const char *const mw__source_ids[MW__N_SOURCES];
+extern const char *const mw__sources[MW__N_SOURCES];
+#define MW__FAULTS_ELSEWHERE "other processes"
+
+MW_MUST_CHECK int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_report *ret);
+void mw__fault_report_deinit(struct mw__fault_report *r);
+
+/* Go through all faults in order. fn yields 0 to go on; its space, and the places it asks for, are of that time. */
+struct mw__fault_at {
+	const struct mw__fault *fault;
+	uint32_t index;
+	unsigned phase;			/* enum mw__phase, or MW__N_PHASES for other processes */
+	struct mw__space *space;	/* or NULL */
+	bool is_last_program;		/* of the recorded process, and what it runs at the end */
+};
+MW_MUST_CHECK int mw__faults_each(struct mw__fault_report *r, int (*fn)(void *ctx, const struct mw__fault_at *at), void *ctx);
+/* What is at an address, at the time of a fault. */
+void mw__fault_place(struct mw__fault_report *r, const struct mw__fault_at *at, uint64_t addr, struct mw__fault_place *ret);
+/* The function of an instruction: "name", or "kernel". */
+void mw__fault_caller(struct mw__fault_report *r, const struct mw__fault_at *at, uint64_t ip, struct mw__fault_place *ret);
+
+/* reconcile.c: a set of numbers. */
+struct mw__fault_set {
+	uint64_t *v;		/* 0: empty */
+	size_t n, size;
+};
+/* 1 when it is new, 0 when it was there, -MW_E_NOMEM. */
+int mw__fault_set_add(struct mw__fault_set *s, uint64_t v);
+bool mw__fault_set_has(const struct mw__fault_set *s, uint64_t v);
+
+/* Pages of the recorded process that faulted, by number, and the 64 KiB and 2 MiB blocks they are in. */
+struct mw__faulted {
+	struct mw__fault_set pages, windows, blocks;
+};
+int mw__faulted_add(struct mw__faulted *f, uint64_t addr);
+void mw__faulted_deinit(struct mw__faulted *f);
+/* Fill sources, rss_before, rss_after and gone. */
+MW_MUST_CHECK int mw__reconcile(struct mw__fault_report *r, const struct mw__faulted *f);
+/* The states of the page at addr (enum mw__page), 0 when it has none. Addresses may come in any order. */
+uint32_t mw__page_state(const struct mw_snapshot *snap, uint64_t addr);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * perf_event_open(2) for page faults. The software event PAGE_FAULTS counts where the processor's fault
+ * enters the kernel (Linux, arch/x86/mm/fault.c), with period 1 one sample each: time, thread, address,
+ * instruction. Faults that the kernel settles without the processor (get_user_pages: MAP_POPULATE, mlock)
+ * never come here. PERF_FORMAT_LOST (Linux 6.0) counts what did not fit into a ring, so that
+ * samples + lost = counter can be checked.
+ *
+ * Inherited events with a ring need one event per processor. An event for major faults has a small ring
+ * of its own per processor, because a sample does not tell.
+ */
+#include "trace.h"
+
+#include "../base/err.h"
+#include "../base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Pages of a ring, tried in this order: 516 KiB a processor are what an ordinary user may lock. */
+static const unsigned fault_ring_pages[] = { 512, 64, 16, 4, 0 };
+static const unsigned major_ring_pages[] = { 16, 4, 1, 0 };
+#define MAX_CHAIN 32
+#define MAX_THREADS 65536
+
+long mw__perf_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group)
+{
+	return syscall(SYS_perf_event_open, attr, pid, cpu, group, PERF_FLAG_FD_CLOEXEC);
+}
+
+uint64_t mw__trace_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static struct perf_event_attr make_attr(const struct mw__events *e, bool majors, bool on_exec)
+{
+	struct perf_event_attr a = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(a),
+		.config = majors ? PERF_COUNT_SW_PAGE_FAULTS_MAJ : PERF_COUNT_SW_PAGE_FAULTS,
+		.sample_period = 1,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR,
+		.read_format = PERF_FORMAT_LOST,
+		.disabled = 1,
+		.enable_on_exec = on_exec,
+		.inherit = 1,
+		.exclude_kernel = e->without_kernel,
+		.exclude_callchain_kernel = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.watermark = 1,
+		/* a quarter of the ring that an ordinary user gets; few major faults wake nobody */
+		.wakeup_watermark = majors ? 1u << 30 : 64u << 10,
+	};
+
+	if (majors)
+		return a;
+	if (e->stacks) {
+		a.sample_type |= PERF_SAMPLE_CALLCHAIN;
+		a.sample_max_stack = MAX_CHAIN;
+	}
+	a.mmap = a.mmap2 = a.mmap_data = a.comm = a.comm_exec = a.task = 1;
+	a.sample_id_all = 1;
+	return a;
+}
+
+/* ------------------------------------------------------------------- rings */
+
+static bool map_ring(struct mw__ring *r, const unsigned *pages)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (; *pages; pages++) {
+		void *p = mmap(NULL, (*pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+
+		if (p != MAP_FAILED) {
+			r->base = p;
+			r->size = *pages * page;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void close_ring(struct mw__ring *r)
+{
+	if (r->base)
+		munmap(r->base, r->size + (size_t)sysconf(_SC_PAGESIZE));
+	if (r->fd >= 0)
+		close(r->fd);
+	MW_VEC_FREE(&r->faults);
+}
+
+void mw__events_close(struct mw__events *e)
+{
+	for (size_t i = 0; i < e->rings.n; i++)
+		close_ring(&e->rings.v[i]);
+	for (size_t i = 0; i < e->more.n; i++)
+		close(e->more.v[i].fd);
+	MW_VEC_FREE(&e->rings);
+	MW_VEC_FREE(&e->more);
+}
+
+/* ----------------------------------------------------------------- opening */
+
+/* What a user reads when the kernel says no. */
+static int refuse(int error, struct mw_err *err)
+{
+	char text[16] = "?";
+	int fd = open("/proc/sys/kernel/perf_event_paranoid", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n - 1 : 0] = '\0';
+	if (error != EACCES && error != EPERM) {
+		mw__fail(err, error == ENOENT || error == ENOSYS ? MW_E_UNSUPPORTED : MW_E_OS, error,
+			 "perf_event_open: software event page-faults");
+		return err ? -err->code : -MW_E_OS;
+	}
+	mw__fail(err, MW_E_PERM, error, "perf_event_open: software event page-faults (perf_event_paranoid is %s)", text);
+	mw__hint(err, "sysctl kernel.perf_event_paranoid=2 allows it for your own processes, CAP_PERFMON for all; "
+		      "in a container, its seccomp profile may forbid perf_event_open");
+	return -MW_E_PERM;
+}
+
+/* One event on one thread and processor. It writes into the ring of `shared`, or into one of its own. */
+static int open_one(struct mw__events *e, pid_t tid, int cpu, bool majors, bool on_exec, size_t *shared)
+{
+	struct perf_event_attr a = make_attr(e, majors, on_exec);
+	int fd = (int)mw__perf_open(&a, tid, cpu, -1);
+
+	if (fd < 0)
+		return -errno;
+	if (*shared != SIZE_MAX) {
+		struct mw__sharer *slot = MW_VEC_PUSH(&e->more);
+
+		if (!slot || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->rings.v[*shared].fd) < 0) {
+			int error = slot ? errno : ENOMEM;
+
+			if (slot)
+				e->more.n--;
+			close(fd);
+			return -error;
+		}
+		*slot = (struct mw__sharer){ fd, majors };
+		return 0;
+	}
+	struct mw__ring r = { .fd = fd, .majors = majors };
+
+	if (!map_ring(&r, majors ? major_ring_pages : fault_ring_pages)) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	struct mw__ring *slot = MW_VEC_PUSH(&e->rings);
+
+	if (!slot) {
+		close_ring(&r);
+		return -ENOMEM;
+	}
+	*slot = r;
+	*shared = e->rings.n - 1;
+	return 0;
+}
+
+static MW_MUST_CHECK int list_threads(pid_t pid, pid_t *tids, size_t max, size_t *n)
+{
+	char path[48];
+	struct dirent *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return -errno;
+	*n = 0;
+	while (*n < max && (d = readdir(dir))) {
+		const char *p = d->d_name, *end = p + strlen(p);
+		uint64_t tid;
+
+		if (mw__parse_dec(&p, end, &tid) && p == end)
+			tids[(*n)++] = (pid_t)tid;
+	}
+	closedir(dir);
+	return 0;
+}
+
+/* All threads on all processors. A thread that ended meanwhile and a processor that is off are passed over. */
+static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, bool majors, bool on_exec)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	size_t opened = 0;
+
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		size_t shared = SIZE_MAX;
+
+		for (size_t i = 0; i < n_tids; i++) {
+			int rc = open_one(e, tids[i], cpu, majors, on_exec, &shared);
+
+			if (rc == -ENODEV || rc == -EINVAL)
+				break;
+			if (rc < 0 && rc != -ESRCH)
+				return rc;
+			opened += rc == 0;
+		}
+	}
+	return opened ? 0 : -ESRCH;
+}
+
+int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err *err)
+{
+	pid_t *tids = malloc(MAX_THREADS * sizeof(*tids));
+	size_t n = 0;
+	int rc = tids ? list_threads(pid, tids, MAX_THREADS, &n) : -ENOMEM;
+
+	if (rc == 0) {
+		rc = open_all(e, tids, n, false, on_exec);
+		if (rc == -EACCES || rc == -EPERM) {
+			mw__events_close(e);
+			e->without_kernel = true;
+			rc = open_all(e, tids, n, false, on_exec);
+		}
+	}
+	if (rc == 0)
+		e->without_majors = open_all(e, tids, n, true, on_exec) < 0;
+	free(tids);
+	if (rc == 0)
+		return 0;
+	if (rc == -ENOMEM)
+		return mw__fail_nomem(err, "perf events");
+	if (rc == -ESRCH || rc == -ENOENT)
+		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", pid);
+	return refuse(-rc, err);
+}
+
+static void each_fd(struct mw__events *e, unsigned long request)
+{
+	for (size_t i = 0; i < e->rings.n; i++)
+		ioctl(e->rings.v[i].fd, request, 0);
+	for (size_t i = 0; i < e->more.n; i++)
+		ioctl(e->more.v[i].fd, request, 0);
+}
+
+void mw__events_start(struct mw__events *e)
+{
+	each_fd(e, PERF_EVENT_IOC_ENABLE);
+}
+
+void mw__events_stop(struct mw__events *e)
+{
+	each_fd(e, PERF_EVENT_IOC_DISABLE);
+}
+
+/* ---------------------------------------------------------------- draining */
+
+/* The record at tail; when it wraps around the end, a copy in scratch. */
+static const struct perf_event_header *record_at(const struct mw__ring *r, uint64_t tail, char *scratch)
+{
+	const char *data = (const char *)r->base + sysconf(_SC_PAGESIZE);
+	size_t at = tail & (r->size - 1);
+	struct perf_event_header h;
+
+	memcpy(&h, data + at, sizeof(h));	/* records are multiples of 8 bytes: a header never wraps */
+	if (h.size < sizeof(h))
+		return NULL;
+	if (at + h.size <= r->size)
+		return (const struct perf_event_header *)(data + at);
+	memcpy(scratch, data + at, r->size - at);
+	memcpy(scratch + (r->size - at), data, h.size - (r->size - at));
+	return (const struct perf_event_header *)scratch;
+}
+
+static int drain_ring(struct mw__events *e, struct mw__ring *r, struct mw_recording *rec, char *scratch)
+{
+	struct perf_event_mmap_page *control = r->base;
+	struct mw__decoder d = { rec, e, r };
+	uint64_t head = __atomic_load_n(&control->data_head, __ATOMIC_ACQUIRE), tail = control->data_tail;
+	int rc = 0;
+
+	while (tail < head && rc == 0) {
+		const struct perf_event_header *h = record_at(r, tail, scratch);
+
+		if (!h)
+			break;
+		rc = mw__decode(&d, h);
+		tail += h->size;
+	}
+	/* all of it is read: the kernel may write there again */
+	__atomic_store_n(&control->data_tail, rc == 0 ? head : tail, __ATOMIC_RELEASE);
+	return rc;
+}
+
+int mw__events_drain(struct mw__events *e, struct mw_recording *rec)
+{
+	char scratch[65536] __attribute__((aligned(8)));
+	int rc = 0;
+
+	for (size_t i = 0; i < e->rings.n && rc == 0; i++)
+		rc = drain_ring(e, &e->rings.v[i], rec, scratch);
+	return rc;
+}
+
+/* With PERF_FORMAT_LOST read(2) gives the count and what was lost. */
+static void add_counts(int fd, uint64_t *counter, uint64_t *lost)
+{
+	uint64_t v[2] = {};
+
+	if (read(fd, v, sizeof(v)) == sizeof(v)) {
+		*counter += v[0];
+		*lost += v[1];
+	}
+}
+
+void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost)
+{
+	*counter = *lost = 0;
+	for (size_t i = 0; i < e->rings.n; i++)
+		if (!e->rings.v[i].majors)
+			add_counts(e->rings.v[i].fd, counter, lost);
+	for (size_t i = 0; i < e->more.n; i++)
+		if (!e->more.v[i].majors)
+			add_counts(e->more.v[i].fd, counter, lost);
+}
+
+/* ----------------------------------------------------------------- merging */
+
+static struct mw__ring *earliest(struct mw__events *e, const size_t *next)
+{
+	struct mw__ring *best = NULL;
+	uint64_t time = UINT64_MAX;
+
+	for (size_t i = 0; i < e->rings.n; i++) {
+		struct mw__ring *r = &e->rings.v[i];
+
+		if (!r->majors && next[i] < r->faults.n && r->faults.v[next[i]].time_ns <= time) {
+			time = r->faults.v[next[i]].time_ns;
+			best = r;
+		}
+	}
+	return best;
+}
+
+/* The last fault of the thread at this address, not after the time. */
+static struct mw__fault *find_fault(struct mw_recording *rec, const struct mw__fault *major)
+{
+	size_t lo = 0, hi = rec->faults.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (rec->faults.v[mid].time_ns <= major->time_ns)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (size_t tries = 0; lo && tries < 100000; lo--, tries++) {
+		struct mw__fault *f = &rec->faults.v[lo - 1];
+
+		if (f->tid == major->tid)
+			return f->addr == major->addr ? f : NULL;
+	}
+	return NULL;
+}
+
+static void mark_majors(const struct mw__events *e, struct mw_recording *rec)
+{
+	for (size_t i = 0; i < e->rings.n; i++)
+		for (size_t k = 0; e->rings.v[i].majors && k < e->rings.v[i].faults.n; k++) {
+			struct mw__fault *f = find_fault(rec, &e->rings.v[i].faults.v[k]);
+
+			if (f)
+				f->is_major = true;
+		}
+}
+
+int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
+{
+	size_t *next = calloc(e->rings.n + 1, sizeof(*next)), total = 0;
+	struct mw__ring *r;
+
+	if (!next)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < e->rings.n; i++)
+		total += e->rings.v[i].majors ? 0 : e->rings.v[i].faults.n;
+	rec->faults.v = total ? malloc(total * sizeof(*rec->faults.v)) : NULL;
+	if (total && !rec->faults.v) {
+		free(next);
+		return -MW_E_NOMEM;
+	}
+	rec->faults.cap = total;
+	while ((r = earliest(e, next))) {
+		size_t *at = &next[r - e->rings.v];
+
+		rec->faults.v[rec->faults.n++] = r->faults.v[(*at)++];
+	}
+	free(next);
+	mark_majors(e, rec);
+	rec->samples = e->samples;
+	rec->without_kernel = e->without_kernel;
+	return 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The ELF files of a recording. Each path that was mapped is opened once, in the root of the process when
+ * it is still there. Only symbols that an address of the recording falls into are kept, so a recording of
+ * a program with a million symbols stays small. Stripped files are helped by /usr/lib/debug/.build-id.
+ */
+#include "trace.h"
+
+#include "../base/cleanup.h"
+#include "../elf/image.h"
+#include "../elf/lookup.h"
+#include "../model/space.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_path(const char *path, pid_t pid)
+{
+	char inside[4200];
+	struct stat st;
+	int fd = -1;
+
+	if (pid > 0 && snprintf(inside, sizeof(inside), "/proc/%d/root%s", pid, path) < (int)sizeof(inside))
+		fd = open(inside, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* -------------------------------------------------------------------- files */
+
+static int compare_moves_by_name(const void *a, const void *b)
+{
+	const struct mw__move *x = *(struct mw__move *const *)a, *y = *(struct mw__move *const *)b;
+
+	return x->name < y->name ? -1 : x->name > y->name;
+}
+
+static bool is_path(const char *name)
+{
+	return name[0] == '/' && name[1] != '/';
+}
+
+static int read_object(struct mw_recording *rec, const char *path, pid_t pid, uint32_t *ret)
+{
+	MW_CLEANUP(mw__closep) int fd = open_path(path, pid);
+	struct mw__image img = {};
+	int rc = fd >= 0 ? mw__image_read_fd(fd, &rec->arena, &img, NULL) : 0;
+
+	*ret = MW__NONE;
+	if (rc <= 0)
+		return rc == -MW_E_NOMEM ? rc : 0;
+	struct mw__object_file *o = MW_VEC_PUSH(&rec->objects);
+
+	if (!o)
+		return -MW_E_NOMEM;
+	img.path = path;
+	img.file = MW__NONE;
+	*o = (struct mw__object_file){ .path = path, .image = img };
+	*ret = (uint32_t)(rec->objects.n - 1);
+	return 0;
+}
+
+int mw__objects_read(struct mw_recording *rec, pid_t pid)
+{
+	MW_CLEANUP(mw__freep) struct mw__move **list = calloc(rec->moves.n + 1, sizeof(*list));
+	const char *last = NULL;
+	uint32_t object = MW__NONE;
+	size_t n = 0;
+	int rc = 0;
+
+	if (!list)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < rec->moves.n; i++)
+		if (rec->moves.v[i].kind == MW__MOVE_MAP && is_path(rec->moves.v[i].name))
+			list[n++] = &rec->moves.v[i];
+	qsort(list, n, sizeof(*list), compare_moves_by_name);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (list[i]->name != last)
+			rc = read_object(rec, last = list[i]->name, pid, &object);
+		list[i]->object = object;
+	}
+	return rc;
+}
+
+/* ------------------------------------------------------------------ symbols */
+
+struct wanted {
+	MW_VEC(uint64_t) addrs;
+};
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void sort_unique(struct wanted *w)
+{
+	size_t n = 0;
+
+	if (w->addrs.n)
+		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), compare_u64);
+	for (size_t i = 0; i < w->addrs.n; i++)
+		if (!n || w->addrs.v[n - 1] != w->addrs.v[i])
+			w->addrs.v[n++] = w->addrs.v[i];
+	w->addrs.n = n;
+}
+
+static int want(const struct mw_recording *rec, struct wanted *list, struct mw__space *space, uint64_t addr)
+{
+	const struct mw__range *r = mw__space_at(space, addr);
+
+	if (!r || !r->object)
+		return 0;
+	struct wanted *w = &list[r->object - rec->objects.v];
+	uint64_t at = addr - r->bias;
+
+	if (w->addrs.n && w->addrs.v[w->addrs.n - 1] == at)
+		return 0;
+	uint64_t *slot = MW_VEC_PUSH(&w->addrs);
+
+	if (!slot)
+		return -MW_E_NOMEM;
+	*slot = at;
+	return 0;
+}
+
+static int want_fault(const struct mw_recording *rec, struct wanted *list, struct mw__space *space,
+		      const struct mw__fault *f, uint64_t *last_ip)
+{
+	int rc = want(rec, list, space, f->addr);
+
+	if (rc == 0 && f->ip != *last_ip)
+		rc = want(rec, list, space, f->ip);
+	*last_ip = f->ip;
+	for (uint16_t i = 0; rc == 0 && i < f->n_chain; i++)
+		rc = want(rec, list, space, rec->chains.v[f->chain + i]);
+	return rc;
+}
+
+static int want_all(struct mw_recording *rec, struct wanted *list)
+{
+	struct mw__spaces spaces;
+	uint64_t last_ip = 0;
+	uint32_t last_pid = 0;
+	int rc = 0;
+
+	mw__spaces_init(&spaces, rec);
+	for (size_t i = 0; i < rec->faults.n && rc == 0; i++) {
+		const struct mw__fault *f = &rec->faults.v[i];
+
+		rc = mw__spaces_play(&spaces, f->time_ns);
+		struct mw__space *space = mw__spaces_find(&spaces, f->pid);
+
+		if (f->pid != last_pid)
+			last_ip = 0;
+		last_pid = f->pid;
+		if (rc == 0 && space)
+			rc = want_fault(rec, list, space, f, &last_ip);
+	}
+	mw__spaces_deinit(&spaces);
+	return rc;
+}
+
+/* Separate symbols, where distributions put them. */
+static int open_debug_file(const struct mw__image *img)
+{
+	char path[256];
+
+	if (!img->build_id || strlen(img->build_id) < 4 || strlen(img->build_id) > 128)
+		return -1;
+	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", img->build_id, img->build_id + 2);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int resolve(struct mw_recording *rec, struct mw__object_file *o, struct wanted *w, pid_t pid)
+{
+	MW_CLEANUP(mw__closep) int debug = open_debug_file(&o->image);
+	MW_CLEANUP(mw__closep) int fd = open_path(o->path, pid);
+
+	sort_unique(w);
+	if (debug >= 0) {
+		int rc = mw__lookup_addrs(debug, w->addrs.v, w->addrs.n, &rec->arena, &o->symbols, &o->n_symbols,
+					  &o->has_symbols);
+
+		if (rc < 0 || o->n_symbols)
+			return rc;
+	}
+	if (fd < 0)
+		return 0;
+	return mw__lookup_addrs(fd, w->addrs.v, w->addrs.n, &rec->arena, &o->symbols, &o->n_symbols, &o->has_symbols);
+}
+
+int mw__objects_resolve(struct mw_recording *rec, pid_t pid)
+{
+	struct wanted *list = calloc(rec->objects.n + 1, sizeof(*list));
+	int rc = list ? want_all(rec, list) : -MW_E_NOMEM;
+
+	for (size_t i = 0; list && i < rec->objects.n; i++) {
+		if (rc == 0 && list[i].addrs.n)
+			rc = resolve(rec, &rec->objects.v[i], &list[i], pid);
+		MW_VEC_FREE(&list[i].addrs);
+	}
+	free(list);
+	return rc;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Recording page faults.
+ *
+ *   events.c    perf events and their rings
+ *   decode.c    records of a ring -> faults and moves; knows bytes only
+ *   child.c     the command: held until the events are armed, stopped when it ends
+ *   phases.c    breakpoints that tell when the dynamic linker and the constructors are done
+ *   objects.c   the ELF files and symbols that the addresses fell into
+ *   record.c    puts them together
+ */
+#ifndef MW_TRACE_TRACE_H
+#define MW_TRACE_TRACE_H
+
+#include "../model/recording.h"
+
+#include <linux/perf_event.h>
+
+/* ------------------------------------------------------------------ events */
+
+struct mw__ring {
+	int fd;
+	void *base;			/* control page, then data */
+	size_t size;			/* of the data, a power of two */
+	bool majors;			/* of the event for major faults */
+	MW_VEC(struct mw__fault) faults;	/* as they came: in the order of time */
+};
+
+/* An event that writes into the ring of another on the same processor. */
+struct mw__sharer {
+	int fd;
+	bool majors;
+};
+
+/* The events on one target. */
+struct mw__events {
+	MW_VEC(struct mw__ring) rings;	/* with a ring each */
+	MW_VEC(struct mw__sharer) more;
+	bool without_kernel;		/* faults that the kernel takes are excluded: not allowed */
+	bool without_majors;		/* no event for major faults */
+	bool stacks;
+	uint64_t limit;			/* faults kept at most */
+	uint64_t kept;
+	uint64_t samples;		/* fault records seen */
+	uint64_t zero_ns;		/* CLOCK_MONOTONIC that times are counted from */
+};
+
+/*
+ * Open events for all threads of pid. A command (on_exec) is counted from its execve on, with all its
+ * descendants; a process that runs already, from mw__events_start() on.
+ * -MW_E_PERM tells what was refused and how to get it.
+ */
+MW_MUST_CHECK int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err *err);
+void mw__events_close(struct mw__events *e);
+void mw__events_start(struct mw__events *e);
+void mw__events_stop(struct mw__events *e);
+/* Take what the rings hold. */
+MW_MUST_CHECK int mw__events_drain(struct mw__events *e, struct mw_recording *rec);
+/* What the kernel counted and what it could not write. */
+void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost);
+/* Merge the rings' faults into rec, and mark the major ones. */
+MW_MUST_CHECK int mw__events_merge(struct mw__events *e, struct mw_recording *rec);
+
+long mw__perf_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group);
+
+/* ------------------------------------------------------------------ decode */
+
+struct mw__decoder {
+	struct mw_recording *rec;
+	struct mw__events *events;
+	struct mw__ring *ring;
+};
+/* One record of header->size bytes. -MW_E_NOMEM; a record that makes no sense is passed over. */
+MW_MUST_CHECK int mw__decode(struct mw__decoder *d, const struct perf_event_header *header);
+
+/* ------------------------------------------------------------------- child */
+
+struct mw__child {
+	pid_t pid;
+	int ready, report;	/* pipes: let it exec; errno of a failed exec */
+	bool traced, ended;
+	int status;		/* as wait(2) gave it, when ended */
+};
+enum mw__child_event { MW__CHILD_NOTHING, MW__CHILD_EXEC, MW__CHILD_ENDING, MW__CHILD_ENDED };
+
+/* Fork; the child waits. */
+MW_MUST_CHECK int mw__child_start(struct mw__child *c, char *const argv[], struct mw_err *err);
+/* Let it execute the command. Fails when there is no such command. */
+MW_MUST_CHECK int mw__child_release(struct mw__child *c, const char *name, struct mw_err *err);
+/* What happened to it, without waiting. EXEC and ENDING leave it stopped. */
+enum mw__child_event mw__child_poll(struct mw__child *c);
+void mw__child_continue(struct mw__child *c);
+/* Make it end, if it has not, and take its status. */
+void mw__child_end(struct mw__child *c);
+
+/* ------------------------------------------------------------------ phases */
+
+#define MW__MAX_BREAKPOINTS 3
+struct mw__breakpoint {
+	int fd;
+	void *base;
+	enum mw__phase phase;
+	unsigned hit;		/* the hit that counts, from 1 */
+	const char *rule;
+};
+struct mw__phases_watch {
+	struct mw__breakpoint v[MW__MAX_BREAKPOINTS];
+	size_t n;
+};
+/* The child stopped behind its execve: find where its phases begin. What cannot be had leaves a note. */
+void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *rec);
+/* Read the times. */
+void mw__phases_collect(struct mw__phases_watch *w, uint64_t zero_ns, struct mw_recording *rec);
+void mw__phases_close(struct mw__phases_watch *w);
+
+/* ----------------------------------------------------------------- objects */
+
+/* Read the ELF files that were mapped; pid (0: none) helps to find those of another root. */
+MW_MUST_CHECK int mw__objects_read(struct mw_recording *rec, pid_t pid);
+/* And of these the symbols that addresses of faults fall into. */
+MW_MUST_CHECK int mw__objects_resolve(struct mw_recording *rec, pid_t pid);
+
+uint64_t mw__trace_now(void);
+
+#endif
