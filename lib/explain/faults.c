@@ -256,21 +256,17 @@ int mw__faults_each(struct mw__fault_report *r, int (*fn)(void *ctx, const struc
 
 struct counting {
 	struct mw__fault_report *r;
-	struct mw__faulted faulted;	/* of the last program */
-	struct mw__fault_set others;	/* pages of all other address spaces */
+	struct mw__faulted faulted;	/* pages of the last program are in space 0 */
 	uint64_t program_ns;		/* when the last program began to run */
 };
 
 /* Is it the first fault on its page, in its address space? */
 static int is_first(struct counting *c, const struct mw__fault_at *at)
 {
-	uint64_t addr = at->fault->addr;
+	uint64_t generation = at->space ? at->space->generation : 0;
 
-	if (at->is_last_program)
-		return mw__faulted_add(&c->faulted, addr);
-	uint64_t space = at->fault->pid * UINT64_C(31) + (at->space ? at->space->generation : 0);
-
-	return mw__fault_set_add(&c->others, (addr >> 12) ^ space << 45);
+	return mw__faulted_add(&c->faulted, at->is_last_program ? 0 : (at->fault->pid * UINT64_C(31) + generation) % 0xfffffff + 1,
+			       at->fault->addr);
 }
 
 static enum mw__outcome outcome_of(const struct mw__fault_report *r, const struct mw__fault_at *at, bool first)
@@ -433,7 +429,6 @@ int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_repor
 	end_rows(&ret->threads, compare_rows);
 	end_rows(&ret->mappings, compare_first);
 	mw__faulted_deinit(&c.faulted);
-	free(c.others.v);
 	if (rc < 0)
 		mw__fault_report_deinit(ret);
 	return rc;

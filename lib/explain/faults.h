@@ -124,20 +124,19 @@ void mw__fault_place(struct mw__fault_report *r, const struct mw__fault_at *at, 
 /* The function of an instruction: "name", or "kernel". */
 void mw__fault_caller(struct mw__fault_report *r, const struct mw__fault_at *at, uint64_t ip, struct mw__fault_place *ret);
 
-/* reconcile.c: a set of numbers. */
-struct mw__fault_set {
-	uint64_t *v;		/* 0: empty */
-	size_t n, size;
+/* reconcile.c: pages that faulted, as a bitmap for each block of 2 MiB. */
+struct mw__fault_block {
+	uint64_t key;		/* number of the block, the space in its upper bits */
+	uint64_t bits[8];	/* one a page of 4 KiB */
 };
-/* 1 when it is new, 0 when it was there, -MW_E_NOMEM. */
-int mw__fault_set_add(struct mw__fault_set *s, uint64_t v);
-bool mw__fault_set_has(const struct mw__fault_set *s, uint64_t v);
-
-/* Pages of the recorded process that faulted, by number, and the 64 KiB and 2 MiB blocks they are in. */
 struct mw__faulted {
-	struct mw__fault_set pages, windows, blocks;
+	MW_VEC(struct mw__fault_block) blocks;
+	uint32_t *slots;	/* hash: index + 1 */
+	size_t n_slots;
+	uint32_t last;		/* the block found last */
 };
-int mw__faulted_add(struct mw__faulted *f, uint64_t addr);
+/* 1 when the page is new in this space, 0 when it was there, -MW_E_NOMEM. */
+int mw__faulted_add(struct mw__faulted *f, uint64_t space, uint64_t addr);
 void mw__faulted_deinit(struct mw__faulted *f);
 /* Fill sources, rss_before, rss_after and gone. */
 MW_MUST_CHECK int mw__reconcile(struct mw__fault_report *r, const struct mw__faulted *f);

@@ -17,7 +17,15 @@
 #define BLOCK_SHIFT 21
 #define PAGE (1u << PAGE_SHIFT)
 
-/* ---------------------------------------------------------------------- set */
+/* ------------------------------------------------------------------- blocks */
+
+/* Address bits of a block's number; the space stands above them. */
+#define KEY_BITS (57 - BLOCK_SHIFT)
+
+static uint64_t key_of(uint64_t space, uint64_t addr)
+{
+	return (addr >> BLOCK_SHIFT & ((UINT64_C(1) << KEY_BITS) - 1)) | space << KEY_BITS;
+}
 
 static size_t hash(uint64_t v)
 {
@@ -25,70 +33,98 @@ static size_t hash(uint64_t v)
 	return (size_t)(v >> 20);
 }
 
-static bool grow_set(struct mw__fault_set *s)
+static bool grow_blocks(struct mw__faulted *f)
 {
-	size_t size = s->size ? s->size * 2 : 4096;
-	uint64_t *v = calloc(size, sizeof(*v));
+	size_t n = f->n_slots ? f->n_slots * 2 : 1024;
+	uint32_t *slots = calloc(n, sizeof(*slots));
 
-	if (!v)
+	if (!slots)
 		return false;
-	for (size_t i = 0; i < s->size; i++) {
-		size_t at = hash(s->v[i]) & (size - 1);
+	for (size_t i = 0; i < f->blocks.n; i++) {
+		size_t at = hash(f->blocks.v[i].key) & (n - 1);
 
-		if (!s->v[i])
-			continue;
-		while (v[at])
-			at = (at + 1) & (size - 1);
-		v[at] = s->v[i];
+		while (slots[at])
+			at = (at + 1) & (n - 1);
+		slots[at] = (uint32_t)(i + 1);
 	}
-	free(s->v);
-	s->v = v;
-	s->size = size;
+	free(f->slots);
+	f->slots = slots;
+	f->n_slots = n;
 	return true;
 }
 
-/* Numbers are kept one higher, so that an empty slot is 0. */
-int mw__fault_set_add(struct mw__fault_set *s, uint64_t v)
+/* The slot of this key, or the empty one where it belongs. */
+static uint32_t *find_slot(const struct mw__faulted *f, uint64_t key)
 {
-	if (s->n * 2 >= s->size && !grow_set(s))
-		return -MW_E_NOMEM;
-	size_t at = hash(++v) & (s->size - 1);
+	size_t at = hash(key) & (f->n_slots - 1);
 
-	while (s->v[at] && s->v[at] != v)
-		at = (at + 1) & (s->size - 1);
-	if (s->v[at])
+	while (f->slots[at] && f->blocks.v[f->slots[at] - 1].key != key)
+		at = (at + 1) & (f->n_slots - 1);
+	return &f->slots[at];
+}
+
+static struct mw__fault_block *find_or_add(struct mw__faulted *f, uint64_t key)
+{
+	if (f->last < f->blocks.n && f->blocks.v[f->last].key == key)
+		return &f->blocks.v[f->last];
+	if (f->blocks.n * 2 >= f->n_slots && !grow_blocks(f))
+		return NULL;
+	uint32_t *slot = find_slot(f, key);
+
+	if (!*slot) {
+		struct mw__fault_block *b = MW_VEC_PUSH(&f->blocks);
+
+		if (!b)
+			return NULL;
+		b->key = key;
+		*slot = (uint32_t)f->blocks.n;
+	}
+	f->last = *slot - 1;
+	return &f->blocks.v[f->last];
+}
+
+int mw__faulted_add(struct mw__faulted *f, uint64_t space, uint64_t addr)
+{
+	struct mw__fault_block *b = find_or_add(f, key_of(space, addr));
+	unsigned page = addr >> PAGE_SHIFT & 511;
+	uint64_t bit = UINT64_C(1) << (page & 63);
+
+	if (!b)
+		return -MW_E_NOMEM;
+	if (b->bits[page >> 6] & bit)
 		return 0;
-	s->v[at] = v;
-	s->n++;
+	b->bits[page >> 6] |= bit;
 	return 1;
 }
 
-bool mw__fault_set_has(const struct mw__fault_set *s, uint64_t v)
+/* The block of an address in space 0, or NULL when nothing in it faulted. */
+static const struct mw__fault_block *block_at(const struct mw__faulted *f, uint64_t addr)
 {
-	if (!s->size)
-		return false;
-	size_t at = hash(++v) & (s->size - 1);
+	uint32_t slot = f->n_slots ? *find_slot(f, key_of(0, addr)) : 0;
 
-	while (s->v[at] && s->v[at] != v)
-		at = (at + 1) & (s->size - 1);
-	return s->v[at] != 0;
+	return slot ? &f->blocks.v[slot - 1] : NULL;
 }
 
-int mw__faulted_add(struct mw__faulted *f, uint64_t addr)
+static bool has_page(const struct mw__fault_block *b, uint64_t addr)
 {
-	int rc = mw__fault_set_add(&f->pages, addr >> PAGE_SHIFT);
+	unsigned page = addr >> PAGE_SHIFT & 511;
 
-	if (rc == 1 && (mw__fault_set_add(&f->windows, addr >> WINDOW_SHIFT) < 0 ||
-			mw__fault_set_add(&f->blocks, addr >> BLOCK_SHIFT) < 0))
-		return -MW_E_NOMEM;
-	return rc;
+	return b && b->bits[page >> 6] >> (page & 63) & 1;
+}
+
+/* Did anything in the 64 KiB around fault? */
+static bool has_window(const struct mw__fault_block *b, uint64_t addr)
+{
+	unsigned window = addr >> WINDOW_SHIFT & 31;
+
+	return b && b->bits[window >> 2] >> ((window & 3) * 16) & 0xffff;
 }
 
 void mw__faulted_deinit(struct mw__faulted *f)
 {
-	free(f->pages.v);
-	free(f->windows.v);
-	free(f->blocks.v);
+	MW_VEC_FREE(&f->blocks);
+	free(f->slots);
+	f->slots = NULL;
 }
 
 /* -------------------------------------------------------------------- pages */
@@ -154,14 +190,15 @@ static bool is_locked(const struct mw_snapshot *snap, const struct mw__vma *v)
 }
 
 /* A cached page of a file that a fault in its window may have mapped along. */
-static bool is_around(const struct mw__faulted *f, const struct mw__vma *v, uint32_t state, uint64_t addr)
+static bool is_around(const struct mw__faulted *f, const struct mw__fault_block *b, const struct mw__vma *v,
+		      uint32_t state, uint64_t addr)
 {
 	bool of_file = v->kind != MW__ANON && (v->is_shared || state & MW__OF_FILE);
 
 	if (!of_file)
 		return false;
-	return mw__fault_set_has(&f->windows, addr >> WINDOW_SHIFT) ||
-	       (addr - v->start < (1u << WINDOW_SHIFT) && mw__fault_set_has(&f->windows, v->start >> WINDOW_SHIFT));
+	return has_window(b, addr) ||
+	       (addr - v->start < (1u << WINDOW_SHIFT) && has_window(block_at(f, v->start), v->start));
 }
 
 struct sourcing {
@@ -169,6 +206,8 @@ struct sourcing {
 	const struct mw__faulted *faulted;
 	struct walker before;
 	const struct mw__vma *vma;
+	const struct mw__fault_block *block;	/* of the address block_key */
+	uint64_t block_key;
 	bool locked, is_stack;
 };
 
@@ -176,13 +215,17 @@ static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t ad
 {
 	if (was_resident(&s->before, addr))
 		return MW__SOURCE_BEFORE;
-	if (mw__fault_set_has(&s->faulted->pages, addr >> PAGE_SHIFT))
+	if (addr >> BLOCK_SHIFT != s->block_key) {
+		s->block_key = addr >> BLOCK_SHIFT;
+		s->block = block_at(s->faulted, addr);
+	}
+	if (has_page(s->block, addr))
 		return MW__SOURCE_FAULT;
 	if (s->locked)
 		return MW__SOURCE_LOCKED;
-	if (state & MW__HUGE && mw__fault_set_has(&s->faulted->blocks, addr >> BLOCK_SHIFT))
+	if (state & MW__HUGE && s->block)
 		return MW__SOURCE_HUGE;
-	if (is_around(s->faulted, s->vma, state, addr))
+	if (is_around(s->faulted, s->block, s->vma, state, addr))
 		return MW__SOURCE_AROUND;
 	if (s->is_stack && !s->r->rec->is_attached)
 		return MW__SOURCE_EXEC;
@@ -211,7 +254,8 @@ static bool knows_pages(const struct mw_snapshot *snap)
 int mw__reconcile(struct mw__fault_report *r, const struct mw__faulted *f)
 {
 	const struct mw_snapshot *after = r->rec->after;
-	struct sourcing s = { .r = r, .faulted = f, .before = { r->rec->before, 0, 0 } };
+	struct sourcing s = { .r = r, .faulted = f, .before = { r->rec->before, 0, 0 },
+			      .block_key = MW_UNKNOWN };
 
 	r->has_pages = knows_pages(after) && (!r->rec->is_attached || knows_pages(r->rec->before));
 	if (!r->has_pages)

@@ -61,8 +61,8 @@ static struct perf_event_attr make_attr(const struct mw__events *e, bool majors,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		/* a quarter of the ring that an ordinary user gets; few major faults wake nobody */
-		.wakeup_watermark = majors ? 1u << 30 : 64u << 10,
+		/* half of the ring that an ordinary user gets; few major faults wake nobody */
+		.wakeup_watermark = majors ? 1u << 30 : 128u << 10,
 	};
 
 	if (majors)
@@ -387,15 +387,30 @@ static void mark_majors(const struct mw__events *e, struct mw_recording *rec)
 		}
 }
 
-int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
+/* All faults came on one processor: they are in order already. */
+static bool take_only_ring(struct mw__events *e, struct mw_recording *rec, size_t total)
 {
-	size_t *next = calloc(e->rings.n + 1, sizeof(*next)), total = 0;
+	for (size_t i = 0; i < e->rings.n; i++) {
+		struct mw__ring *r = &e->rings.v[i];
+
+		if (r->majors || !r->faults.n || r->faults.n != total)
+			continue;
+		rec->faults.v = r->faults.v;
+		rec->faults.n = r->faults.n;
+		rec->faults.cap = r->faults.cap;
+		memset(&r->faults, 0, sizeof(r->faults));
+		return true;
+	}
+	return false;
+}
+
+static int merge_rings(struct mw__events *e, struct mw_recording *rec, size_t total)
+{
+	size_t *next = calloc(e->rings.n + 1, sizeof(*next));
 	struct mw__ring *r;
 
 	if (!next)
 		return -MW_E_NOMEM;
-	for (size_t i = 0; i < e->rings.n; i++)
-		total += e->rings.v[i].majors ? 0 : e->rings.v[i].faults.n;
 	rec->faults.v = total ? malloc(total * sizeof(*rec->faults.v)) : NULL;
 	if (total && !rec->faults.v) {
 		free(next);
@@ -408,6 +423,17 @@ int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
 		rec->faults.v[rec->faults.n++] = r->faults.v[(*at)++];
 	}
 	free(next);
+	return 0;
+}
+
+int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < e->rings.n; i++)
+		total += e->rings.v[i].majors ? 0 : e->rings.v[i].faults.n;
+	if (!take_only_ring(e, rec, total) && merge_rings(e, rec, total) < 0)
+		return -MW_E_NOMEM;
 	mark_majors(e, rec);
 	rec->samples = e->samples;
 	rec->without_kernel = e->without_kernel;

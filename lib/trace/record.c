@@ -138,21 +138,25 @@ static int seed_moves(struct mw_recording *rec)
 static bool wait_for_news(struct recorder *r, uint64_t deadline)
 {
 	struct pollfd fds[2 + 64];
+	struct mw__ring *rings[64];
 	nfds_t n = 2;
 	uint64_t now = mw__trace_now();
 	int ms = deadline == MW_UNKNOWN ? POLL_MS : (int)mw__min(POLL_MS, mw__sub0(deadline, now) / 1000000 + 1);
 
 	fds[0] = (struct pollfd){ r->signals, POLLIN, 0 };
 	fds[1] = (struct pollfd){ r->opts.stop_fd > 0 ? r->opts.stop_fd : -1, POLLIN, 0 };
-	for (size_t i = 0; i < r->events.rings.n && n < 66; i++)
-		if (!r->events.rings.v[i].majors)
-			fds[n++] = (struct pollfd){ r->events.rings.v[i].fd, POLLIN, 0 };
-	/* an event of a process that ended reports POLLHUP for ever */
-	for (nfds_t i = 2; i < n; i++)
-		if (r->child.ended)
-			fds[i].fd = -1;
+	for (size_t i = 0; i < r->events.rings.n && n < 66; i++) {
+		struct mw__ring *ring = &r->events.rings.v[i];
+
+		if (ring->majors || ring->is_hung_up)
+			continue;
+		rings[n - 2] = ring;
+		fds[n++] = (struct pollfd){ ring->fd, POLLIN, 0 };
+	}
 	if (poll(fds, n, ms) > 0 && fds[1].revents)
 		return true;
+	for (nfds_t i = 2; i < n; i++)
+		rings[i - 2]->is_hung_up |= (fds[i].revents & POLLHUP) != 0;
 	return deadline != MW_UNKNOWN && mw__trace_now() >= deadline;
 }
 

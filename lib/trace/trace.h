@@ -23,6 +23,7 @@ struct mw__ring {
 	void *base;			/* control page, then data */
 	size_t size;			/* of the data, a power of two */
 	bool majors;			/* of the event for major faults */
+	bool is_hung_up;		/* its first thread ended: poll(2) would not wait for it any more */
 	MW_VEC(struct mw__fault) faults;	/* as they came: in the order of time */
 };
 
