@@ -129,21 +129,21 @@ static const char *name_of(const struct table *t, uint32_t name, struct mw__aren
 
 /* The symbols found, once each; a later one that overlaps its forerunner shortens that. */
 static int gather(const struct table *t, const struct best *best, size_t n, struct mw__arena *arena,
-		  const struct mw__symbol **ret, uint32_t *n_ret)
+		  const struct mw__fault_symbol **ret, uint32_t *n_ret)
 {
-	struct mw__symbol *list = mw__arena_array(arena, n ? n : 1, sizeof(*list));
+	struct mw__fault_symbol *list = mw__arena_array(arena, n ? n : 1, sizeof(*list));
 	uint32_t used = 0;
 
 	if (!list)
 		return -MW_E_NOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct mw__symbol *last = used ? &list[used - 1] : NULL;
+		struct mw__fault_symbol *last = used ? &list[used - 1] : NULL;
 
 		if (!best[i].size || (last && last->addr >= best[i].addr))
 			continue;
 		if (last && best[i].addr - last->addr < last->size)
 			last->size = best[i].addr - last->addr;
-		list[used] = (struct mw__symbol){ best[i].addr, best[i].size, name_of(t, best[i].name, arena) };
+		list[used] = (struct mw__fault_symbol){ best[i].addr, best[i].size, name_of(t, best[i].name, arena) };
 		if (!list[used++].name)
 			return -MW_E_NOMEM;
 	}
@@ -153,7 +153,7 @@ static int gather(const struct table *t, const struct best *best, size_t n, stru
 }
 
 int mw__lookup_addrs(int fd, const uint64_t *addrs, size_t n, struct mw__arena *arena,
-		     const struct mw__symbol **ret, uint32_t *n_ret, bool *has)
+		     const struct mw__fault_symbol **ret, uint32_t *n_ret, bool *has)
 {
 	struct table t;
 

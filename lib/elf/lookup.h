@@ -15,7 +15,7 @@
  * fd may be of a debug file. Return: 0, -MW_E_NOMEM.
  */
 MW_MUST_CHECK int mw__lookup_addrs(int fd, const uint64_t *addrs, size_t n, struct mw__arena *arena,
-				   const struct mw__symbol **ret, uint32_t *n_ret, bool *has);
+				   const struct mw__fault_symbol **ret, uint32_t *n_ret, bool *has);
 /* The address of a defined symbol of this name, or MW_UNKNOWN. */
 uint64_t mw__lookup_name(int fd, const char *name);
 

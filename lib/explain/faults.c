@@ -144,7 +144,7 @@ static const struct mw__extent_name *find_extent(const struct mw__fault_report *
 }
 
 /* faults of one function come in streams */
-static const struct mw__symbol *find_symbol(struct mw__fault_report *r, const struct mw__object_file *o, uint64_t addr)
+static const struct mw__fault_symbol *find_symbol(struct mw__fault_report *r, const struct mw__object_file *o, uint64_t addr)
 {
 	if (o == r->hit_object && r->hit_symbol && addr - r->hit_symbol->addr < r->hit_symbol->size)
 		return r->hit_symbol;
@@ -163,7 +163,7 @@ static void place_in_object(struct mw__fault_report *r, const struct mw__range *
 {
 	uint64_t at = addr - range->bias;
 	const struct mw__section *sec = mw__object_section(range->object, at);
-	const struct mw__symbol *sym = find_symbol(r, range->object, at);
+	const struct mw__fault_symbol *sym = find_symbol(r, range->object, at);
 
 	ret->object = range->object->path;
 	ret->section = sec ? sec->name : is_head(&range->object->image, at) ? "(ELF headers)" : "(between sections)";

@@ -99,7 +99,7 @@ struct mw__fault_report {
 	struct mw__spaces spaces;
 	MW_VEC(struct mw__extent_name) extents;
 	const struct mw__object_file *hit_object;	/* symbol found last */
-	const struct mw__symbol *hit_symbol;
+	const struct mw__fault_symbol *hit_symbol;
 };
 
 extern const char *const mw__outcomes[MW__N_OUTCOMES];

@@ -168,7 +168,7 @@ void mw__recording_note(struct mw_recording *rec, const char *source, const char
 		*slot = n;
 }
 
-const struct mw__symbol *mw__object_symbol(const struct mw__object_file *object, uint64_t addr)
+const struct mw__fault_symbol *mw__object_symbol(const struct mw__object_file *object, uint64_t addr)
 {
 	size_t lo = 0, hi = object->n_symbols;
 
@@ -180,7 +180,7 @@ const struct mw__symbol *mw__object_symbol(const struct mw__object_file *object,
 		else
 			hi = mid;
 	}
-	const struct mw__symbol *s = lo ? &object->symbols[lo - 1] : NULL;
+	const struct mw__fault_symbol *s = lo ? &object->symbols[lo - 1] : NULL;
 
 	return s && addr - s->addr < s->size ? s : NULL;
 }

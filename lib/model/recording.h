@@ -44,7 +44,7 @@ struct mw__move {
 	uint8_t prot;		/* enum mw__prot */
 };
 
-struct mw__symbol {
+struct mw__fault_symbol {
 	uint64_t addr, size;	/* as in the file */
 	const char *name;
 };
@@ -53,7 +53,7 @@ struct mw__symbol {
 struct mw__object_file {
 	const char *path;
 	struct mw__image image;		/* bias 0: addresses as in the file */
-	const struct mw__symbol *symbols;	/* sorted by addr, disjoint */
+	const struct mw__fault_symbol *symbols;	/* sorted by addr, disjoint */
 	uint32_t n_symbols;
 	bool has_symbols;		/* the file had a symbol table at all */
 };
@@ -111,7 +111,7 @@ MW_MUST_CHECK int mw__recording_freeze(struct mw_recording *rec, struct mw_err *
 void mw__recording_note(struct mw_recording *rec, const char *source, const char *remedy, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* The symbol that holds an address of the file, or NULL. */
-const struct mw__symbol *mw__object_symbol(const struct mw__object_file *object, uint64_t addr);
+const struct mw__fault_symbol *mw__object_symbol(const struct mw__object_file *object, uint64_t addr);
 /* The section that holds it, or NULL. */
 const struct mw__section *mw__object_section(const struct mw__object_file *object, uint64_t addr);
 

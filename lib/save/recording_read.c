@@ -35,7 +35,7 @@ struct reader {
 	bool has_end, has_before, has_after;
 	MW_VEC(struct mw__segment) segments;	/* of the object read last */
 	MW_VEC(struct mw__section) sections;
-	MW_VEC(struct mw__symbol) symbols;
+	MW_VEC(struct mw__fault_symbol) symbols;
 };
 
 static int fail(struct reader *r, const char *why)
@@ -146,11 +146,11 @@ static int add_symbol(struct reader *r, struct json_object *a)
 
 	if (rc < 0)
 		return rc;
-	struct mw__symbol *s = r->symbols.n < PARTS_MAX ? MW_VEC_PUSH(&r->symbols) : NULL;
+	struct mw__fault_symbol *s = r->symbols.n < PARTS_MAX ? MW_VEC_PUSH(&r->symbols) : NULL;
 
 	if (!s)
 		return fail_nomem(r);
-	*s = (struct mw__symbol){ v[0], v[1], name };
+	*s = (struct mw__fault_symbol){ v[0], v[1], name };
 	return 0;
 }
 
@@ -232,7 +232,7 @@ static int close_object(struct reader *r)
 	struct mw__object_file *o = r->rec->objects.n ? &r->rec->objects.v[r->rec->objects.n - 1] : NULL;
 	struct mw__segment *segs = mw__arena_array(&r->rec->arena, r->segments.n, sizeof(*segs));
 	struct mw__section *secs = mw__arena_array(&r->rec->arena, r->sections.n, sizeof(*secs));
-	struct mw__symbol *syms = mw__arena_array(&r->rec->arena, r->symbols.n, sizeof(*syms));
+	struct mw__fault_symbol *syms = mw__arena_array(&r->rec->arena, r->symbols.n, sizeof(*syms));
 
 	if (!segs || !secs || !syms)
 		return fail_nomem(r);

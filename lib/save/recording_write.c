@@ -98,7 +98,7 @@ static void write_section(struct mw__jsonw *w, const void *base, size_t i)
 
 static void write_symbol(struct mw__jsonw *w, const void *base, size_t i)
 {
-	const struct mw__symbol *s = (const struct mw__symbol *)base + i;
+	const struct mw__fault_symbol *s = (const struct mw__fault_symbol *)base + i;
 
 	tuple(w, (uint64_t[]){ s->addr, s->size }, 2, s->name);
 }
