@@ -40,8 +40,8 @@ check "memwhy.1 lists the commands" "$(missing "$tmp/commands" "$tmp/listed" mem
 # Options of a help text, and those of a page's .It lines: "-x" and "--name", one a line, sorted.
 help_options() { grep -E '^ +(-[A-Za-z0-9], )?--|^ +-[A-Za-z0-9]( |$|,)' "$1" | sed -E 's/^ +//; s/  .*//' |
 	grep -oE -- '(^|[ ,])--?[A-Za-z0-9][a-z-]*' | tr -d ' ,' | sort -u; }
-page_options() { grep -E '^\.It (Fl|Xo)' "$1" | sed -E 's/^\.It (Xo )?//; s/Fl -/Fl \\-/g' |
-	awk '{ for (i = 1; i < NF; i++) if ($i == "Fl") { o = $(i + 1); sub(/^\\-/, "-", o); sub(/^\\-/, "-", o); print "-" o } }' |
+page_options() { grep -E '^\.It (Fl|Xo)' "$1" | sed 's/\\-/-/g' |
+	awk '{ for (i = 1; i < NF; i++) if ($i == "Fl") print "-" $(i + 1) }' |
 	grep -E -- '^--?[A-Za-z0-9]' | sort -u; }
 while read -r c; do
 	page=$MAN/memwhy-$c.1
