@@ -82,6 +82,7 @@ struct request {
 	struct settings s;
 	struct mw_elf_opts opts;
 	const char *hex[MAX_DUMPS], *strings[MAX_DUMPS], *relocated[MAX_DUMPS];
+	uint64_t addrs[MAX_DUMPS];
 	const char *map;
 	uint64_t at;
 	bool diff;
@@ -139,6 +140,12 @@ static bool set_option(struct request *r, int id, const char *arg)
 	case 'p': return add_dump(r->strings, &r->opts.n_strings, arg);
 	case 'R': return add_dump(r->relocated, &r->opts.n_relocated, arg);
 	case OPT_SIZES: return set_sizes(r, arg);
+	case OPT_TYPE: r->opts.type = arg; return true;
+	case OPT_ADDR:
+		if (r->opts.n_addrs < MAX_DUMPS)
+			return parse_number("addr", arg, &r->addrs[r->opts.n_addrs++]);
+		fail_text(0, NULL, "more than %d addresses", MAX_DUMPS);
+		return false;
 	case OPT_DIFF: r->diff = true; return true;
 	case OPT_MAP: r->map = arg; return true;
 	case OPT_AT: return parse_number("at", arg, &r->at);
@@ -162,10 +169,12 @@ static bool parse(struct request *r, int argc, char **argv)
 	r->opts.hex = r->hex;
 	r->opts.strings = r->strings;
 	r->opts.relocated = r->relocated;
+	r->opts.addrs = r->addrs;
 	for (int id; (id = next_option(&cmd_elf, argc, argv, &r->s, &arg)) != -1;)
 		if (id == -2 || !set_option(r, id, arg))
 			return false;
-	if (!r->opts.views && !r->opts.n_hex && !r->opts.n_strings && !r->opts.n_relocated)
+	if (!r->opts.views && !r->opts.n_hex && !r->opts.n_strings && !r->opts.n_relocated && !r->opts.n_addrs &&
+	    !r->opts.type)
 		r->opts.views = MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_CHECK;
 	return true;
 }

@@ -431,6 +431,9 @@ struct mw_elf_opts {
 	const char *const *relocated;	/* sections to dump with relocations applied */
 	size_t n_hex, n_strings, n_relocated;
 	uint64_t page_size;		/* of the load plan; 0: 4096 */
+	const uint64_t *addrs;		/* addresses whose source lines to find, n_addrs of them */
+	size_t n_addrs;
+	const char *type;		/* struct, class or union whose layout to show, or NULL */
 };
 
 /**

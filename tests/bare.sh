@@ -14,6 +14,7 @@ if [ "${1:-}" != inside ]; then
 fi
 
 tree=$(mktemp -d /var/tmp/memwhy-bare.XXXXXX)
+chmod 755 "$tree"	# tests that become another user must get in
 trap 'umount -l "$tree/proc" "$tree/sys" "$tree/dev" 2>/dev/null || :; rm -rf --one-file-system "$tree"' EXIT
 timeout 900 debootstrap --variant=minbase bookworm "$tree" >"$tree.log" 2>&1 || { tail "$tree.log"; exit 1; }
 rm -f "$tree.log"

@@ -95,8 +95,10 @@ static bool parse_base(const char **p, const char *end, int base, uint64_t *ret)
 		if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)digit(**p), &v))
 			return false;
+	if (*p == start)
+		return false;
 	*ret = v;
-	return *p > start;
+	return true;
 }
 
 bool mw__parse_dec(const char **p, const char *end, uint64_t *ret)

@@ -387,7 +387,7 @@ static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 			rc = claim_gaps(c->snap, &c->snap->images.v[i]);
 	}
 	if (rc == 0 && c->proc.is_live)
-		mw__tasks_read(&c->proc, c->snap);
+		rc = mw__tasks_read(&c->proc, c->snap);
 	if (rc == 0)
 		rc = mw__heap_threads(&walk);
 	if (rc == 0)

@@ -39,6 +39,15 @@ static void fault(struct job *j, enum mw__verdict verdict, const char *field, ui
 	j->c->reason = text;
 }
 
+/* A verdict without a fault of the format. */
+static void note_verdict(struct job *j, enum mw__verdict verdict, const char *text)
+{
+	if (j->c->verdict != MW__RUNS)
+		return;
+	j->c->verdict = verdict;
+	j->c->reason = text;
+}
+
 static uint64_t eh_off(const struct job *j, size_t i)
 {
 	return mw__elf_field_off(j->elf, 0, &mw__ehdr_fields[i]);
@@ -76,6 +85,8 @@ static void check_header(struct job *j)
 		      "e_phentsize is not the size of a program header");
 	if (!elf->eh.phnum)
 		fault(j, MW__ENOEXEC, "e_phnum", 0, eh_off(j, 9), 1, "there are no program headers");
+	else if (elf->eh.phnum == PN_XNUM && elf->phnum != PN_XNUM)	/* allowed, but not to the kernel */
+		note_verdict(j, MW__ENOEXEC, "the kernel knows no PN_XNUM: more than 64 KiB of program headers");
 	else if (elf->eh.phnum * size > 65536)
 		fault(j, MW__ENOEXEC, "e_phnum", elf->eh.phnum, eh_off(j, 9), 65536 / size,
 		      "the program headers take more than 64 KiB (the kernel knows no PN_XNUM)");

@@ -272,7 +272,7 @@ static void choose_layout(struct mw_elf *elf, const uint8_t *head, size_t len)
 	struct mw__elf_layout best = { id[EI_CLASS] != ELFCLASS32, id[EI_DATA] == ELFDATA2MSB };
 	unsigned best_score = layout_score(head, len, best);
 
-	for (unsigned i = 0; i < 4 && best_score < 2; i++) {
+	for (unsigned i = 0; i < 4 && best_score < 3; i++) {
 		struct mw__elf_layout lay = { !(i & 1), i >> 1 };
 		unsigned score = layout_score(head, len, lay);
 
@@ -387,6 +387,9 @@ static void extend_numbers(struct mw_elf *elf)
 		elf->shnum = zero.size;
 	if (elf->eh.shstrndx == SHN_XINDEX)
 		elf->shstrndx = zero.link;
+	if (elf->eh.shstrndx == SHN_XINDEX && !zero.link)
+		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", SHN_XINDEX, eh_field_off(elf, 12), elf->shnum,
+			     "e_shstrndx is SHN_XINDEX, but sh_link of section 0 is 0");
 }
 
 static void read_segments(struct mw_elf *elf)

@@ -142,22 +142,22 @@ const char *mw__name_segment_flags(uint64_t flags, char *buf)
 	return buf;
 }
 
-static const struct { uint64_t bit; char letter; } section_bits[] = {
-	{ SHF_WRITE, 'W' }, { SHF_ALLOC, 'A' }, { SHF_EXECINSTR, 'X' }, { SHF_MERGE, 'M' }, { SHF_STRINGS, 'S' },
-	{ SHF_INFO_LINK, 'I' }, { SHF_LINK_ORDER, 'L' }, { SHF_OS_NONCONFORMING, 'O' }, { SHF_GROUP, 'G' },
-	{ SHF_TLS, 'T' }, { SHF_COMPRESSED, 'C' }, { 1u << 21, 'R' }, { 1u << 24, 'D' }, { 1u << 28, 'l' },
-	{ SHF_EXCLUDE, 'E' },
+static const struct { uint64_t bit; char letter; uint16_t machine; } section_bits[] = {
+	{ SHF_WRITE, 'W', 0 }, { SHF_ALLOC, 'A', 0 }, { SHF_EXECINSTR, 'X', 0 }, { SHF_MERGE, 'M', 0 }, { SHF_STRINGS, 'S', 0 },
+	{ SHF_INFO_LINK, 'I', 0 }, { SHF_LINK_ORDER, 'L', 0 }, { SHF_OS_NONCONFORMING, 'O', 0 }, { SHF_GROUP, 'G', 0 },
+	{ SHF_TLS, 'T', 0 }, { SHF_COMPRESSED, 'C', 0 }, { 1u << 21, 'R', 0 }, { 1u << 24, 'D', 0 }, { 1u << 28, 'l', EM_X86_64 }, { 0x20000000, 'y', EM_ARM }, { 0x10000000, 'v', EM_PPC },
+	{ SHF_EXCLUDE, 'E', 0 },
 };
 const char mw__section_flags_key[] =
 	"W write, A alloc, X execute, M merge, S strings, I info, L link order, O extra OS processing,\n"
-	"G group, T TLS, C compressed, R retain, D mbind, l large, E exclude, o OS, p processor, x unknown";
+	"G group, T TLS, C compressed, R retain, D mbind, l large, E exclude, y pure code, v VLE, o OS, p processor, x unknown";
 
-const char *mw__name_section_flags(uint64_t flags, char *buf)
+const char *mw__name_section_flags(uint64_t flags, uint64_t machine, char *buf)
 {
 	char *p = buf;
 
 	for (size_t i = 0; i < COUNT(section_bits); i++)
-		if (flags & section_bits[i].bit) {
+		if ((flags & section_bits[i].bit) && (!section_bits[i].machine || section_bits[i].machine == machine)) {
 			*p++ = section_bits[i].letter;
 			flags &= ~section_bits[i].bit;
 		}

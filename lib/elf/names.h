@@ -38,7 +38,7 @@ const char *mw__name_reloc(uint64_t type, uint64_t machine);
 
 /* "r-x" and, for sections, one letter a flag as under readelf's table. buf: MW__NAME_BUF. */
 const char *mw__name_segment_flags(uint64_t flags, char *buf);
-const char *mw__name_section_flags(uint64_t flags, char *buf);
+const char *mw__name_section_flags(uint64_t flags, uint64_t machine, char *buf);
 extern const char mw__section_flags_key[];
 /* Words of e_flags, DT_FLAGS, DT_FLAGS_1; "" when none is known. buf: MW__NAME_BUF. */
 const char *mw__name_e_flags(uint64_t flags, uint64_t machine, char *buf);

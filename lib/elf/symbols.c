@@ -37,6 +37,11 @@ static void link_strings(struct mw_elf *elf, struct mw__symtab *t)
 			     "%s: sh_link %llu names no string table", t->name, (unsigned long long)s->link);
 		return;
 	}
+	if (elf->sh[s->link].type != SHT_STRTAB)
+		mw__elf_diag(elf, MW__ELF_BAD, "sh_link", s->link,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, t->section), &mw__shdr_fields[6]), SHT_STRTAB,
+			     "%s: section %llu, which sh_link names, is no string table", t->name,
+			     (unsigned long long)s->link);
 	t->str = mw__elf_strtab(elf, elf->sh[s->link].off, elf->sh[s->link].size, "string table");
 }
 

@@ -19,7 +19,7 @@
 
 #define REACH 4096u		/* the robust list head lies this close above the descriptor */
 #define FIELDS 4096u		/* the stack block's fields lie this close behind it */
-#define TID_FIELDS 1024u	/* and the thread id this close */
+#define N_IDS 256u		/* and the thread id is one of these many ints */
 #define TOP 8192u		/* a descriptor lies this close to the end of its mapping */
 #define MIN_STACK 16384u	/* PTHREAD_STACK_MIN */
 #define MAX_GUARD (1u << 20)
@@ -59,16 +59,26 @@ static bool is_descriptor(const struct mw__walk *w, uint64_t at, struct block *b
 	return mw__mem_word(w->mem, at, &self) && self == at && find_block(w, at, b);
 }
 
+/* The words at a descriptor in which its thread's id is: how many, as a small one may end with its mapping. */
+static size_t read_ids(const struct mw__walk *w, uint64_t descriptor, int32_t ids[static N_IDS])
+{
+	size_t n = 0;
+
+	if (mw__mem_read(w->mem, descriptor, ids, N_IDS * 4))
+		return N_IDS;
+	while (n < N_IDS && mw__mem_read(w->mem, descriptor + n * 4, &ids[n], 4))
+		n++;
+	return n;
+}
+
 static bool holds_tid(const struct mw__walk *w, uint64_t descriptor, pid_t tid)
 {
-	for (uint64_t off = 0; off < TID_FIELDS; off += 4) {
-		int32_t v;
+	int32_t ids[N_IDS];
+	size_t n = read_ids(w, descriptor, ids);
 
-		if (!mw__mem_read(w->mem, descriptor + off, &v, 4))
-			return false;
-		if (v == tid)
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == tid)
 			return true;
-	}
 	return false;
 }
 
@@ -131,12 +141,37 @@ static int find_by_list(const struct threads *t, const struct mw__task *task)
 	return 0;
 }
 
+/* The thread of this id, or NULL; they are sorted by id. */
+static const struct mw__task *task_by_id(const struct mw_snapshot *snap, pid_t tid)
+{
+	size_t low = 0, high = snap->tasks.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct mw__task *task = &snap->tasks.v[mid];
+
+		if (task->tid == tid)
+			return task;
+		if (task->tid < tid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
 /* The thread whose id the descriptor holds, or NULL. */
 static const struct mw__task *task_of(const struct threads *t, uint64_t descriptor)
 {
-	for (size_t i = 0; i < t->w->snap->tasks.n; i++)
-		if (holds_tid(t->w, descriptor, t->w->snap->tasks.v[i].tid))
-			return &t->w->snap->tasks.v[i];
+	int32_t ids[N_IDS];
+	size_t n = read_ids(t->w, descriptor, ids);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct mw__task *task = ids[i] > 0 ? task_by_id(t->w->snap, ids[i]) : NULL;
+
+		if (task)
+			return task;
+	}
 	return NULL;
 }
 

@@ -100,8 +100,8 @@ MW_MUST_CHECK int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snaps
 MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t start, uint64_t end,
 				uint32_t state, uint64_t *outside);
 
-/* tasks.c */
-void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
+/* tasks.c: snap->tasks by thread id; none when they cannot be listed. -MW_E_NOMEM. */
+MW_MUST_CHECK int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
 
 /* freeze.c: hold every thread of a live target still. End it always; ending nothing is allowed. */
 struct mw__freeze {

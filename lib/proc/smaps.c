@@ -33,10 +33,14 @@ static bool parse_amount(const char *p, const char *end, uint64_t *ret)
 		p++;
 	if (!mw__parse_dec(&p, end, &v))
 		return false;
-	if (end - p >= 3 && !memcmp(p, " kB", 3))
-		return !__builtin_mul_overflow(v, (uint64_t)1024, ret);
+	if (end - p >= 3 && !memcmp(p, " kB", 3)) {
+		if (__builtin_mul_overflow(v, (uint64_t)1024, &v))
+			return false;
+	} else if (p < end) {
+		return false;
+	}
 	*ret = v;
-	return p == end;
+	return true;
 }
 
 /* The table entry of this key; *hint is where to look first. */
@@ -101,6 +105,21 @@ struct reader {
 	bool vmas;
 };
 
+static int fail_moved(struct mw_err *err)
+{
+	return mw__fail(err, MW_E_GONE, 0, "smaps: mappings changed since maps was read");
+}
+
+/* Is this the mapping that maps told at the same place of the list? */
+static bool is_same(const struct reader *r, const char *line, const char *end)
+{
+	uint64_t start, stop;
+
+	return r->n <= r->snap->vmas.n && mw__parse_hex(&line, end, &start) && line < end && *line++ == '-' &&
+	       mw__parse_hex(&line, end, &stop) && start == r->snap->vmas.v[r->n - 1].start &&
+	       stop == r->snap->vmas.v[r->n - 1].end;
+}
+
 static int add_mapping(struct reader *r, const char *line, const char *end, struct mw_err *err)
 {
 	if (r->n == r->cap) {
@@ -112,7 +131,7 @@ static int add_mapping(struct reader *r, const char *line, const char *end, stru
 	}
 	mw__smaps_init(&r->snap->smaps[r->n++]);
 	if (!r->vmas)
-		return 0;
+		return is_same(r, line, end) ? 0 : fail_moved(err);
 	struct mw__vma *vma = MW_VEC_PUSH(&r->snap->vmas);
 
 	if (!vma)
@@ -163,10 +182,7 @@ int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool v
 	if (!lines.total)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: smaps is empty: it exited or executed another program",
 				proc->pid);
-	/* read after maps, and the mappings changed in between: not the same process image */
-	if (r.n != snap->vmas.n)
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: mappings changed between maps and smaps", proc->pid);
-	return 0;
+	return r.n == snap->vmas.n ? 0 : fail_moved(err);
 }
 
 int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err)

@@ -58,6 +58,15 @@ static pid_t last_number(const char *p, const char *end)
 	return n > 1 && v <= INT32_MAX ? (pid_t)v : 0;
 }
 
+/* A user id; UINT32_MAX, which is nobody's, when there is none. */
+static uint32_t parse_id(const char **p, const char *end)
+{
+	uint64_t v;
+
+	*p = skip_blanks(*p, end);
+	return mw__parse_dec(p, end, &v) && v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
 static void parse_line(const char *line, const char *end, struct mw__status *ret)
 {
 	const char *colon = mw__find(line, end, ':');
@@ -71,14 +80,11 @@ static void parse_line(const char *line, const char *end, struct mw__status *ret
 		if (mw__parse_dec(&p, end, &v))
 			ret->threads = v;
 	} else if (len == 4 && !memcmp(line, "PPid", 4)) {
-		if (mw__parse_dec(&p, end, &v))
-			ret->ppid = v;
+		if (mw__parse_dec(&p, end, &v) && v <= INT32_MAX)
+			ret->ppid = (pid_t)v;
 	} else if (len == 3 && !memcmp(line, "Uid", 3)) {
-		if (mw__parse_dec(&p, end, &v))
-			ret->uid = v;
-		p = skip_blanks(p, end);
-		if (mw__parse_dec(&p, end, &v))
-			ret->euid = v;
+		ret->uid = parse_id(&p, end);
+		ret->euid = parse_id(&p, end);
 	} else if (len == 5 && !memcmp(line, "NSpid", 5)) {
 		ret->ns_pid = last_number(p, end);
 	} else {
@@ -94,7 +100,7 @@ void mw__status_parse(const char *text, size_t len, struct mw__status *ret)
 		*(uint64_t *)((char *)ret + keys[i].offset) = MW_UNKNOWN;
 	ret->threads = MW_UNKNOWN;
 	ret->ppid = ret->ns_pid = 0;
-	ret->uid = ret->euid = 0;
+	ret->uid = ret->euid = UINT32_MAX;
 	ret->state = '?';
 	while (p < end) {
 		const char *nl = mw__find(p, end, '\n');

@@ -60,14 +60,14 @@ static int compare_tasks(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
+int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
 {
 	int fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	MW_CLEANUP(mw__closedirp) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
 	if (!dir) {
 		mw__closep(&fd);
-		return;
+		return 0;
 	}
 	snap->tasks.n = 0;
 	for (struct dirent *d; (d = readdir(dir));) {
@@ -79,10 +79,11 @@ void mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
 		struct mw__task *task = MW_VEC_PUSH(&snap->tasks);
 
 		if (!task)
-			return;
+			return -MW_E_NOMEM;
 		*task = (struct mw__task){ .tid = (pid_t)tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN, .state = '?' };
 		read_task(proc, snap, task);
 	}
 	if (snap->tasks.n)
 		qsort(snap->tasks.v, snap->tasks.n, sizeof(*snap->tasks.v), compare_tasks);
+	return 0;
 }

@@ -133,6 +133,8 @@ static void fill_file(struct mw_document *doc, struct mw__doc_node *list, struct
 			views[i].fill(v);
 	if (opts->n_hex || opts->n_strings || opts->n_relocated)
 		mw__elf_view_dumps(v);
+	if ((opts->views & MW_ELF_UNITS) || opts->n_addrs || opts->type)
+		mw__elf_view_dwarf(v);
 	mw__elf_view_diags(v);
 }
 

@@ -308,7 +308,7 @@ static bool section_row(void *ctx, size_t i, struct mw__cell *c)
 	mw__cell_u64(&c[6], MW__T_ADDR, s->size);
 	mw__cell_u64(&c[7], MW__T_ADDR, s->entsize);
 	mw__cell_u64(&c[8], MW__T_ADDR, s->flags);
-	mw__cell_text(&c[9], mw__name_section_flags(s->flags, t->flags));
+	mw__cell_text(&c[9], mw__name_section_flags(s->flags, t->elf->eh.machine, t->flags));
 	mw__cell_u64(&c[10], MW__T_COUNT, s->link);
 	mw__cell_u64(&c[11], MW__T_COUNT, s->info);
 	mw__cell_u64(&c[12], MW__T_COUNT, s->align);

@@ -93,7 +93,7 @@ static void explain(struct hex_ctx *h, const struct part *p, const struct mw__fi
 	else if (!strcmp(f->name, "sh_type"))
 		name = mw__name_section(v, machine);
 	else if (!strcmp(f->name, "sh_flags"))
-		name = mw__name_section_flags(v, buf);
+		name = mw__name_section_flags(v, machine, buf);
 	else if (!strcmp(f->name, "sh_name"))
 		name = mw__strtab_at(h->elf->shstr, v);
 	else if (!strcmp(f->name, "st_name"))

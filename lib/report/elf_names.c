@@ -91,13 +91,19 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 	*hidden = false;
 	*version = t->n_versym ? find_version(n, t, i, hidden) : NULL;
 	name = name ? bounded(n, name) : "<corrupt>";
+	n->plain = name;
 	char *plain = n->demangle && name[0] == '_' ? cplus_demangle(name, DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO) : NULL;
 
 	if (plain)
 		name = plain;
+	/* a definition's own symbol has its name twice */
+	if (*version && s->shndx == SHN_ABS && !strcmp(name, *version))
+		*version = NULL;
 	if (*version || plain) {
 		size_t len = strlen(name), vlen = *version ? strlen(*version) : 0;
-		bool is_default = *version && s->shndx != SHN_UNDEF && !*hidden;
+		/* a symbol copied from a library is defined here, but its version there */
+		bool is_default = *version && s->shndx != SHN_UNDEF && !*hidden &&
+				  n->vers->is_def[t->versym[i] & 0x7fff];
 
 		if (reserve(n, len + vlen + 3)) {
 			char *p = mempcpy(n->buf, name, len);

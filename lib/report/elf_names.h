@@ -13,6 +13,7 @@ struct mw__namer {
 	bool demangle;
 	char *buf;		/* grows in the document's arena */
 	size_t cap;
+	const char *plain;
 	uint64_t budget;	/* bytes of names that may still be shown; see elf_names.c */
 };
 
@@ -24,6 +25,8 @@ void mw__namer_init(struct mw__namer *n, const struct mw__elf_view *v, struct mw
  */
 const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, size_t i, const struct mw__sym *s,
 			     const char **version, bool *hidden);
+/* The name of the last call without demangling and version. */
+static inline const char *mw__namer_plain(const struct mw__namer *n) { return n->plain; }
 /* A small number as text, faster than printf. buf: 24 bytes. */
 void mw__small_number(char *buf, uint64_t v);
 

@@ -97,7 +97,7 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	mw__cell_u64(&cell[7], MW__T_COUNT, s.section);
 	mw__cell_text(&cell[8], index_text(c, &s));
 	mw__cell_text(&cell[9], mw__namer_symbol(&c->namer, &c->tab, i, &s, &version, &hidden));
-	mw__cell_text(&cell[10], s.name ? s.name : s.name_off ? "<corrupt>" : "");
+	mw__cell_text(&cell[10], s.name_off ? mw__namer_plain(&c->namer) : "");
 	mw__cell_text(&cell[11], version);
 	mw__cell_bool(&cell[12], hidden);
 	if (!version)

@@ -21,7 +21,7 @@ from moving import freeze, moving
 from others import everyone, programs, roads, snapshot
 from rights import nobody, unprivileged
 from shapes import (Shape, canary, delete_program, enter_namespace, NEW_PIDS, NO_ASLR,
-                    replace_program)
+                    replace_program, stop_program)
 from tap import Tap
 from targets import MEMWHY, kernel_features, on_disk_dir, swap_device
 
@@ -59,8 +59,8 @@ QUICK = {
     "musl": Shape("musl-anon"),
     "musl-image": Shape("musl-image"),
     "musl-threads": Shape("musl-threads"),
-    "go": Shape("server"),
-    "go-nocgo": Shape("server-nocgo"),
+    "go": Shape("server", then=stop_program),
+    "go-nocgo": Shape("server-nocgo", then=stop_program),
     "moving": moving,
     "freeze": freeze,
     "roads": roads,

@@ -5,14 +5,13 @@ import contextlib
 import copy
 import os
 import shutil
-import signal
 import subprocess
 import time
 
 import reading
 from compare import (COLUMNS, EVERYONE, compare_accounts, compare_region, compare_totals, span)
 from targets import (SEES_ALL, Answer, explain, kernel_features, maps, running,
-                     swap_device)
+                     stop, swap_device)
 
 
 # --- older roads ----------------------------------------------------------------------------------
@@ -54,7 +53,8 @@ def unclaim(region, rows):
 
 # Fields that other processes change by mapping the same pages.
 OF_OTHERS = ("smaps_pss", "smaps_shared", "smaps_private", "smaps_swap_pss", "smaps_referenced")
-SAVED = ("state", "vsz", "rss", "swap", "residual", "rss_residual", "causes", "objects", "maps")
+SAVED = ("state", "torn", "vsz", "rss", "swap", "residual", "rss_residual", "causes", "resident",
+         "objects", "maps")
 
 
 def snapshot(tap, name, work, self_only):
@@ -115,23 +115,12 @@ def programs(tap, name, work, self_only):
         with subprocess.Popen(argv, cwd=work, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as process:
             try:
-                settle(process.pid)
-                process.send_signal(signal.SIGSTOP)
+                stop(process)
                 found = look_at_one(process.pid)
                 tap.check(f"{name}: {title}", ["it moved or went away"] if found is None
                           else found)
             finally:
                 process.kill()
-
-
-def settle(pid, seconds=10):
-    """Waits until VmSize and VmRSS have not changed for half a second."""
-    deadline, last, since = time.monotonic() + seconds, None, time.monotonic()
-    while time.monotonic() < deadline and time.monotonic() - since < 0.5:
-        now = tuple(reading.status(pid).get(key) for key in ("VmSize", "VmRSS"))
-        if now != last:
-            last, since = now, time.monotonic()
-        time.sleep(0.05)
 
 
 # --- everyone ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import subprocess
 import reading
 from compare import (compare_accounts, compare_plain, compare_region, compare_rows,
                      compare_totals, compare_with_kernel, rows_against_causes, unnoticed)
-from targets import LIVE, SEES_ALL, explain, maps, running
+from targets import LIVE, SEES_ALL, explain, maps, running, stop
 
 
 NO_ASLR = ("setarch", "-R")
@@ -60,6 +60,10 @@ def started(argv, work, wrap):
         return running(argv, work)
     shutil.copy(os.path.join(LIVE, argv[0]), work)
     return running(argv, work, wrap)
+
+
+def stop_program(target, _path):
+    stop(target.process)
 
 
 def delete_program(_target, path):

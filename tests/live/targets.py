@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -67,12 +68,37 @@ class Target:
 
     def end(self):
         self.process.stdin.close()
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.wait(END_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(END_S)
         self.process.stdout.close()
+
+
+def settle(pid, seconds=10):
+    """Waits until VmSize and VmRSS have not changed for half a second."""
+    deadline, last, since = time.monotonic() + seconds, None, time.monotonic()
+    while time.monotonic() < deadline and time.monotonic() - since < 0.5:
+        now = tuple(reading.status(pid).get(key) for key in ("VmSize", "VmRSS"))
+        if now != last:
+            last, since = now, time.monotonic()
+        time.sleep(0.05)
+
+
+def stop(process):
+    """A program with a life of its own holds still only when it is stopped."""
+    settle(process.pid)
+    process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline and not all_stopped(process.pid):
+        time.sleep(0.02)
+
+
+def all_stopped(pid):
+    return all(reading.status(f"{pid}/task/{tid}")["State"][0] == "T"
+               for tid in os.listdir(f"/proc/{pid}/task"))
 
 
 @contextlib.contextmanager

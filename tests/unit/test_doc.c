@@ -424,6 +424,10 @@ static void check_tables(void)
 		mw__row_text(t, row, 1, "the quick brown fox jumps over the lazy dog");
 		mw__row_bool(t, row, 2, i & 1);
 	}
+	struct mw__doc_row *child = mw__doc_row(t);
+
+	mw__row_text(t, child, 1, "a child of many words");
+	mw__row_style(child, MW__ROW_CHILD);
 	mw__doc_table(doc->root, "none", "EMPTY", wrap_cols, 3);
 	add_causes(doc->root);
 	text_of(doc, OPTS(.width = 26, .columns = "id,text,on"));
@@ -431,13 +435,15 @@ static void check_tables(void)
 	ok(strstr(out.v, "CODE  WHAT IT IS"), "a table without the named columns shows its own");
 	out.v[strcspn(out.v, "W")] = '\0';
 	is_str(out.v,
-	       "ID  TEXT             ON\n"
-	       " 9  the quick brown  yes\n"
+	       "ID  TEXT               ON\n"
+	       " 9  the quick brown    yes\n"
 	       "    fox jumps over\n"
 	       "    the lazy dog\n"
-	       "10  the quick brown  no\n"
+	       "10  the quick brown    no\n"
 	       "    fox jumps over\n"
 	       "    the lazy dog\n"
+	       "      a child of many\n"
+	       "      words\n"
 	       "\n", "cells are wrapped at blanks");
 	mw_document_destroy(doc);
 }
@@ -522,6 +528,11 @@ static void check_markers(void)
 	mw__doc_line(doc->root, "\001 \001", sizes, 1);
 	is_str(text_of(doc, OPTS(.width = 12)), "one two\n4.0 KiB\nthree\n4.0 KiB \\x01\n",
 	       "no line ends inside a size");
+	mw_document_destroy(doc);
+	doc = mw__doc_create("memwhy/test/1");
+	mw__doc_line(doc->root, "note:   words that are too many for one line", NULL, 0);
+	is_str(text_of(doc, OPTS(.width = 20)), "note:   words that\nare too many for one\nline\n",
+	       "what is too long for any line is broken where the line is full");
 	mw_document_destroy(doc);
 }
 

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The DWARF child: the only file that knows libdwarf, version 20210528, whose calls differ
+ * from older and newer ones. It walks compile units one by one and frees the DIEs of each,
+ * writes records and ends. Anything may kill it on the way, which its parent expects.
+ * (DWARF 5: 3.1 units, 5.7 structures, 6.2 lines, 2.17 ranges.)
+ */
+#include "dwarf.h"
+
+#include <dwarf.h>
+#include <errno.h>
+#include <libdwarf/libdwarf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_DEPTH 64
+
+struct child {
+	const struct mw__dwarf_query *q;
+	int fd;
+	Dwarf_Debug dbg;
+	Dwarf_Half version, addr_size;
+	bool type_found;
+};
+
+/* ----------------------------------------------------------------- records */
+
+static void write_all(int fd, const void *buf, size_t size)
+{
+	for (const char *p = buf; size;) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(1);
+		p += n;
+		size -= (size_t)n;
+	}
+}
+
+static void send(const struct child *c, enum mw__dwarf_kind kind, const uint64_t n[5], const char *a, const char *b,
+		 const char *d)
+{
+	struct mw__dwarf_head h = { .magic = MW__DWARF_MAGIC, .kind = kind };
+	char text[MW__DWARF_TEXT];
+	const char *parts[3] = { a, b, d };
+
+	if (n)
+		memcpy(h.n, n, sizeof(h.n));
+	for (int i = 0; i < 3; i++) {
+		const char *s = parts[i] ? parts[i] : "";
+		size_t len = strnlen(s, sizeof(text) / 3 - 2);
+
+		memcpy(text + h.text_len, s, len);
+		h.text_len += (uint32_t)len;
+		text[h.text_len++] = '\0';
+	}
+	write_all(c->fd, &h, sizeof(h));
+	write_all(c->fd, text, h.text_len);
+}
+
+/* -------------------------------------------------------------- attributes */
+
+static const char *text_of(Dwarf_Die die, Dwarf_Half attr)
+{
+	char *s = NULL;
+
+	return dwarf_die_text(die, attr, &s, NULL) == DW_DLV_OK && s ? s : "";
+}
+
+static bool number_of(Dwarf_Die die, Dwarf_Half attr, uint64_t *ret)
+{
+	Dwarf_Attribute a;
+	Dwarf_Unsigned u;
+	Dwarf_Signed s;
+
+	if (dwarf_attr(die, attr, &a, NULL) != DW_DLV_OK)
+		return false;
+	if (dwarf_formudata(a, &u, NULL) == DW_DLV_OK) {
+		*ret = u;
+		return true;
+	}
+	if (dwarf_formsdata(a, &s, NULL) == DW_DLV_OK) {
+		*ret = (uint64_t)s;
+		return true;
+	}
+	return false;
+}
+
+/* The DIE that a reference leads to, or NULL. */
+static Dwarf_Die follow(const struct child *c, Dwarf_Die die, Dwarf_Half attr)
+{
+	Dwarf_Attribute a;
+	Dwarf_Off off;
+	Dwarf_Die to = NULL;
+
+	if (dwarf_attr(die, attr, &a, NULL) != DW_DLV_OK || dwarf_global_formref(a, &off, NULL) != DW_DLV_OK ||
+	    dwarf_offdie_b(c->dbg, off, 1, &to, NULL) != DW_DLV_OK)
+		return NULL;
+	return to;
+}
+
+static Dwarf_Half tag_of(Dwarf_Die die)
+{
+	Dwarf_Half tag = 0;
+
+	dwarf_tag(die, &tag, NULL);
+	return tag;
+}
+
+static bool bounds_of(Dwarf_Die die, uint64_t *low, uint64_t *high)
+{
+	Dwarf_Addr lo, hi;
+	Dwarf_Half form;
+	enum Dwarf_Form_Class class;
+
+	if (dwarf_lowpc(die, &lo, NULL) != DW_DLV_OK)
+		return false;
+	*low = *high = lo;
+	if (dwarf_highpc_b(die, &hi, &form, &class, NULL) == DW_DLV_OK)
+		*high = class == DW_FORM_CLASS_CONSTANT ? lo + hi : hi;
+	return true;
+}
+
+/* ------------------------------------------------------------------ ranges */
+
+static bool in_rnglist(Dwarf_Attribute a, Dwarf_Half form, uint64_t off, uint64_t addr)
+{
+	Dwarf_Rnglists_Head head = NULL;
+	Dwarf_Unsigned count = 0, global;
+	bool hit = false;
+
+	if (dwarf_rnglists_get_rle_head(a, form, off, &head, &count, &global, NULL) != DW_DLV_OK)
+		return false;
+	for (Dwarf_Unsigned i = 0; i < count && !hit; i++) {
+		unsigned len, code;
+		Dwarf_Unsigned raw1, raw2, lo = 0, hi = 0;
+		Dwarf_Bool missing = 0;
+
+		if (dwarf_get_rnglists_entry_fields_a(head, i, &len, &code, &raw1, &raw2, &missing, &lo, &hi, NULL) !=
+		    DW_DLV_OK)
+			break;
+		if (code != DW_RLE_end_of_list && code != DW_RLE_base_address && code != DW_RLE_base_addressx && !missing)
+			hit = addr >= lo && addr < hi;
+	}
+	dwarf_dealloc_rnglists_head(head);
+	return hit;
+}
+
+static bool in_old_ranges(const struct child *c, Dwarf_Die die, uint64_t off, uint64_t base, uint64_t addr)
+{
+	Dwarf_Ranges *r = NULL;
+	Dwarf_Signed n = 0;
+	Dwarf_Off real;
+	bool hit = false;
+
+	if (dwarf_get_ranges_b(c->dbg, off, die, &real, &r, &n, NULL, NULL) != DW_DLV_OK)
+		return false;
+	for (Dwarf_Signed i = 0; i < n && !hit && r[i].dwr_type != DW_RANGES_END; i++) {
+		if (r[i].dwr_type == DW_RANGES_ADDRESS_SELECTION)
+			base = r[i].dwr_addr2;
+		else
+			hit = addr >= base + r[i].dwr_addr1 && addr < base + r[i].dwr_addr2;
+	}
+	dwarf_ranges_dealloc(c->dbg, r, n);
+	return hit;
+}
+
+static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t addr)
+{
+	uint64_t low, high, off;
+	Dwarf_Attribute a;
+	Dwarf_Half form = 0;
+
+	if (dwarf_attr(die, DW_AT_ranges, &a, NULL) == DW_DLV_OK) {
+		Dwarf_Off o;
+
+		dwarf_whatform(a, &form, NULL);
+		if (dwarf_global_formref(a, &o, NULL) == DW_DLV_OK)
+			off = o;
+		else if (!number_of(die, DW_AT_ranges, &off))
+			return false;
+		return c->version >= 5 ? in_rnglist(a, form, off, addr) : in_old_ranges(c, die, off, base, addr);
+	}
+	return bounds_of(die, &low, &high) && addr >= low && addr < high;
+}
+
+/* -------------------------------------------------------------------- walk */
+
+/* Call fn for each child; it returns false to end. DIEs are freed. */
+static void each_child(const struct child *c, Dwarf_Die die, bool (*fn)(void *ctx, Dwarf_Die child), void *ctx)
+{
+	Dwarf_Die kid, next;
+
+	if (dwarf_child(die, &kid, NULL) != DW_DLV_OK)
+		return;
+	for (;;) {
+		bool go_on = fn(ctx, kid);
+		int rc = go_on ? dwarf_siblingof_b(c->dbg, kid, 1, &next, NULL) : DW_DLV_NO_ENTRY;
+
+		dwarf_dealloc(c->dbg, kid, DW_DLA_DIE);
+		if (rc != DW_DLV_OK)
+			return;
+		kid = next;
+	}
+}
+
+/* --------------------------------------------------------------- addresses */
+
+/* A function's name may be at the DIE that it is an instance of. */
+static void function_name(const struct child *c, Dwarf_Die die, char *buf, size_t size, int depth)
+{
+	const char *s = text_of(die, DW_AT_linkage_name);
+
+	if (!*s)
+		s = text_of(die, DW_AT_name);
+	snprintf(buf, size, "%s", s);
+	if (*s || depth > 4)
+		return;
+	Dwarf_Die to = follow(c, die, DW_AT_abstract_origin);
+
+	if (!to)
+		to = follow(c, die, DW_AT_specification);
+	if (!to)
+		return;
+	function_name(c, to, buf, size, depth + 1);
+	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
+}
+
+struct frame {
+	char name[512];
+	uint64_t call_file, call_line;
+};
+struct search {
+	const struct child *c;
+	uint64_t addr, base;
+	struct frame frames[MAX_DEPTH];	/* outermost first */
+	size_t n;
+	int depth;
+};
+
+static bool find_frames(void *ctx, Dwarf_Die die)
+{
+	struct search *s = ctx;
+	Dwarf_Half tag = tag_of(die);
+	bool is_code = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+	bool is_scope = tag == DW_TAG_lexical_block || tag == DW_TAG_namespace || tag == DW_TAG_try_block;
+
+	if ((!is_code && !is_scope) || s->depth >= MAX_DEPTH || s->n >= MAX_DEPTH)
+		return true;
+	if (tag != DW_TAG_namespace && !holds(s->c, die, s->base, s->addr))
+		return true;
+	if (is_code) {
+		struct frame *f = &s->frames[s->n++];
+
+		function_name(s->c, die, f->name, sizeof(f->name), 0);
+		f->call_file = f->call_line = 0;
+		number_of(die, DW_AT_call_file, &f->call_file);
+		number_of(die, DW_AT_call_line, &f->call_line);
+	}
+	s->depth++;
+	each_child(s->c, die, find_frames, s);
+	s->depth--;
+	return tag == DW_TAG_namespace && !s->n;
+}
+
+/* The row of the line table that covers addr. */
+static bool find_row(Dwarf_Line *lines, Dwarf_Signed n, uint64_t addr, Dwarf_Line *ret)
+{
+	for (Dwarf_Signed i = 0; i + 1 < n; i++) {
+		Dwarf_Addr a, b;
+		Dwarf_Bool end = 0;
+
+		if (dwarf_lineaddr(lines[i], &a, NULL) != DW_DLV_OK || addr < a ||
+		    dwarf_lineaddr(lines[i + 1], &b, NULL) != DW_DLV_OK || addr >= b)
+			continue;
+		dwarf_lineendsequence(lines[i], &end, NULL);
+		if (!end) {
+			*ret = lines[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *call_file(const struct child *c, char **files, Dwarf_Signed n, uint64_t file)
+{
+	uint64_t i = c->version >= 5 ? file : file - 1;
+
+	return files && i < (uint64_t)n ? files[i] : "";
+}
+
+static void send_frames(const struct search *s, Dwarf_Line row, Dwarf_Die cu)
+{
+	Dwarf_Unsigned line = 0;
+	char *src = NULL, **files = NULL;
+	Dwarf_Signed n_files = 0;
+
+	dwarf_lineno(row, &line, NULL);
+	dwarf_linesrc(row, &src, NULL);
+	dwarf_srcfiles(cu, &files, &n_files, NULL);
+	const char *file = src ? src : "";
+	uint64_t at = line;
+
+	for (size_t depth = 0; depth < s->n || !depth; depth++) {
+		const struct frame *f = s->n ? &s->frames[s->n - 1 - depth] : NULL;
+
+		send(s->c, MW__DWARF_LINE, (uint64_t[5]){ s->addr, at, depth }, f ? f->name : "", file, "");
+		if (!f)
+			break;
+		at = f->call_line;
+		file = call_file(s->c, files, n_files, f->call_file);
+	}
+}
+
+static void find_addresses(const struct child *c, Dwarf_Die cu)
+{
+	Dwarf_Line_Context lc = NULL;
+	Dwarf_Unsigned version;
+	Dwarf_Small tables;
+	Dwarf_Line *lines = NULL, row;
+	Dwarf_Signed n = 0;
+
+	if (dwarf_srclines_b(cu, &version, &tables, &lc, NULL) != DW_DLV_OK)
+		return;
+	if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) == DW_DLV_OK)
+		for (size_t i = 0; i < c->q->n_addrs; i++) {
+			struct search *s = find_row(lines, n, c->q->addrs[i], &row) ? calloc(1, sizeof(*s)) : NULL;
+			uint64_t high;
+
+			if (!s)
+				continue;
+			s->c = c;
+			s->addr = c->q->addrs[i];
+			bounds_of(cu, &s->base, &high);
+			each_child(c, cu, find_frames, s);
+			send_frames(s, row, cu);
+			free(s);
+		}
+	dwarf_srclines_dealloc_b(lc);
+}
+
+/* ------------------------------------------------------------------- types */
+
+struct type_text {
+	char s[512];
+	uint64_t size;
+	bool has_size;
+};
+
+static const char *tag_word(Dwarf_Half tag)
+{
+	return tag == DW_TAG_structure_type ? "struct " : tag == DW_TAG_union_type ? "union " :
+	       tag == DW_TAG_class_type ? "class " : tag == DW_TAG_enumeration_type ? "enum " :
+	       tag == DW_TAG_const_type ? "const " : tag == DW_TAG_volatile_type ? "volatile " : "";
+}
+
+struct bounds {
+	const struct child *c;
+	uint64_t elements;
+	char text[128];
+};
+
+static bool add_bound(void *ctx, Dwarf_Die die)
+{
+	struct bounds *b = ctx;
+	uint64_t n = 0;
+	size_t len = strlen(b->text);
+
+	if (tag_of(die) != DW_TAG_subrange_type)
+		return true;
+	if (!number_of(die, DW_AT_count, &n) && number_of(die, DW_AT_upper_bound, &n))
+		n++;
+	snprintf(b->text + len, sizeof(b->text) - len, "[%llu]", (unsigned long long)n);
+	if (__builtin_mul_overflow(b->elements, n, &b->elements))
+		b->elements = 0;
+	return true;
+}
+
+static void describe_type(const struct child *c, Dwarf_Die die, struct type_text *t, int depth);
+
+/* The type that die refers to; void without one. */
+static void describe_target(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
+{
+	Dwarf_Die to = depth < MAX_DEPTH ? follow(c, die, DW_AT_type) : NULL;
+
+	if (!to) {
+		snprintf(t->s, sizeof(t->s), "void");
+		return;
+	}
+	describe_type(c, to, t, depth + 1);
+	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
+}
+
+static void append(struct type_text *t, const char *text)
+{
+	size_t len = strlen(t->s);
+
+	snprintf(t->s + len, sizeof(t->s) - len, "%s", text);
+}
+
+static void describe_array(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
+{
+	struct bounds b = { .c = c, .elements = 1 };
+
+	describe_target(c, die, t, depth);
+	each_child(c, die, add_bound, &b);
+	append(t, b.text);
+	t->size *= b.elements;
+}
+
+static void describe_type(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
+{
+	Dwarf_Half tag = tag_of(die);
+	Dwarf_Unsigned size;
+	const char *name = text_of(die, DW_AT_name);
+	bool own_size = dwarf_bytesize(die, &size, NULL) == DW_DLV_OK;
+
+	if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type) {
+		describe_target(c, die, t, depth);
+		append(t, tag == DW_TAG_pointer_type ? " *" : tag == DW_TAG_reference_type ? " &" : " &&");
+		t->size = own_size ? size : c->addr_size;
+		t->has_size = true;
+	} else if (tag == DW_TAG_array_type) {
+		describe_array(c, die, t, depth);
+	} else if (tag == DW_TAG_const_type || tag == DW_TAG_volatile_type) {
+		struct type_text of = { .s = "" };
+
+		describe_target(c, die, &of, depth);
+		snprintf(t->s, sizeof(t->s), "%s%.480s", tag_word(tag), of.s);
+		t->size = of.size;
+		t->has_size = of.has_size;
+	} else if (tag == DW_TAG_subroutine_type) {
+		snprintf(t->s, sizeof(t->s), "function");
+	} else {
+		if (tag == DW_TAG_typedef)
+			describe_target(c, die, t, depth);
+		snprintf(t->s, sizeof(t->s), "%s%.400s", tag_word(tag), *name ? name : "(unnamed)");
+	}
+	if (own_size && tag != DW_TAG_array_type) {
+		t->size = size;
+		t->has_size = true;
+	}
+}
+
+static bool send_member(void *ctx, Dwarf_Die die)
+{
+	const struct child *c = ctx;
+	struct type_text t = { .s = "" };
+	uint64_t off = 0, bits = 0, bit_off = 0;
+	Dwarf_Half tag = tag_of(die);
+
+	if (tag != DW_TAG_member && tag != DW_TAG_inheritance)
+		return true;
+	bool placed = number_of(die, DW_AT_data_member_location, &off);
+
+	if (!placed && number_of(die, DW_AT_data_bit_offset, &bit_off)) {
+		off = bit_off / 8;
+		bit_off %= 8;
+	} else {
+		uint64_t v;
+
+		if (number_of(die, DW_AT_external, &v) && v)
+			return true;	/* a static member takes no room */
+	}
+	number_of(die, DW_AT_bit_size, &bits);
+	describe_target(c, die, &t, 0);
+	send(c, MW__DWARF_MEMBER, (uint64_t[5]){ off, t.has_size ? t.size : MW_UNKNOWN, bit_off, bits },
+	     tag == DW_TAG_inheritance ? "(base)" : text_of(die, DW_AT_name), t.s, "");
+	return true;
+}
+
+static bool find_type(void *ctx, Dwarf_Die die)
+{
+	struct child *c = ctx;
+	Dwarf_Half tag = tag_of(die);
+	Dwarf_Unsigned size = 0;
+	Dwarf_Off off = 0;
+	char name[600];
+
+	if (tag == DW_TAG_namespace) {
+		each_child(c, die, find_type, c);
+		return !c->type_found;
+	}
+	if ((tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type) ||
+	    strcmp(text_of(die, DW_AT_name), c->q->type) || dwarf_bytesize(die, &size, NULL) != DW_DLV_OK)
+		return true;
+	dwarf_dieoffset(die, &off, NULL);
+	snprintf(name, sizeof(name), "%s%.500s", tag_word(tag), c->q->type);
+	send(c, MW__DWARF_TYPE, (uint64_t[5]){ size, off }, name, "", "");
+	each_child(c, die, send_member, c);
+	c->type_found = true;
+	return false;
+}
+
+/* ------------------------------------------------------------------- units */
+
+static void send_unit(const struct child *c, Dwarf_Die cu)
+{
+	uint64_t low = MW_UNKNOWN, high = MW_UNKNOWN, language = 0;
+	Dwarf_Off off = 0;
+
+	if (bounds_of(cu, &low, &high) && low == high)
+		low = high = MW_UNKNOWN;	/* several ranges, of which low_pc is the base */
+	number_of(cu, DW_AT_language, &language);
+	dwarf_dieoffset(cu, &off, NULL);
+	send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, low, high, language, c->version }, text_of(cu, DW_AT_name),
+	     text_of(cu, DW_AT_comp_dir), text_of(cu, DW_AT_producer));
+}
+
+static int walk_units(struct child *c, Dwarf_Error *error)
+{
+	for (;;) {
+		Dwarf_Unsigned length, type_off, next;
+		Dwarf_Half length_size, extension, unit_type;
+		Dwarf_Off abbrev;
+		Dwarf_Sig8 signature;
+		Dwarf_Die cu = NULL;
+		int rc = dwarf_next_cu_header_d(c->dbg, 1, &length, &c->version, &abbrev, &c->addr_size, &length_size,
+						&extension, &signature, &type_off, &next, &unit_type, error);
+
+		if (rc != DW_DLV_OK)
+			return rc;
+		rc = dwarf_siblingof_b(c->dbg, NULL, 1, &cu, error);
+		if (rc != DW_DLV_OK)
+			return rc;
+		if (c->q->units)
+			send_unit(c, cu);
+		if (c->q->n_addrs)
+			find_addresses(c, cu);
+		if (c->q->type && !c->type_found)
+			each_child(c, cu, find_type, c);
+		dwarf_dealloc(c->dbg, cu, DW_DLA_DIE);
+	}
+}
+
+static void send_error(const struct child *c, Dwarf_Error error)
+{
+	send(c, MW__DWARF_ERROR, NULL, error ? dwarf_errmsg(error) : "unknown error", "", "");
+}
+
+void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
+{
+	struct child c = { .q = q, .fd = fd };
+	Dwarf_Error error = NULL;
+	char real[4096] = "";
+	int rc = dwarf_init_path(q->path, real, sizeof(real), DW_DLC_READ, DW_GROUPNUMBER_ANY, NULL, NULL, &c.dbg,
+				 NULL, 0, NULL, &error);
+
+	if (rc == DW_DLV_OK) {
+		rc = walk_units(&c, &error);
+		if (rc == DW_DLV_ERROR)
+			send_error(&c, error);
+	} else {
+		send(&c, MW__DWARF_ERROR, NULL, rc == DW_DLV_NO_ENTRY ? "there is no debug information" :
+		     dwarf_errmsg(error), "", "");
+	}
+	send(&c, MW__DWARF_DONE, NULL, "", "", "");
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The parent's end of the DWARF child. What comes out of the pipe is as hostile as the
+ * file: a child that was taken over may write anything. Every record is checked, their
+ * number and bytes are bounded, and the child is killed when it takes too long.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <time.h>
+
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "dwarf.h"
+
+#define MAX_BYTES (UINT64_C(64) << 20)
+#define MAX_SECONDS 30
+#define CPU_SECONDS 10
+#define MEMORY (UINT64_C(1) << 30)
+
+static bool read_all(int fd, void *buf, size_t size, time_t deadline)
+{
+	for (char *p = buf; size;) {
+		struct pollfd pfd = { fd, POLLIN, 0 };
+		struct timespec now;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec >= deadline || poll(&pfd, 1, 1000) < 0)
+			return false;
+		if (!pfd.revents)
+			continue;
+		ssize_t n = read(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		size -= n;
+	}
+	return true;
+}
+
+static bool keep(struct mw__dwarf_answer *a, const struct mw__dwarf_head *h, const char *text)
+{
+	struct mw__dwarf_record *r = MW_VEC_PUSH(&a->v);
+	const char *p = text, *end = text + h->text_len;
+
+	if (!r)
+		return false;
+	r->kind = (enum mw__dwarf_kind)h->kind;
+	memcpy(r->n, h->n, sizeof(r->n));
+	for (int i = 0; i < 3; i++) {
+		size_t len = p < end ? strnlen(p, end - p) : 0;
+
+		r->text[i] = mw__arena_strn(&a->arena, p < end ? p : "", len);
+		if (!r->text[i])
+			r->text[i] = "";
+		p += len + 1;
+	}
+	return true;
+}
+
+bool mw__dwarf_collect(int fd, struct mw__dwarf_answer *ret)
+{
+	char text[MW__DWARF_TEXT];
+	struct mw__dwarf_head h;
+	struct timespec now;
+	uint64_t bytes = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	time_t deadline = now.tv_sec + MAX_SECONDS;
+
+	while (read_all(fd, &h, sizeof(h), deadline)) {
+		if (h.magic != MW__DWARF_MAGIC || !h.kind || h.kind >= MW__DWARF_N_KINDS || h.text_len > sizeof(text))
+			return false;
+		if (!read_all(fd, text, h.text_len, deadline))
+			return false;
+		if (h.kind == MW__DWARF_DONE)
+			return true;
+		bytes += sizeof(h) + h.text_len;
+		if (h.kind == MW__DWARF_ERROR)
+			snprintf(ret->trouble, sizeof(ret->trouble), "libdwarf: %.*s", (int)(h.text_len < 200 ? h.text_len : 200), text);
+		else if (bytes > MAX_BYTES || !keep(ret, &h, text))
+			return false;
+	}
+	return false;
+}
+
+static void limit(int what, rlim_t value)
+{
+	struct rlimit r = { value, value };
+
+	setrlimit(what, &r);
+}
+
+static void be_child(const struct mw__dwarf_query *q, int fd)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null >= 0) {	/* the library below may print */
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	limit(RLIMIT_AS, MEMORY);
+	limit(RLIMIT_CPU, CPU_SECONDS);
+	limit(RLIMIT_CORE, 0);
+	signal(SIGPIPE, SIG_DFL);
+	mw__dwarf_run(q, fd);
+	_exit(0);
+}
+
+static void say_trouble(struct mw__dwarf_answer *a, int status)
+{
+	if (a->trouble[0])
+		return;
+	if (WIFSIGNALED(status))
+		snprintf(a->trouble, sizeof(a->trouble), "DWARF unreadable (child: %s)",
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(a->trouble, sizeof(a->trouble), "DWARF unreadable (child ended early)");
+}
+
+int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw__dwarf_answer *ret,
+		  struct mw_err *err)
+{
+	struct mw__dwarf_query mine = *q;
+	char path[64];
+	int fds[2], status;
+
+	memset(ret, 0, sizeof(*ret));
+	mw__arena_init(&ret->arena);
+	if (elf->member || elf->base) {
+		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF of archive members is not read");
+		return 0;
+	}
+	/* by path, so that separate debug files are found beside it; pipes and memory by descriptor */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", elf->fd);
+	mine.path = access(elf->path, R_OK) == 0 && !elf->from_memory ? elf->path : path;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return mw__fail(err, MW_E_OS, errno, "%s: pipe", elf->path);
+	pid_t pid = fork();
+
+	if (pid < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return mw__fail(err, MW_E_OS, errno, "%s: fork", elf->path);
+	}
+	if (!pid)
+		be_child(&mine, fds[1]);
+	close(fds[1]);
+	bool done = mw__dwarf_collect(fds[0], ret);
+
+	close(fds[0]);
+	if (!done)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!done)
+		say_trouble(ret, status);
+	return 0;
+}
+
+void mw__dwarf_answer_deinit(struct mw__dwarf_answer *a)
+{
+	MW_VEC_FREE(&a->v);
+	mw__arena_deinit(&a->arena);
+}

@@ -1,0 +1,147 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# memwhy elf as a command: inputs of every kind, exit status, write errors.
+
+elf() { "$MEMWHY" elf "$@"; }
+setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
+
+@test "a clean file ends with 0" {
+	run elf -h "$T/prog"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"ELF64"* ]]
+}
+
+@test "standard input and a pipe give what the file gives" {
+	elf -h -l -S "$T/prog" >"$T/want"
+	elf -h -l -S - <"$T/prog" | diff - "$T/want"
+	cat "$T/prog" | elf -h -l -S - | diff - "$T/want"
+	elf -h -l -S <(cat "$T/prog") | diff - "$T/want"
+}
+
+@test "readelf's long names work" {
+	for o in all file-header program-headers segments section-headers sections headers syms symbols dyn-syms \
+		notes relocs unwind dynamic version-info arch-specific histogram section-groups section-details wide; do
+		elf --$o "$T/prog" >/dev/null
+	done
+}
+
+@test "what is not ELF ends with 3 and says so" {
+	echo text >"$T/text"
+	: >"$T/empty"
+	for f in "$T/text" "$T/empty" "$T" /dev/null "$T/missing"; do
+		run elf "$f"
+		[ "$status" -eq 3 ]
+		[[ "$output" == "memwhy: $f: "* ]]
+	done
+}
+
+@test "a fifo that nobody writes is no hang" {
+	mkfifo "$T/fifo"
+	run timeout 5 "$MEMWHY" elf "$T/fifo"
+	[ "$status" -eq 3 ]
+}
+
+@test "one bad file among several costs only itself" {
+	echo text >"$T/text"
+	run elf -h "$T/prog" "$T/text" "$T/prog"
+	[ "$status" -eq 3 ]
+	[ "$(grep -c ELF64 <<<"$output")" -eq 2 ]
+}
+
+@test "a malformed file is printed and ends with 1" {
+	printf '\xff\xff' | dd of="$T/prog" bs=1 seek=62 conv=notrunc status=none
+	run elf -h "$T/prog"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *e_shstrndx* ]]
+}
+
+@test "a write error is never 0" {
+	run bash -c '"$1" elf -a "$2" >/dev/full' - "$MEMWHY" "$T/prog"
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"No space left"* ]]
+}
+
+@test "usage errors end with 2" {
+	run elf
+	[ "$status" -eq 2 ]
+	run elf --nonsense "$T/prog"
+	[ "$status" -eq 2 ]
+	run elf --diff "$T/prog"
+	[ "$status" -eq 2 ]
+}
+
+@test "without section headers symbols and relocations come through PT_DYNAMIC" {
+	elf --dyn-syms --json "$T/prog" | jq -S '[.files[0].symbols[0].entries[] | {value, name}]' >"$T/want"
+	printf '\0\0\0\0\0\0\0\0' | dd of="$T/prog" bs=1 seek=40 conv=notrunc status=none
+	printf '\0\0\0\0' | dd of="$T/prog" bs=1 seek=60 conv=notrunc status=none
+	elf --dyn-syms --json "$T/prog" | jq -S '[.files[0].symbols[0].entries[] | {value, name}]' | diff - "$T/want"
+	[ "$(elf -s --json "$T/prog" | jq -r '.files[0].symbols[0].table')" = PT_DYNAMIC ]
+	[ "$(elf -r --json "$T/prog" | jq '.files[0].relocations | length')" -ge 1 ]
+	[ "$(elf -V --json "$T/prog" | jq '.files[0].versions.needed.needs | length')" -ge 1 ]
+}
+
+@test "sizes sum to the file and to the plan" {
+	for by in section segment symbol; do
+		elf --sizes=$by --plan --json "$T/prog" >"$T/json"
+		[ "$(jq '[.files[0].sizes.owners[].file] | add' "$T/json")" -eq "$(stat -c %s "$T/prog")" ]
+		[ "$(jq '[.files[0].sizes.owners[].memory] | add' "$T/json")" -eq "$(jq '.files[0].plan.vsz' "$T/json")" ]
+	done
+}
+
+@test "a file does not differ from itself" {
+	[ "$(elf --diff --json "$T/prog" "$T/prog" | jq '.diff.changes | length')" -eq 0 ]
+	[ "$(elf --diff --json "$T/prog" /bin/ls | jq '[.diff.changes[].file_delta] | add')" -eq \
+		"$(($(stat -L -c %s /bin/ls) - $(stat -c %s "$T/prog")))" ]
+}
+
+@test "an archive stands for its members" {
+	printf 'int a(void) { return 1; }\n' >"$T/a_name_longer_than_fifteen.c"
+	printf 'int b(void) { return 2; }\n' >"$T/b.c"
+	(cd "$T" && ${CC:-gcc} -c ./*.c && ar rcs lib.a ./*.o)
+	elf -s -c --json "$T/lib.a" >"$T/json"
+	[ "$(jq -r '.files[].member // empty' "$T/json" | sort | tr '\n' ' ')" = "a_name_longer_than_fifteen.o b.o " ]
+	[ "$(jq -r '.files[-1].index[].symbol' "$T/json" | sort | tr '\n' ' ')" = "a b " ]
+}
+
+@test "the vdso and the program of a running process" {
+	sleep 60 &
+	pid=$!
+	run elf --dyn-syms --pid $pid --map '[vdso]'
+	kill $pid
+	[ "$status" -eq 0 ]
+	[[ "$output" == *__vdso_clock_gettime* ]]
+}
+
+@test "compressed sections inflate to what objcopy makes of them" {
+	head -c 5000 /dev/zero | tr '\0' x >"$T/data"
+	printf 'int main(void) { return 0; }\n' >"$T/m.c"
+	${CC:-gcc} -g -c -o "$T/m.o" "$T/m.c"
+	for how in zlib-gabi zlib-gnu; do
+		objcopy --compress-debug-sections=$how "$T/m.o" "$T/z.o"
+		s=.debug_str
+		[ $how = zlib-gnu ] && readelf -S "$T/z.o" | grep -q zdebug_str && s=.zdebug_str
+		diff <(elf -z -p $s --json "$T/z.o" | jq '.files[0].dumps[0].strings') \
+			<(elf -p .debug_str --json "$T/m.o" | jq '.files[0].dumps[0].strings')
+	done
+}
+
+@test "lines and types agree with what the compiler saw" {
+	printf 'struct s { char a; long b; int c; };\nstruct s v;\nint main(void) { return v.c; }\n' >"$T/m.c"
+	(cd "$T" && ${CC:-gcc} -g -o m m.c)
+	elf --type s --json "$T/m" | jq -c '.files[0].dwarf.type | [.size, .hole_bytes, .padding_at_end]' | grep -qx '\[24,7,4\]'
+	a=0x$(nm "$T/m" | awk '$3 == "main" { print $1 }')
+	elf --addr "$a" --json "$T/m" | jq -r '.files[0].dwarf.lines[0] | "\(.function) \(.line)"' | grep -qx 'main 3'
+}
+
+@test "hardening is derived by name" {
+	printf 'int main(void) { return 0; }\n' >"$T/m.c"
+	check() { elf --check --json "$T/m" | jq -r ".files[0].check.security.$1"; }
+	${CC:-gcc} -no-pie -Wl,-z,norelro -o "$T/m" "$T/m.c"
+	[ "$(check pie)" = no ] && [ "$(check relro)" = none ]
+	${CC:-gcc} -pie -Wl,-z,relro,-z,now -o "$T/m" "$T/m.c"
+	[ "$(check pie)" = yes ] && [ "$(check relro)" = full ]
+	${CC:-gcc} -pie -Wl,-z,relro,-z,lazy -fcf-protection=full -Wl,-z,ibt,-z,shstk -Wl,-rpath,/x -o "$T/m" "$T/m.c"
+	[ "$(check relro)" = partial ] && [ "$(check ibt)" = yes ] && [ "$(check shstk)" = yes ] && [ "$(check runpath)" = /x ]
+	${CC:-gcc} -Wl,-z,execstack -o "$T/m" "$T/m.c" 2>/dev/null
+	[ "$(check stack)" = executable ]
+}
