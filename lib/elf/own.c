@@ -96,7 +96,8 @@ static void take(struct job *j)
 	struct ranges left = { 0 };
 	size_t c = 0;
 
-	qsort(j->claims.v.v, j->claims.v.n, sizeof(struct range), by_start);
+	if (j->claims.v.n)
+		qsort(j->claims.v.v, j->claims.v.n, sizeof(struct range), by_start);
 	uint64_t claimed_to = 0;	/* end of all claims before c */
 
 	for (size_t f = 0; f < j->free.v.n; f++) {

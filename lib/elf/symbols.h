@@ -53,6 +53,17 @@ static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__s
 		s->section = t->xindex[i];
 }
 
+/* Names lie anywhere in the string table: ask the memory for one early that comes soon. */
+static inline void mw__sym_prefetch(const struct mw__symtab *t, size_t i)
+{
+	if (i >= t->n)
+		return;
+	uint32_t off = t->elf->lay.is64 ? ((const Elf64_Sym *)t->raw)[i].st_name : ((const Elf32_Sym *)t->raw)[i].st_name;
+
+	if (off < t->str.n)
+		__builtin_prefetch(t->str.p + off);
+}
+
 /* The section of a symbol is a real one. */
 static inline bool mw__sym_in_section(const struct mw__symtab *t, const struct mw__sym *s)
 {

@@ -83,6 +83,7 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	const char *version;
 	bool hidden;
 
+	mw__sym_prefetch(&c->tab, i + 16);
 	mw__sym_at(&c->tab, i, &s);
 	check_symbol(c, i, &s);
 	unsigned type = s.info & 15, bind = s.info >> 4;

@@ -17,12 +17,14 @@
 #define MEASURED_ROWS 128
 #define BUF_SIZE 65536
 #define CELL_MAX 64
+#define WIDE 64		/* text longer than its column by more bytes than this is never padded */
 
 struct out {
 	const struct mw_sink *sink;
 	size_t n;
 	int rc;
 	size_t lines;
+	bool is_ascii;		/* of the text that was made last */
 	struct mw__str scratch;
 	char buf[BUF_SIZE];
 };
@@ -43,6 +45,23 @@ static inline char *room(struct out *o, size_t len)
 
 static void put(struct out *o, const char *p, size_t len)
 {
+	if (len <= 16) {
+		char *to = room(o, 16);
+
+		if (len >= 8) {
+			memcpy(to, p, 8);
+			memcpy(to + len - 8, p + len - 8, 8);
+		} else if (len >= 4) {
+			memcpy(to, p, 4);
+			memcpy(to + len - 4, p + len - 4, 4);
+		} else if (len) {
+			to[0] = p[0];
+			to[len / 2] = p[len / 2];
+			to[len - 1] = p[len - 1];
+		}
+		o->n += len;
+		return;
+	}
 	while (len > BUF_SIZE) {
 		flush(o);
 		memcpy(o->buf, p, BUF_SIZE);
@@ -56,6 +75,11 @@ static void put(struct out *o, const char *p, size_t len)
 
 static void pad(struct out *o, size_t n)
 {
+	if (n <= 16) {	/* the usual case without a call */
+		memcpy(room(o, 16), "                ", 16);
+		o->n += n;
+		return;
+	}
 	while (n) {
 		size_t step = n < 64 ? n : 64;
 
@@ -156,7 +180,8 @@ static bool is_plain(const char *s, size_t len)
 static const char *shown_text(struct out *o, const char *s, size_t *len, bool raw)
 {
 	*len = strlen(s);
-	if (is_plain(s, *len) && (!raw || !memchr(s, ' ', *len)))
+	o->is_ascii = is_plain(s, *len);
+	if (o->is_ascii && (!raw || !memchr(s, ' ', *len)))
 		return s;
 	mw__str_reset(&o->scratch);
 	mw__str_escape(&o->scratch, s, *len);
@@ -176,6 +201,7 @@ static const char *cell_text(struct out *o, const struct mw__cell *c, char *buf,
 {
 	if (c->type == MW__T_TEXT && c->s)
 		return shown_text(o, *c->s ? c->s : raw ? "-" : "", len, raw);
+	o->is_ascii = true;
 	if (c->type == MW__T_BOOL) {
 		*len = c->b ? 3 : 2;
 		return c->b ? "yes" : "no";
@@ -263,8 +289,9 @@ static void measure(struct out *o, const struct mw__doc_node *node, size_t n_row
 
 static void text_cell(struct out *o, const char *s, size_t len, size_t width, bool left, bool last)
 {
-	size_t cols = len < width ? columns_of(s, len) : len;
-	size_t fill = cols < width ? width - cols : 0;
+	bool padded = !(left && last) && len < width + WIDE;
+	size_t cols = !padded || o->is_ascii ? len : columns_of(s, len);
+	size_t fill = padded && cols < width ? width - cols : 0;
 
 	if (!left)
 		pad(o, fill);
@@ -292,6 +319,7 @@ static void text_heading(struct out *o, const struct mw__doc_node *node, const s
 	for (size_t k = 0; k < sh->n; k++) {
 		const struct mw__col *col = &node->cols[sh->idx[k]];
 
+		o->is_ascii = true;
 		text_cell(o, col->heading, strlen(col->heading), sh->width[sh->idx[k]], is_left(col), k + 1 == sh->n);
 	}
 }
