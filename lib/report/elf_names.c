@@ -71,9 +71,9 @@ static const char *bounded(struct mw__namer *n, const char *name)
 {
 	if (!n->budget)
 		return "<left out>";
-	size_t len = strnlen(name, MAX_NAME);
+	size_t len = strlen(name);	/* of a string table: terminated, and paid for by the budget */
 
-	if (len > n->budget || len == MAX_NAME) {
+	if (len > n->budget || len >= MAX_NAME) {
 		mw__elf_diag(n->v->elf, MW__ELF_BAD, "length of symbol names", len, MW_UNKNOWN, MAX_NAME,
 			     "symbol names are too long, or too many share the same bytes: some are left out");
 		n->budget = len > n->budget ? 0 : n->budget;
