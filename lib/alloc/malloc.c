@@ -224,7 +224,8 @@ static mspan *span_of(const void *p)
 /* Is @p among the newest entries? Below the first there are as many NULLs. */
 static inline bool is_recent(void **top, const void *p)
 {
-	return (top[0] == p) | (top[-1] == p) | (top[-2] == p) | (top[-3] == p);
+	return unlikely(top[0] == p) || unlikely(top[-1] == p) || unlikely(top[-2] == p) ||
+	       unlikely(top[-3] == p);
 }
 
 static void free_small(mcache *mc, mspan *s, void *p)
@@ -315,7 +316,7 @@ static inline void free_any(void *p)
 	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
 	top = b->top;
 	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||
-	    unlikely(is_recent(top, p)))
+	    is_recent(top, p))
 		goto slow;
 	top[1] = p;
 	b->top = top + 1;
