@@ -109,7 +109,6 @@ static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
 
 static void *big_slow(mcache *mc, size_t n, size_t align)
 {
-	bool sampled = count_request(mc, n);
 	mspan *s;
 
 	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_PAGES * MW_PAGE_SIZE)
@@ -118,7 +117,7 @@ static void *big_slow(mcache *mc, size_t n, size_t align)
 		s = mw__huge_alloc(n, align);
 	if (!s)
 		return NULL;
-	if (sampled)
+	if (count_request(mc, n))
 		s->site = mw__sample_alloc(n);
 	mw__audit_seal(s);
 	return mw__span_block(s);
