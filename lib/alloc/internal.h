@@ -152,6 +152,7 @@ bool mw__lock_is_mine(const struct mw_lock *l);
 void mw__lock_for_fork(struct mw_lock *l);
 void mw__lock_after_fork(struct mw_lock *l, bool child);
 void mw__fork_owner_set(bool on);
+bool mw__in_section(void);     /* this thread holds a lock of ours, or is about to */
 uint64_t mw__thread_key(void); /* differs between live threads of the process */
 enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAP, RANK_META };
 

@@ -18,6 +18,9 @@
 static uint64_t fork_owner; /* thread that holds every lock; written by it alone, read relaxed */
 static bool fork_in_section; /* the forking thread was inside a section; written by it alone */
 
+/* Locks this thread holds or is about to: a signal handler that forks asks. */
+static __thread unsigned sections __attribute__((tls_model("initial-exec")));
+
 /* The address of a thread-local variable: even, and the same in a fork child. */
 uint64_t mw__thread_key(void)
 {
@@ -91,6 +94,8 @@ void mw__lock(struct mw_lock *l, int rank)
 	if (fork_is_mine())
 		return;
 	rank_enter(rank);
+	sections++;
+	compiler_barrier();
 	if (unlikely(!try_lock(&l->word)))
 		lock_slow(l);
 	taken(l);
@@ -109,6 +114,8 @@ void mw__unlock(struct mw_lock *l, int rank)
 	if (fork_is_mine())
 		return;
 	release(l);
+	compiler_barrier();
+	sections--;
 	rank_leave(rank);
 }
 
@@ -126,17 +133,16 @@ static void taken_by_fork(struct mw_lock *l)
 }
 
 /*
- * Take @l before fork. When this very thread holds a lock already, a signal handler
- * that interrupted an allocation is forking: that lock stays as it is. Then the
- * order of locks is broken, so the others are waited for only a bounded time; in the
- * child they are freed anyway.
+ * Take @l before fork. When this very thread is inside a section already, a signal
+ * handler that interrupted an allocation is forking. A lock that it holds stays as it
+ * is (the owner may not be written yet, so the lock cannot tell). The order of locks is
+ * broken, so none is waited for longer than a bounded time; in the child all are freed.
  */
 void mw__lock_for_fork(struct mw_lock *l)
 {
-	if (mw__lock_is_mine(l)) {
-		fork_in_section = true;
+	fork_in_section = sections > 0;
+	if (mw__lock_is_mine(l))
 		return;
-	}
 	for (int i = 0; i < 1000; i++) {
 		if (try_lock(&l->word)) {
 			taken_by_fork(l);
@@ -168,9 +174,12 @@ void mw__lock_after_fork(struct mw_lock *l, bool child)
 		l->n_waits = 0;
 }
 
+bool mw__in_section(void)
+{
+	return sections > 0;
+}
+
 void mw__fork_owner_set(bool on)
 {
-	if (!on)
-		fork_in_section = false;
 	store_relaxed(&fork_owner, on ? mw__thread_key() : 0);
 }

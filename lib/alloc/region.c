@@ -91,24 +91,13 @@ static void fork_parent(void)
 	unlock_all(false);
 }
 
-static bool inside_section(void)
-{
-	if (mw__lock_is_mine(&heap.lock) || mw__lock_is_mine(&mw__meta_lock) ||
-	    mw__lock_is_mine(&mw__registry_lock) || mw__lock_is_mine(&mw__sample_lock))
-		return true;
-	for (unsigned c = 1; c < MW_N_CLASSES; c++)
-		if (mw__lock_is_mine(&mw__centrals[c].lock))
-			return true;
-	return false;
-}
-
 static void fork_child(void)
 {
 	int parent = region.pid;
 
 	unlock_all(true);
 	region.pid = mw__os_pid();
-	if (inside_section())
+	if (mw__in_section())
 		return; /* fork came from a signal handler amid an allocation */
 	mw__heap_lock();
 	mw__event(MW_EVENT_FORK, (uint64_t)parent, 0, 0);
