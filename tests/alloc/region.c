@@ -406,24 +406,29 @@ static void compare(const struct picture *p, const struct books *b)
 static void check_samples(const struct picture *p)
 {
 	static struct mw_site sites[MW_N_SITES];
-	uint64_t n = p->r.tables[MW_TABLE_SITES].count, live_n = 0, bytes = 0, est = 0, sampled = 0;
+	uint64_t n = p->r.tables[MW_TABLE_SITES].count, live_n = 0, est = 0, sampled = 0;
+	uint64_t count = 0, mallocs = p->r.heap.n_large_allocs + p->r.heap.n_huge_allocs;
 	int stacks = 1;
 
 	if (n > MW_N_SITES || !peek(p->r.tables[MW_TABLE_SITES].addr, sites, n * sizeof(sites[0])))
 		n = 0;
 	for (uint64_t i = 0; i < n; i++) {
 		live_n += sites[i].n_live;
-		bytes += sites[i].bytes_alloc;
+		count += sites[i].est_alloc_count;
 		est += sites[i].est_alloc_bytes;
 		stacks &= i == 0 || sites[i].n_frames > 0;
 	}
-	for (int c = 0; c < MW_N_CLASSES; c++)
+	for (int c = 0; c < MW_N_CLASSES; c++) {
 		sampled += p->sampled[c];
+		mallocs += p->n_malloc[c];
+	}
 	ok(n > 1 && stacks && live_n >= sampled, "sampled sites have stacks (%lu sites)",
 	   (unsigned long)n);
 	ok(est > (uint64_t)p->requested * 8 / 10 && est < (uint64_t)p->requested * 12 / 10,
 	   "the samples estimate the bytes requested: %lu of %lu", (unsigned long)est,
 	   (unsigned long)p->requested);
+	ok(count > mallocs * 7 / 10 && count < mallocs * 13 / 10,
+	   "and the number of allocations: %lu of %lu", (unsigned long)count, (unsigned long)mallocs);
 }
 
 static void check_events(const struct picture *p)
@@ -473,7 +478,7 @@ int main(int argc, char **argv)
 	snprintf(out, sizeof(out), "%d", from[1]);
 	target = fork();
 	if (target == 0) {
-		setenv("MEMWHY_MALLOC", "sample=4096", 1);
+		setenv("MEMWHY_MALLOC", "sample=32768", 1);
 		execl("/proc/self/exe", argv[0], in, out, (char *)NULL);
 		_exit(127);
 	}
