@@ -13,8 +13,8 @@
  * has run it uses mw__gone_mcache, which looks the same: late blocks then go
  * straight to the mcentral. Neither is ever written.
  *
- * seq is odd while bins change by more than one entry. fork's child takes over the
- * bins of the threads that it lacks, except those caught with an odd seq.
+ * seq is odd while bins change by more than one entry, or the runs at all. fork's child
+ * takes over what the threads that it lacks had, except those caught with an odd seq.
  */
 #include "internal.h"
 
@@ -37,17 +37,6 @@ static bool have_exit_key;
 unsigned mw__mcache_count(const struct mw_bin *b)
 {
 	return (unsigned)(b->top - b->base);
-}
-
-static void enter(mcache *mc)
-{
-	store_relaxed(&mc->seq, mc->seq + 1);
-	compiler_barrier();
-}
-
-static void leave(mcache *mc)
-{
-	__atomic_store_n(&mc->seq, mc->seq + 1, __ATOMIC_RELEASE);
 }
 
 /* --- bins ------------------------------------------------------------------------- */
@@ -101,7 +90,7 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 	struct mw_bin *b = &mc->bins[c];
 	unsigned want, got = 0;
 
-	enter(mc);
+	mw__mcache_enter(mc);
 	mc->n_refills++;
 	bin_grow(b, c);
 	if (b->cap > 0) {
@@ -111,7 +100,7 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 		mc->n_fetched[c] += got;
 		b->top = b->base + got;
 	}
-	leave(mc);
+	mw__mcache_leave(mc);
 	return got > 0;
 }
 
@@ -133,22 +122,22 @@ void mw__mcache_overflow(mcache *mc, unsigned c)
 {
 	struct mw_bin *b = &mc->bins[c];
 
-	enter(mc);
+	mw__mcache_enter(mc);
 	mc->n_overflows++;
 	if (!bin_grow(b, c) && b->cap > 0)
 		flush_oldest(mc, c, (b->cap + 1) / 2);
-	leave(mc);
+	mw__mcache_leave(mc);
 	mw__scavenge_tick();
 }
 
 void mw__mcache_flush_all(mcache *mc)
 {
-	enter(mc);
+	mw__mcache_enter(mc);
 	for (unsigned c = 1; c < MW_N_CLASSES; c++)
 		if (mc->bins[c].cap > 0)
 			flush_oldest(mc, c, mw__mcache_count(&mc->bins[c]));
 	mw__large_flush(mc);
-	leave(mc);
+	mw__mcache_leave(mc);
 }
 
 /* --- life of a thread ------------------------------------------------------------------ */
@@ -191,10 +180,10 @@ static void retire(mcache *mc)
 {
 	mw__mcache_flush_all(mc);
 	mw__lock(&mw__registry_lock, RANK_REGISTRY);
-	enter(mc);
+	mw__mcache_enter(mc);
 	fold(mc);
 	reset_bins(mc);
-	leave(mc);
+	mw__mcache_leave(mc);
 	store_relaxed(&mc->state, MW_MCACHE_FREE);
 	mw__unlock(&mw__registry_lock, RANK_REGISTRY);
 }

@@ -233,6 +233,18 @@ void mw__mcache_flush_all(mcache *mc);
 void mw__mcache_reclaim_orphans(void);
 unsigned mw__mcache_count(const struct mw_bin *b);
 
+/* Around changes that must not be seen, or inherited by a fork child, half done. */
+static inline void mw__mcache_enter(mcache *mc)
+{
+	store_relaxed(&mc->seq, mc->seq + 1);
+	compiler_barrier();
+}
+
+static inline void mw__mcache_leave(mcache *mc)
+{
+	__atomic_store_n(&mc->seq, mc->seq + 1, __ATOMIC_RELEASE);
+}
+
 static inline bool mcache_is_real(const mcache *mc)
 {
 	return mc != &mw__no_mcache && mc != &mw__gone_mcache;

@@ -137,8 +137,11 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align)
 	uint32_t n = pages_of(size ? size : 1);
 	mspan *s = NULL;
 
-	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE)
+	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE) {
+		mw__mcache_enter(mc);
 		s = cached_run(mc, n);
+		mw__mcache_leave(mc);
+	}
 	if (!s)
 		s = new_run(n, pages_of(align));
 	if (!s)
@@ -155,7 +158,14 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align)
 
 void mw__large_free(mcache *mc, mspan *s)
 {
-	if (mcache_is_real(mc) && keep_run(mc, s))
+	bool kept = false;
+
+	if (mcache_is_real(mc)) {
+		mw__mcache_enter(mc);
+		kept = keep_run(mc, s);
+		mw__mcache_leave(mc);
+	}
+	if (kept)
 		return;
 	mw__heap_lock();
 	heap.n_large_frees++;

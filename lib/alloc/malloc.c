@@ -227,6 +227,14 @@ static inline bool is_recent(void **top, const void *p)
 	       unlikely(top[-3] == p);
 }
 
+/* In this order: fork's child may inherit the bin between the two. */
+static inline void push(struct mw_bin *b, void **top, void *p)
+{
+	top[1] = p;
+	compiler_barrier();
+	b->top = top + 1;
+}
+
 static void free_small(mcache *mc, mspan *s, void *p)
 {
 	struct mw_bin *b = &mc->bins[s->cls];
@@ -245,7 +253,7 @@ static void free_small(mcache *mc, mspan *s, void *p)
 	} else {
 		if (b->top == b->end)
 			mw__mcache_overflow(mc, s->cls);
-		*++b->top = p;
+		push(b, b->top, p);
 	}
 }
 
@@ -317,8 +325,7 @@ static inline void free_any(void *p)
 	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||
 	    is_recent(top, p))
 		goto slow;
-	top[1] = p;
-	b->top = top + 1;
+	push(b, top, p);
 	return;
 slow:
 	free_slow(p);
