@@ -72,3 +72,7 @@ $(B)/tests/bench/alloc/workloads: tests/bench/alloc/workloads.c
 .PHONY: bench-alloc
 bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
 	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) $(BENCH_ARGS)
+
+INSTALL_EXTRA += $(INSTALL) -D -m 755 $(B)/libmemwhy-malloc.so \
+	$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so && \
+	$(INSTALL) -D -m 644 $(B)/libmemwhy-malloc.a $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a;
