@@ -419,7 +419,7 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 {
 	MW_CLEANUP(free_by_file) struct by_file b = {};
-	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.pid };
+	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid };
 	struct reading r = { .c = c };
 
 	if (c->proc.is_live)

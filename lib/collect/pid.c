@@ -21,6 +21,7 @@
 #include <time.h>
 
 #define DEFAULT_TRIES 5
+#define PAGE_SIZE 4096u	/* x86-64, and most others */
 /*
  * Predicted stall of a read that visits every page table entry of the target under its lock. Measured on
  * Linux 6.18: 6 to 21 ms for a GiB in 4 KiB pages, and about 0.5 us for a mapping.
@@ -291,7 +292,7 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 
 	if (rc < 0)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", c->proc.pid);
-	if (stat.state == 'Z')
+	if (stat.state == 'Z' && !mw__proc_use_thread(&c->proc))
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it is a zombie: its memory is gone, only its exit status waits to be read",
 				c->proc.pid);
 	snap->target.start_ticks = stat.start_ticks;
@@ -336,16 +337,24 @@ static void fill_options(struct mw__collector *c, const struct mw_collect_opts *
 		c->opts.tries = DEFAULT_TRIES;
 }
 
+static void close_collector(struct mw__collector *c)
+{
+	mw__proc_close(&c->proc);
+}
+
 int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snapshot **ret, struct mw_err *err)
 {
-	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1 };
-	struct mw__collector c = {};
+	MW_CLEANUP(close_collector) struct mw__collector c = { .proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 } };
+	struct mw__freeze freeze = {};
 	struct mw_err local;
 
 	if (!err)
 		err = &local;
 	fill_options(&c, opts);
-	int rc = mw__proc_open(&proc, c.opts.procfs, pid, err);
+	if (sysconf(_SC_PAGESIZE) != PAGE_SIZE)
+		return mw__fail(err, MW_E_UNSUPPORTED, 0, "pages of %ld bytes: only %u are supported", sysconf(_SC_PAGESIZE),
+				PAGE_SIZE);
+	int rc = mw__proc_open(&c.proc, c.opts.procfs, pid, err);
 
 	if (rc < 0)
 		return rc;
@@ -355,16 +364,13 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 		return mw__fail_nomem(err, "snapshot");
 	mw__snapshot_init(snap);
 	c.snap = snap;
-	c.proc = proc;
 	snap->target.pid = pid;
-	snap->target.page_size = 4096;
+	snap->target.page_size = PAGE_SIZE;
 	snap->target.taken_at_ns = now_ns(CLOCK_REALTIME);
 	uint64_t start = now_ns(CLOCK_MONOTONIC);
 
-	struct mw__freeze freeze = {};
-
-	if (c.opts.freeze && proc.is_live)
-		rc = mw__freeze_begin(&proc, &freeze, err);
+	if (c.opts.freeze && c.proc.is_live)
+		rc = mw__freeze_begin(&c.proc, &freeze, err);
 	if (rc == 0)
 		rc = collect(&c, err);
 	mw__freeze_end(&freeze);

@@ -11,8 +11,7 @@
 #include "../base/err.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,12 +45,26 @@ static bool wait_stop(pid_t tid)
 	return false;
 }
 
-static int hold(struct mw__freeze *f, pid_t tid, struct mw_err *err)
+/* A main thread that ended before the others stays as a zombie, which cannot be traced. */
+static bool has_ended(const struct mw__proc *proc, pid_t tid)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	struct mw__stat stat;
+	char name[24];
+
+	snprintf(name, sizeof(name), "%d/stat", tid);
+	return mw__proc_task_text(proc, name, &text, NULL) < 0 || !mw__stat_parse(text.v, text.n, &stat) ||
+	       stat.state == 'Z' || stat.state == 'X';
+}
+
+static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, struct mw_err *err)
 {
 	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0) {
-		if (errno == ESRCH)
+		int error = errno;
+
+		if (error == ESRCH || has_ended(proc, tid))
 			return 0;
-		return mw__fail(err, MW_E_PERM, errno, "tid %d: hold it still (ptrace)", tid);
+		return mw__fail(err, MW_E_PERM, error, "tid %d: hold it still (ptrace)", tid);
 	}
 	pid_t *slot = MW_VEC_PUSH(&f->tids);
 
@@ -67,26 +80,20 @@ static int hold(struct mw__freeze *f, pid_t tid, struct mw_err *err)
 /* Seize threads that are not held yet: how many, or a negative code. */
 static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
 {
-	int fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
-	MW_CLEANUP(mw__closedirp) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
+	size_t before = f->tids.n;
 
-	if (!dir) {
-		mw__closep(&fd);
+	if (!dir)
 		return mw__fail(err, MW_E_GONE, errno, "pid %d: list threads", proc->pid);
-	}
-	for (struct dirent *d; (d = readdir(dir));) {
-		const char *p = d->d_name, *end = p + strlen(p);
-		uint64_t tid;
-
-		if (!mw__parse_dec(&p, end, &tid) || p != end || is_held(f, (pid_t)tid))
+	for (pid_t tid; (tid = mw__proc_next_task(dir));) {
+		if (is_held(f, tid))
 			continue;
-		int rc = hold(f, (pid_t)tid, err);
+		int rc = hold(proc, f, tid, err);
 
 		if (rc < 0)
 			return rc;
-		n++;
 	}
-	return n;
+	return (int)(f->tids.n - before);
 }
 
 int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)

@@ -39,8 +39,8 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 	char name[32];
 
 	memset(proc, 0, sizeof(*proc));
-	proc->root_fd = proc->pid_fd = -1;
-	proc->pid = pid;
+	proc->root_fd = proc->pid_fd = proc->task_fd = -1;
+	proc->pid = proc->live_tid = pid;
 	snprintf(proc->root, sizeof(proc->root), "%s", root ? root : "/proc");
 	MW_CLEANUP(mw__closep) int fd = open(proc->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -52,6 +52,7 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 	if (proc->pid_fd < 0)
 		return mw__fail(err, code_of(errno), errno == ENOENT ? 0 : errno, "pid %d: %s", pid,
 				errno == ENOENT ? "no such process" : "open");
+	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	proc->root_fd = fd;
 	fd = -1;
 	return 0;
@@ -59,9 +60,56 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 
 void mw__proc_close(struct mw__proc *proc)
 {
+	mw__closep(&proc->task_fd);
 	mw__closep(&proc->pid_fd);
 	mw__closep(&proc->root_fd);
-	proc->pid_fd = proc->root_fd = -1;
+	proc->pid_fd = proc->root_fd = proc->task_fd = -1;
+}
+
+DIR *mw__proc_tasks(const struct mw__proc *proc)
+{
+	int fd = openat(proc->task_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir)
+		mw__closep(&fd);
+	return dir;
+}
+
+pid_t mw__proc_next_task(DIR *dir)
+{
+	for (struct dirent *d; (d = readdir(dir));) {
+		const char *p = d->d_name, *end = p + strlen(p);
+		uint64_t tid;
+
+		if (mw__parse_dec(&p, end, &tid) && p == end && tid && tid <= INT32_MAX)
+			return (pid_t)tid;
+	}
+	return 0;
+}
+
+bool mw__proc_use_thread(struct mw__proc *proc)
+{
+	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
+
+	for (pid_t tid; dir && (tid = mw__proc_next_task(dir));) {
+		struct mw__proc thread = *proc;
+		struct mw__stat stat;
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", tid);
+		thread.pid_fd = openat(proc->task_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (thread.pid_fd < 0)
+			continue;
+		if (mw__stat_read(&thread, &stat, NULL) == 0 && stat.state != 'Z' && stat.state != 'X') {
+			mw__closep(&proc->pid_fd);
+			proc->pid_fd = thread.pid_fd;
+			proc->live_tid = tid;
+			return true;
+		}
+		close(thread.pid_fd);
+	}
+	return false;
 }
 
 int mw__proc_fd(const struct mw__proc *proc, const char *name, struct mw_err *err)
@@ -115,6 +163,12 @@ int mw__proc_text(const struct mw__proc *proc, const char *name, struct mw__str 
 
 	snprintf(what, sizeof(what), "pid %d", proc->pid);
 	return text_at(proc->pid_fd, what, name, text, err);
+}
+
+int mw__proc_task_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
+		       struct mw_err *err)
+{
+	return text_at(proc->task_fd, "task", name, text, err);
 }
 
 int mw__proc_root_text(const struct mw__proc *proc, const char *name, struct mw__str *text,

@@ -16,10 +16,14 @@
 #include "../model/mem.h"
 #include "../model/snapshot.h"
 
+#include <dirent.h>
+
 struct mw__proc {
 	int root_fd;	/* /proc */
-	int pid_fd;	/* /proc/PID */
+	int pid_fd;	/* /proc/PID, or the directory of a thread that outlived the main one */
+	int task_fd;	/* /proc/PID/task, or -1 */
 	pid_t pid;
+	pid_t live_tid;	/* whose memory can be read: pid, or the thread that pid_fd shows */
 	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
 	char root[256];
 };
@@ -27,12 +31,24 @@ struct mw__proc {
 /* root NULL: /proc. mw__proc_close() accepts a struct that was never opened if pid_fd is -1. */
 MW_MUST_CHECK int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err);
 void mw__proc_close(struct mw__proc *proc);
+/*
+ * When the main thread has ended and others live on, /proc/PID shows no memory any more; a living thread's
+ * directory does. True when one was found and is used from now on.
+ */
+bool mw__proc_use_thread(struct mw__proc *proc);
+
+/* The threads: a directory to close (NULL if unreadable), and the next id in it, 0 at the end. */
+DIR *mw__proc_tasks(const struct mw__proc *proc);
+pid_t mw__proc_next_task(DIR *dir);
 
 /* A descriptor of PID/name, or a negative code. */
 MW_MUST_CHECK int mw__proc_fd(const struct mw__proc *proc, const char *name, struct mw_err *err);
 /* The whole of PID/name (at most 1 MiB) into text, which is emptied first. */
 MW_MUST_CHECK int mw__proc_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
 				struct mw_err *err);
+/* The same for a file of a thread ("TID/syscall"). */
+MW_MUST_CHECK int mw__proc_task_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
+				     struct mw_err *err);
 /* The same for a file below the root ("sys/vm/max_map_count"). */
 MW_MUST_CHECK int mw__proc_root_text(const struct mw__proc *proc, const char *name,
 				     struct mw__str *text, struct mw_err *err);

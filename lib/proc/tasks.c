@@ -9,9 +9,8 @@
 
 #include "../base/cleanup.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 
 /* "NR arg1..arg6 SP PC", "-1 SP PC", or "running" */
@@ -38,11 +37,11 @@ static void read_task(const struct mw__proc *proc, struct mw_snapshot *snap, str
 	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
 	char name[64];
 
-	snprintf(name, sizeof(name), "task/%d/syscall", task->tid);
-	if (mw__proc_text(proc, name, &text, NULL) == 0 && text.n)
+	snprintf(name, sizeof(name), "%d/syscall", task->tid);
+	if (mw__proc_task_text(proc, name, &text, NULL) == 0 && text.n)
 		task->sp = parse_sp(text.v, text.v + text.n);
-	snprintf(name, sizeof(name), "task/%d/comm", task->tid);
-	if (mw__proc_text(proc, name, &text, NULL) == 0 && text.n)
+	snprintf(name, sizeof(name), "%d/comm", task->tid);
+	if (mw__proc_task_text(proc, name, &text, NULL) == 0 && text.n)
 		task->comm = mw__arena_strn(&snap->arena, text.v, mw__find(text.v, text.v + text.n, '\n') - text.v);
 	if (proc->is_live) {
 		void *head = NULL;
@@ -62,25 +61,17 @@ static int compare_tasks(const void *a, const void *b)
 
 int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
 {
-	int fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	MW_CLEANUP(mw__closedirp) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
 
-	if (!dir) {
-		mw__closep(&fd);
+	if (!dir)
 		return 0;
-	}
 	snap->tasks.n = 0;
-	for (struct dirent *d; (d = readdir(dir));) {
-		const char *p = d->d_name, *end = p + strlen(p);
-		uint64_t tid;
-
-		if (!mw__parse_dec(&p, end, &tid) || p != end || !tid || tid > INT32_MAX)
-			continue;
+	for (pid_t tid; (tid = mw__proc_next_task(dir));) {
 		struct mw__task *task = MW_VEC_PUSH(&snap->tasks);
 
 		if (!task)
 			return -MW_E_NOMEM;
-		*task = (struct mw__task){ .tid = (pid_t)tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN, .state = '?' };
+		*task = (struct mw__task){ .tid = tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN, .state = '?' };
 		read_task(proc, snap, task);
 	}
 	if (snap->tasks.n)
