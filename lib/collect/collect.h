@@ -15,6 +15,7 @@ struct mw__collector {
 	struct mw_collect_opts opts;
 	struct mw__proc proc;
 	struct mw_snapshot *snap;
+	bool moved;	/* mappings changed during the try at hand */
 };
 
 /* Images, page cache and claims of an accepted snapshot. What cannot be read becomes a note. */

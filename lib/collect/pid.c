@@ -91,6 +91,7 @@ static int read_mappings(struct mw__collector *c, struct mw_err *err)
 	int rc = c->opts.pages == MW_PAGES_SMAPS ? mw__smaps_read(&c->proc, c->snap, true, err)
 						 : mw__maps_read(&c->proc, c->snap, err);
 
+	c->moved |= rc > 0;
 	return rc < 0 ? rc : mw__files_collect(&c->proc, c->snap, err);
 }
 
@@ -116,7 +117,7 @@ static int choose_pages(struct mw__collector *c, struct mw_err *err)
 
 	if (c->proc.is_live) {
 		rc = mw__pages_scan(&c->proc, c->snap, err);
-		if (rc == 0 || (rc != -MW_E_UNSUPPORTED && rc != -MW_E_PERM)) {
+		if (rc >= 0 || (rc != -MW_E_UNSUPPORTED && rc != -MW_E_PERM)) {
 			c->opts.pages = MW_PAGES_SCAN;
 			return rc;
 		}
@@ -138,11 +139,12 @@ static int choose_pages(struct mw__collector *c, struct mw_err *err)
 
 enum verdict { ACCEPTED, DRIFT, CONTRADICTION };
 
-static enum verdict judge(const struct mw_snapshot *snap)
+static enum verdict judge(const struct mw__collector *c)
 {
+	const struct mw_snapshot *snap = c->snap;
 	uint64_t huge, rss = resident_bytes(snap, &huge), vsz = mw__snapshot_vsz(snap);
 
-	if (snap->roads.vsz_before != vsz || snap->status.vm_size != vsz)
+	if (c->moved || snap->roads.vsz_before != vsz || snap->status.vm_size != vsz)
 		return CONTRADICTION;
 	if (snap->target.pages == MW_PAGES_AUTO || snap->target.pages == MW_PAGES_PAGEMAP)
 		return ACCEPTED;
@@ -160,6 +162,7 @@ static int take(struct mw__collector *c, struct mw_err *err)
 
 	if (rc < 0)
 		return rc;
+	c->moved = false;
 	rc = read_mappings(c, err);
 	if (rc < 0)
 		return rc;
@@ -169,8 +172,9 @@ static int take(struct mw__collector *c, struct mw_err *err)
 		mw__note(snap, MW__WARNING, "pagemap", "run as the owner of the process, or as root",
 			 "page states are unknown: %s", err->text);
 		rc = 0;
-	} else if (rc == 0) {
+	} else if (rc >= 0) {
 		snap->target.pages = c->opts.pages;
+		c->moved |= rc > 0;
 	}
 	if (rc < 0)
 		return rc;
@@ -193,7 +197,7 @@ static int take_until_accepted(struct mw__collector *c, struct mw_err *err)
 			continue;	/* mappings moved, or the program was replaced */
 		if (rc < 0)
 			return rc;
-		enum verdict v = judge(snap);
+		enum verdict v = judge(c);
 		uint64_t rss = resident_bytes(snap, &huge), drift = snap->status.vm_rss - rss;
 
 		/* the same difference twice, and nothing else moves: the kernel's counter lags */

@@ -79,6 +79,31 @@ int mw__maps_parse_line(const char *line, const char *end, struct mw__arena *are
 	return 0;
 }
 
+bool mw__maps_cut_overlaps(struct mw_snapshot *snap)
+{
+	uint64_t end = 0;
+	size_t n = 0;
+	bool cut = false;
+
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		struct mw__vma v = snap->vmas.v[i];
+
+		if (v.start < end) {
+			cut = true;
+			v.off += v.file != MW__NONE || v.ino ? end - v.start : 0;
+			v.start = end;
+		}
+		if (v.start >= v.end)
+			continue;
+		end = v.end;
+		if (snap->smaps)
+			snap->smaps[n] = snap->smaps[i];
+		snap->vmas.v[n++] = v;
+	}
+	snap->vmas.n = n;
+	return cut;
+}
+
 int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot *snap, struct mw_err *err)
 {
 	MW_CLEANUP(mw__lines_close) struct mw__lines lines = { .fd = -1 };
@@ -103,5 +128,5 @@ int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot *snap, struct 
 	if (!lines.total)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: maps is empty: it exited, executed another program, or is a kernel thread",
 				proc->pid);
-	return 0;
+	return mw__maps_cut_overlaps(snap);
 }

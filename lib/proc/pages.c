@@ -240,9 +240,7 @@ int mw__pages_scan(const struct mw__proc *proc, struct mw_snapshot *snap, struct
 	probe_no_pages(&s);
 	for (size_t i = 0; i < snap->vmas.n; i++)
 		snap->vmas.v[i].states_known = true;
-	if (s.outside)
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: mappings changed between maps and the page scan", proc->pid);
-	return 0;
+	return s.outside != 0;
 }
 
 /* ---------------------------------------------------------------- pagemap */

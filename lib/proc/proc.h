@@ -73,11 +73,14 @@ MW_MUST_CHECK int mw__lines_next(struct mw__lines *lines, const char **line, con
 /* maps.c */
 MW_MUST_CHECK int mw__maps_parse_line(const char *line, const char *end, struct mw__arena *arena,
 				      struct mw__vma *ret);
-/* Replaces snap->vmas. -MW_E_GONE when the file is empty. */
+/*
+ * Replaces snap->vmas. -MW_E_GONE when the file is empty; 1 when mappings overlapped because they changed
+ * between two reads (they are cut so that they do not).
+ */
 MW_MUST_CHECK int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot *snap,
 				struct mw_err *err);
 
-/* smaps.c: fills snap->vmas (when vmas is true) and snap->smaps. */
+/* smaps.c: fills snap->vmas (when vmas is true, then also 1 as above) and snap->smaps. */
 MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool vmas,
 				 struct mw_err *err);
 MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret,
@@ -107,7 +110,10 @@ void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct m
 		     struct mw__arena *arena);
 const char *mw__cmdline_read(const struct mw__proc *proc, struct mw__arena *arena);
 
-/* pages.c: page states. */
+/* Cut mappings that overlap the one before; smaps, if any, goes with them. True when there were some. */
+bool mw__maps_cut_overlaps(struct mw_snapshot *snap);
+
+/* pages.c: page states. 1: pages were present where maps knew no mapping, because they changed in between. */
 MW_MUST_CHECK int mw__pages_scan(const struct mw__proc *proc, struct mw_snapshot *snap, struct mw_err *err);
 /* Page runs by /proc/PID/pagemap, of VMAs that smaps calls resident, or of all without smaps. */
 MW_MUST_CHECK int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap,

@@ -182,6 +182,8 @@ int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool v
 	if (!lines.total)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: smaps is empty: it exited or executed another program",
 				proc->pid);
+	if (vmas)
+		return mw__maps_cut_overlaps(snap);
 	return r.n == snap->vmas.n ? 0 : fail_moved(err);
 }
 

@@ -5,6 +5,7 @@
 #include "../base/str.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static const char *const state_names[] = { [MW_EXACT] = "exact", [MW_PARTIAL] = "partial", [MW_TORN] = "torn" };
 
@@ -31,9 +32,24 @@ const char *mw__view_perm(const struct mw__vma *vma, char buf[static 5])
 	return buf;
 }
 
+/* RFC 3339 in UTC: as a number of nanoseconds it would not fit the doubles of many JSON readers. */
+static const char *time_text(uint64_t ns, char buf[static 40])
+{
+	time_t t = (time_t)(ns / 1000000000u);
+	struct tm tm;
+	size_t n = ns == MW_UNKNOWN || !gmtime_r(&t, &tm) ? 0 : strftime(buf, 40, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (!n)
+		return NULL;
+	snprintf(buf + n, 40 - n, ".%06uZ", (unsigned)(ns % 1000000000u / 1000u));
+	return buf;
+}
+
 void mw__view_target(struct mw__doc_node *root, const struct mw_snapshot *snap)
 {
 	const struct mw__target *t = &snap->target;
+
+	char when[40];
 
 	mw__doc_u64(root, "pid", MW__T_COUNT, (uint64_t)t->pid);
 	struct mw__doc_node *o = mw__doc_object(root, "target");
@@ -48,7 +64,7 @@ void mw__view_target(struct mw__doc_node *root, const struct mw_snapshot *snap)
 	mw__doc_u64(o, "threads", MW__T_COUNT, snap->status.threads);
 	mw__doc_text(o, "kernel", t->kernel);
 	mw__doc_text(o, "page_states_by", page_roads[t->pages]);
-	mw__doc_u64(o, "taken_at_ns", MW__T_COUNT, t->taken_at_ns);
+	mw__doc_text(o, "taken_at", time_text(t->taken_at_ns, when));
 	mw__doc_u64(o, "took_ns", MW__T_COUNT, t->took_ns);
 	mw__doc_u64(o, "tries", MW__T_COUNT, t->tries);
 }
