@@ -50,7 +50,7 @@ struct command {
 extern const struct command *const commands[];	/* ends with NULL */
 extern const struct command cmd_faults;
 
-extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
+extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 
 /* opt.c */
 extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[], opts_help[];

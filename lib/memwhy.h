@@ -123,7 +123,8 @@ struct mw_collect_opts {
 				   mw_report_sections */
 	const char *frames_of;	/* NULL: of no page; otherwise frames of this place, see
 				   mw_report_pages; needs CAP_SYS_ADMIN */
-	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses */
+	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses, and, of
+				   images, symbols and relocs only of those near them */
 	size_t n_frames_at;
 };
 
@@ -312,6 +313,18 @@ struct mw_faults_report_opts {
 	bool all;		/* every row of every table */
 	bool list;		/* every fault */
 };
+struct mw_pages_opts {
+	size_t size;
+	const char *place;	/* NULL: every mapping; otherwise START-END, START+SIZE, an address, a mapping
+				   ("[heap]"), an object ("libc"), or a section (".data", "libc:.data") */
+	bool all;		/* on the screen: one character a page, and every frame */
+};
+struct mw_at_opts {
+	size_t size;
+	const uint64_t *addrs;	/* n_addrs addresses, in the order of the answers */
+	size_t n_addrs;
+	bool brief;		/* on the screen: one line an address */
+};
 struct mw_doctor_opts {
 	size_t size;
 	const char *procfs;
@@ -341,6 +354,24 @@ MW_API MW_MUST_CHECK int mw_report_sections(const struct mw_snapshot *snap,
 MW_API MW_MUST_CHECK int mw_report_faults(const struct mw_recording *rec,
 					  const struct mw_faults_report_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_pages() - the state of every page of a place, as a map and as runs
+ * @snap: taken with opts.cache_places (or which absent pages are in the page cache is unknown), and with
+ *        .frames_of the same place for frames
+ *
+ * Return: 0, -MW_E_NOT_FOUND (there is no such place), -MW_E_USAGE (it ends before it starts), -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_pages(const struct mw_snapshot *snap, const struct mw_pages_opts *opts,
+					 struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_at() - everything known of some addresses
+ * @snap: taken with opts.frames_at of the same addresses (or frames and page table levels are unknown), and
+ *        with .symbols, .relocs and .cache_places for what these give
+ *
+ * An address that no mapping holds is answered, too: with its neighbours. Return: 0, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts,
+				      struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

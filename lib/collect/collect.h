@@ -4,6 +4,7 @@
  *
  *   pid.c       mappings, page states and counters, taken anew while they contradict each other
  *   objects.c   the files behind the mappings: ELF images, page cache, owners
+ *   frames.c    frames behind the pages that were asked for
  *   runtime.c   which program, allocator and runtime this is
  */
 #ifndef MW_COLLECT_COLLECT_H
@@ -20,6 +21,8 @@ struct mw__collector {
 
 /* Images, page cache and claims of an accepted snapshot. What cannot be read becomes a note. */
 MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
+/* Frame numbers of what opts.frames_of and opts.frames_at name. */
+MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
 /* target.runtime and target.allocator from the images. */
 MW_MUST_CHECK int mw__collect_runtime(struct mw_snapshot *snap);
 

@@ -194,11 +194,20 @@ static bool may_read(const struct mw_snapshot *snap, const uint32_t *vmas, size_
 	return false;
 }
 
-static bool is_wanted(const struct reading *r, uint32_t file)
-{
-	const char *name = r->c->opts.details_of;
+/* How far behind its last mapping of the file the .bss of an image may reach. */
+#define BSS_MAX (UINT64_C(1) << 32)
 
-	return !name || mw__place_names(name, r->c->snap->files.v[file].path);
+static bool is_wanted(const struct reading *r, uint32_t file, const uint32_t *vmas, size_t n)
+{
+	const struct mw_collect_opts *o = &r->c->opts;
+	const struct mw__vma *all = r->c->snap->vmas.v;
+
+	if (o->details_of)
+		return mw__place_names(o->details_of, r->c->snap->files.v[file].path);
+	for (size_t i = 0; i < o->n_frames_at; i++)
+		if (o->frames_at[i] >= all[vmas[0]].start && o->frames_at[i] < all[vmas[n - 1]].end + BSS_MAX)
+			return true;
+	return !o->n_frames_at;
 }
 
 /* The image in fd. Places in the page cache come first: reading the file changes them. */
@@ -206,7 +215,7 @@ static int read_file(struct reading *r, uint32_t file, int fd, struct mw__image 
 {
 	const struct mw_collect_opts *o = &r->c->opts;
 	struct mw_snapshot *snap = r->c->snap;
-	bool detail = is_wanted(r, file);
+	bool detail = is_wanted(r, file, vmas, n);
 
 	if (o->cache_places && detail && r->c->proc.is_live && mw__files_cache_places(snap, file, fd, vmas, n) < 0)
 		return -MW_E_NOMEM;

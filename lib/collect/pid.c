@@ -322,6 +322,11 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 		if (rc < 0)
 			return rc;
 	}
+	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at)) {
+		rc = mw__collect_frames(c, err);
+		if (rc < 0)
+			return rc;
+	}
 	if (needs_smaps_for_swap(snap) && c->opts.smaps != MW_ALWAYS)
 		c->opts.smaps = MW_AUTO;
 	read_smaps(c);

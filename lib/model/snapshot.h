@@ -267,6 +267,7 @@ struct mw__target {
 	const char *kernel;		/* uname -r */
 	const char *machine;		/* uname -m */
 	uint64_t page_size;
+	uint32_t page_levels;		/* levels of page tables, 4 or 5 (x86-64); 0: not known */
 	uint32_t tries;			/* snapshots taken until one was accepted */
 	bool is_torn;
 	bool has_maps;			/* false: maps could not be read */

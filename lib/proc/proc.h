@@ -125,6 +125,9 @@ MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t 
 /* tasks.c: snap->tasks by thread id; none when they cannot be listed. -MW_E_NOMEM. */
 MW_MUST_CHECK int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap);
 
+/* frames.c: append the frames of the present pages in [start, end) to snap->frames; what is refused becomes a note. */
+MW_MUST_CHECK int mw__frames_read(const struct mw__proc *proc, struct mw_snapshot *snap, uint64_t start, uint64_t end);
+
 /* freeze.c: hold every thread of a live target still. End it always; ending nothing is allowed. */
 struct mw__freeze {
 	MW_VEC(pid_t) tids;

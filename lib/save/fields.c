@@ -68,6 +68,7 @@ static const struct mw__field target[] = {
 	PID(mw__target, pid), TEXT(mw__target, comm), TEXT(mw__target, exe), TEXT(mw__target, cmdline),
 	NUMBER(mw__target, start_ticks), NUMBER(mw__target, taken_at_ns), NUMBER(mw__target, took_ns),
 	TEXT(mw__target, kernel), TEXT(mw__target, machine), NUMBER(mw__target, page_size),
+	NUMBER(mw__target, page_levels),
 	NUMBER(mw__target, tries), BOOL(mw__target, is_torn), BOOL(mw__target, has_maps),
 	NAME(mw__target, pages, name_source), TEXT(mw__target, allocator), TEXT(mw__target, runtime),
 };

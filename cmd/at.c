@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPT_FULL = 1000 };
+
+/* Addresses in one call; beyond so many, facts become one line an address. */
+#define MAX_ADDRS 100000u
+#define MAX_FULL 4u
+
+static const struct opt own[] = {
+	{ 's', "short", NULL, ARG_NONE, "one line an address; the default for more than 4", NULL },
+	{ OPT_FULL, "full", NULL, ARG_NONE, "all facts, however many addresses", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };
+
+struct addrs {
+	uint64_t *v;
+	size_t n, cap;
+};
+
+static int add_addr(struct addrs *a, uint64_t addr)
+{
+	if (a->n == MAX_ADDRS)
+		return fail_text(EXIT_USAGE, NULL, "at: more than %u addresses", MAX_ADDRS);
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 64;
+		uint64_t *v = realloc(a->v, cap * sizeof(*v));
+
+		if (!v)
+			return fail_text(EXIT_TARGET, NULL, "at: out of memory");
+		a->v = v;
+		a->cap = cap;
+	}
+	a->v[a->n++] = addr;
+	return EXIT_OK;
+}
+
+/* A word of a log is an address if it starts with 0x, or is 8 to 16 hexadecimal digits with one below ten. */
+static bool is_address(const char *word, size_t len)
+{
+	bool prefix = len > 2 && word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+	size_t digits = strspn(prefix ? word + 2 : word, "0123456789abcdefABCDEF");
+
+	if (prefix)
+		return digits == len - 2 && digits <= 16;
+	return digits == len && len >= 8 && len <= 16 && strcspn(word, "0123456789") < len;
+}
+
+static int add_words(struct addrs *a, char *line)
+{
+	for (char *p = line; *p;) {
+		size_t len = 0;
+
+		while (isalnum((unsigned char)p[len]) || p[len] == '_')
+			len++;
+		if (len && is_address(p, len)) {
+			char after = p[len];
+
+			p[len] = '\0';
+			int code = add_addr(a, strtoull(p, NULL, 16));
+
+			p[len] = after;
+			if (code)
+				return code;
+		}
+		p += len ? len : 1;
+	}
+	return EXIT_OK;
+}
+
+static int read_stdin(struct addrs *a)
+{
+	char line[4096];
+	int code = EXIT_OK;
+
+	while (!code && fgets(line, sizeof(line), stdin))
+		code = add_words(a, line);
+	if (!code && ferror(stdin))
+		code = fail_text(EXIT_TARGET, NULL, "standard input: read: %s", strerror(errno));
+	return code;
+}
+
+static int take_operand(struct addrs *a, const char *arg)
+{
+	char *end;
+
+	if (!strcmp(arg, "-"))
+		return read_stdin(a);
+	errno = 0;
+	uint64_t addr = strtoull(arg, &end, 16);
+
+	if (end == arg || *end || errno || *arg == '-' || *arg == '+')
+		return fail_text(EXIT_USAGE, "addresses are hexadecimal, with or without 0x; - reads them from standard input",
+				 "%s: not an address", arg);
+	return add_addr(a, addr);
+}
+
+/* Everything behind the target. */
+static int take_operands(const struct settings *s, int argc, char **argv, struct addrs *a)
+{
+	int code = EXIT_OK, first = optind + (s->pid ? 0 : 1);
+
+	if (first >= argc)
+		return fail_text(EXIT_USAGE, "memwhy at --help", "a target and at least one address are needed");
+	for (int i = first; !code && i < argc; i++)
+		code = take_operand(a, argv[i]);
+	if (!code && !a->n)
+		code = fail_text(EXIT_USAGE, NULL, "standard input: no address in it");
+	return code;
+}
+
+static int answer(struct settings *s, struct mw_at_opts *opts, int argc, char **argv)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+
+	s->collect.symbols = s->collect.relocs = s->collect.cache_places = true;
+	s->collect.frames_at = opts->addrs;
+	s->collect.n_frames_at = opts->n_addrs;
+	int code = get_snapshot(s, argc, argv, &snap);
+
+	if (code)
+		return code;
+	if (mw_report_at(snap, opts, &doc, &err) < 0)
+		code = fail(EXIT_TARGET, &err);
+	else
+		code = print_document(s, doc);
+	return finish_snapshot(s, snap, code);
+}
+
+static int run(int argc, char **argv)
+{
+	struct mw_at_opts opts = { .size = sizeof(opts) };
+	struct addrs addrs = {};
+	struct settings s;
+	bool full = false;
+	const char *arg;
+
+	init_settings(&s);
+	for (int id; (id = next_option(&cmd_at, argc, argv, &s, &arg)) != -1;) {
+		if (id == 's')
+			opts.brief = true;
+		else if (id == OPT_FULL)
+			full = true;
+		else
+			return EXIT_USAGE;
+	}
+	int code = take_operands(&s, argc, argv, &addrs);
+
+	opts.addrs = addrs.v;
+	opts.n_addrs = addrs.n;
+	opts.brief |= !full && addrs.n > MAX_FULL;
+	if (!code)
+		code = answer(&s, &opts, s.pid ? 0 : 1, argv + optind);
+	free(addrs.v);
+	return code;
+}
+
+const struct command cmd_at = {
+	.name = "at",
+	.summary = "Tells everything known of an address: mapping, owner, section, symbol, page, frame, translation",
+	.usage = "at [OPTION]... TARGET ADDRESS...|-",
+	.examples = "  memwhy at 4242 7f1c2a4b5010\n"
+		    "  memwhy at 4242 - <crash.log      every address in a log\n"
+		    "  memwhy at saved.snap 0x401136\n",
+	.tables = tables,
+	.takes_target = true,
+	.run = run,
+};

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy pages and memwhy at against a program that knows its pages, pagemap, gdb, and addr2line."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import target
+from target import BUILD, PAGE, READY, Tap, memwhy, running
+
+PROGRAMS = os.path.join(BUILD, "tests/pages")
+PFN = (1 << 55) - 1
+RANDOM = 10000
+
+
+def states(doc):
+    """State of each page of memwhy pages --json."""
+    return {a: r["state"] for r in doc["runs"]
+            for a in range(int(r["start"], 16), int(r["end"], 16), PAGE)}
+
+
+def check_pages(tap, process, claims):
+    name = {"data_one": ("copied", {5}), "data_three": ("copied", {2, 9, 10}), "bss_one": ("anonymous", {3}),
+            "bss_zero": ("zero", {4}), "truth_one": ("copied", {7}), "data_cold": ("copied", set())}
+    for symbol, (state, pages) in name.items():
+        start, size = claims[symbol]
+        doc = memwhy("pages", "--json", process.pid, f"{start:#x}+{size}")
+        found = {(a - start) // PAGE for a, s in states(doc).items() if s == state}
+        tap.check(f"pages of {symbol}: {state} are {sorted(pages) or 'none'}",
+                  [] if found == pages and len(states(doc)) == 16 else [f"found {sorted(found)}"])
+    start, size = claims["data_three"]
+    text = memwhy("pages", process.pid, f"{start:#x}-{start + size:#x}")
+    line = next((x.split()[1] for x in text.splitlines() if x.strip().startswith(f"{start:x}")), "")
+    tap.check("the map has a character a page", [] if [i for i, c in enumerate(line) if c == "C"] == [2, 9, 10] and
+              len(line) == 16 else [text])
+    whole, one = memwhy("pages", "--json", process.pid), memwhy("explain", "--json", process.pid)
+    tap.check("all pages sum to VSZ and RSS", [] if (whole["mapped"], whole["resident"]) == (one["vsz"], one["rss"]) else
+              [f"{whole['mapped']} {whole['resident']}, explain {one['vsz']} {one['rss']}"])
+    wrong = []
+    for s, e, _, _, n in target.mappings(process.pid):
+        if n.startswith("[v"):
+            continue
+        theirs = {a for a, entry in target.pagemap(process.pid, s, e) if entry >> 63}
+        doc = memwhy("pages", "--json", process.pid, f"{s:#x}-{e:#x}")
+        ours = {a for a, state in states(doc).items() if state in ("copied", "anonymous", "file", "shmem", "zero")}
+        if ours != theirs:
+            wrong.append(f"{s:x}-{e:x} {n}: {len(ours)} pages, pagemap {len(theirs)}")
+    tap.check("present pages of each mapping are pagemap's", wrong)
+    section = memwhy("pages", "--json", process.pid, ".truth")
+    tap.check("a section is a place", [] if section["mapped"] == 3 * 65536 and section["resident"] == PAGE else
+              [f"{section['mapped']} {section['resident']}"])
+    memwhy("pages", process.pid, "nosuch", status=3)
+    memwhy("pages", process.pid, "2000-1000", status=3)
+    tap.check("places that are none are refused", [])
+
+
+def check_frames(tap, process, claims):
+    start, size = claims["bss_all"]
+    real = {a: entry & PFN for a, entry in target.pagemap(process.pid, start, start + size)}
+    if not any(real.values()):
+        tap.skip("frames", "frame numbers need CAP_SYS_ADMIN")
+        return
+    doc = memwhy("pages", "--frames", "--json", process.pid, f"{start:#x}+{size}")
+    ours = {int(f["address"], 16): f["frame"] for f in doc["frames"]}
+    tap.check("frames are pagemap's, and mapped once",
+              [] if ours == real and all(f["mappers"] == 1 and "anon" in f["flags"] for f in doc["frames"]) else [str(ours), str(real)])
+
+
+def check_facts(tap, process, claims):
+    start = claims["data_one"][0]
+    a = start + 5 * PAGE + 0x123
+    d = memwhy("at", "--json", process.pid, hex(a))["addresses"][0]
+    want = {"symbol": "data_one", "symbol_offset": 5 * PAGE + 0x123, "section": ".data", "page_state": "copied",
+            "copied_by": "write", "owner": "program-file", "certainty": "proven", "perm": "rw-p", "mapped": True,
+            "page_offset": 0x123, "page_size": PAGE, "resident": True}
+    tap.check("at tells a variable", [f"{k} is {d[k]}, must be {v}" for k, v in want.items() if d[k] != v])
+    levels = {x["level"]: x for x in d["translation"]}
+    names = ["PGD", "P4D", "PUD", "PMD", "PTE"] if d["levels"] == 5 else ["PGD", "PUD", "PMD", "PTE"]
+    wrong = [f"levels {list(levels)}"] if list(levels) != names else []
+    rebuilt = sum(x["index"] << x["low_bit"] for x in d["translation"]) + d["page_offset"]
+    if rebuilt != a or not all(x["table_in_use"] for x in d["translation"]):
+        wrong.append(f"indexes make {rebuilt:#x}, not {a:#x}: {d['translation']}")
+    entry = target.pagemap(process.pid, a & ~0xfff, (a & ~0xfff) + PAGE)[0][1]
+    if entry & PFN and int(d["physical"], 16) != (entry & PFN) * PAGE + 0x123:
+        wrong.append(f"physical {d['physical']}, pagemap {(entry & PFN) * PAGE + 0x123:#x}")
+    tap.check("the translation leads to the page", wrong)
+    cold = memwhy("at", "--json", process.pid, hex(claims["data_cold"][0]))["addresses"][0]
+    tap.check("an absent page has no frame", [] if not cold["resident"] and cold["frame"] is None else [str(cold)])
+    log = f"#0 0x{a:x} in data_one ()\nat 0x10: nothing, face, 12 and {a + 1:012x}\n"
+    found = memwhy("at", "--json", process.pid, "-", text=log)["addresses"]
+    tap.check("addresses come from a log", [] if [int(x["address"], 16) for x in found] == [a, 0x10, a + 1] else [str(found)])
+    tap.check("an address in no mapping is said to be so", [] if not found[1]["mapped"] else [str(found[1])])
+    text = memwhy("at", process.pid, hex(a))
+    tap.check("text has the facts", [w for w in ("data_one + 0x5123", ".data", "PTE", "owner") if w not in text])
+    memwhy("at", process.pid, "xyz", status=2)
+    memwhy("at", process.pid, status=2)
+
+
+def check_translations(tap, process):
+    """Physical addresses of many pages are pagemap's."""
+    real = {a: (e & PFN) for s, t, _, _, n in target.mappings(process.pid) if not n.startswith("[v")
+            for a, e in target.pagemap(process.pid, s, t) if e >> 63}
+    if not any(real.values()):
+        tap.skip("translations", "frame numbers need CAP_SYS_ADMIN")
+        return
+    pick = random.Random(1).sample(sorted(real), min(500, len(real)))
+    found = memwhy("at", "--json", process.pid, "-", text="\n".join(hex(a + 7) for a in pick))["addresses"]
+    wrong = [x["address"] for x in found if int(x["physical"], 16) != real[int(x["address"], 16) & ~0xfff] * PAGE + 7]
+    tap.check(f"{len(pick)} translations are pagemap's", wrong)
+
+
+def text_section(path):
+    out = subprocess.run(["readelf", "-SW", path], capture_output=True, text=True, check=True).stdout
+    part = next(x for x in out.splitlines() if " .text " in x).replace("[", " ").replace("]", " ").split()
+    return int(part[3], 16), int(part[5], 16)
+
+
+def check_gdb(tap):
+    go = os.path.join(BUILD, "tests/live/server")
+    if not shutil.which("gdb") or not os.path.exists(go):
+        tap.skip("gdb", "no gdb, or no Go server")
+        return
+    start, size = text_section(go)
+    source = random.Random(2)
+    picks = [start + source.randrange(size) for _ in range(RANDOM)]
+    script = os.path.join(PROGRAMS, "gdb.script")
+    with open(script, "w") as file:
+        file.write("set demangle-style none\nset print demangle off\n")
+        file.writelines(f"info symbol {a:#x}\n" for a in picks)
+    out = subprocess.run(["gdb", "-nx", "-batch", "-x", script, go], capture_output=True, text=True, timeout=300).stdout
+    lines = [x for x in out.splitlines() if " in section " in x or x.startswith("No symbol")]
+    with running([go], READY) as p:
+        found = memwhy("at", "--json", p.pid, "-", text="\n".join(map(hex, picks)))["addresses"]
+    wrong = []
+    for a, line, d in zip(picks, lines, found):
+        theirs = re.match(r"(.*?)(?: \+ (\d+))? in section", line)
+        name, offset = (theirs[1], int(theirs[2] or 0)) if theirs else (None, None)
+        if name and name.endswith("(.text)"):
+            continue  # cgo's label of a whole object file, at the address of its first function
+        if (d["symbol"], d["symbol_offset"]) != (name, offset):
+            wrong.append(f"{a:#x}: {d['symbol']}+{d['symbol_offset']}, gdb: {line}")
+    if len(lines) != len(picks):
+        wrong.append(f"gdb answered {len(lines)} of {len(picks)}")
+    tap.check(f"gdb agrees on {RANDOM} random code addresses ({len(wrong)} differ)", wrong[:20])
+
+
+def check_addr2line(tap, process):
+    """addr2line knows names of the symbol table only when there are no debug sections: so of a stripped copy."""
+    path = os.path.join(PROGRAMS, "touch")
+    plain = os.path.join(PROGRAMS, "touch-plain")
+    subprocess.run(["strip", "--strip-debug", "-o", plain, path], check=True)
+    start, size = text_section(path)
+    base = min(s for s, _, _, _, n in target.mappings(process.pid) if n == path)
+    picks = [start + random.Random(i).randrange(size) for i in range(2000)]
+    out = subprocess.run(["addr2line", "-f", "-e", plain], input="\n".join(map(hex, picks)), capture_output=True,
+                         text=True, timeout=60).stdout.splitlines()[::2]
+    found = memwhy("at", "--json", process.pid, "-", text="\n".join(hex(base + a) for a in picks))["addresses"]
+    # addr2line lets a function reach up to the next one, over the padding between them
+    wrong = [f"{a:#x}: {d['symbol']}, addr2line: {n}" for a, n, d in zip(picks, out, found) if d["symbol"] not in (n, None)]
+    known = sum(d["symbol"] is not None for d in found)
+    tap.check(f"addr2line agrees on {known} of 2000 addresses, the rest is padding", wrong[:20] + ([] if known > 1000 else ["too few"]))
+
+
+def main():
+    tap = Tap()
+    with running([os.path.join(PROGRAMS, "touch")], READY) as p:
+        claims = {c["symbol"]: (int(c["address"], 16), c["size"]) for c in p.claims if "symbol" in c}
+        check_pages(tap, p, claims)
+        check_frames(tap, p, claims)
+        check_facts(tap, p, claims)
+        check_translations(tap, p)
+        check_addr2line(tap, p)
+    check_gdb(tap)
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
