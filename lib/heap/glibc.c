@@ -98,12 +98,12 @@ static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_i
 	return rc;
 }
 
-/* Every multiple of HEAP_MAX_SIZE inside a writable anonymous mapping. */
-static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v)
+/* Every multiple of HEAP_MAX_SIZE in a run of present pages: a header that is not present cannot be read. */
+static int walk_run(const struct mw__walk *w, const struct mw__run *r)
 {
-	uint64_t max = heap_max(w);
+	uint64_t max = heap_max(w), end = r->start + r->pages * w->page_size;
 
-	for (uint64_t at = mw__align_up(v->start, max); at < v->end && at >= v->start; at += max) {
+	for (uint64_t at = mw__align_up(r->start, max); at < end && at >= r->start; at += max) {
 		struct heap_info h;
 		int rc = is_heap(w, at, &h) ? claim_heap(w, at, &h) : 0;
 
@@ -111,6 +111,15 @@ static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v)
 			return rc;
 	}
 	return 0;
+}
+
+static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v)
+{
+	int rc = 0;
+
+	for (uint32_t k = 0; rc == 0 && k < v->n_runs; k++)
+		rc = walk_run(w, &w->snap->runs.v[v->run + k]);
+	return rc;
 }
 
 /* One or more mmapped chunks that end with the mapping: only the one at its start is looked for. */

@@ -24,6 +24,7 @@
 #define MIN_STACK 16384u	/* PTHREAD_STACK_MIN */
 #define MAX_GUARD (1u << 20)
 #define MAX_BLOCK (UINT64_C(1) << 40)
+#define MAX_PIECES 1024u	/* mappings that a stack consists of */
 
 struct threads {
 	const struct mw__walk *w;
@@ -34,7 +35,22 @@ struct block {
 	uint64_t start, size;
 };
 
-/* Two neighbouring words: start and size of a page-aligned range around the descriptor. */
+/* Is all of [start, start + size) mapped? */
+static bool is_mapped(const struct mw_snapshot *snap, uint64_t start, uint64_t size)
+{
+	uint64_t end = start + size;
+
+	for (unsigned n = 0; start < end && n < MAX_PIECES; n++) {
+		const struct mw__vma *v = mw__snapshot_vma_at(snap, start);
+
+		if (!v)
+			return false;
+		start = v->end;
+	}
+	return start >= end;
+}
+
+/* Two neighbouring words: start and size of a page-aligned range around the descriptor, all of it mapped. */
 static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct block *ret)
 {
 	for (uint64_t off = w->mem->word; off < FIELDS; off += w->mem->word) {
@@ -44,7 +60,7 @@ static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct blo
 			return false;
 		if (!start || start % w->page_size || start >= descriptor || descriptor - start > MAX_BLOCK ||
 		    !mw__mem_word(w->mem, descriptor + off + w->mem->word, &size) || size % w->page_size ||
-		    size > MAX_BLOCK || descriptor - start >= size)
+		    size > MAX_BLOCK || descriptor - start >= size || !is_mapped(w->snap, start, size))
 			continue;
 		*ret = (struct block){ start, size };
 		return true;
