@@ -204,8 +204,13 @@ static int keep_objects(struct adder *a, const struct mw__object *from, size_t n
 	return 0;
 }
 
-/* Take up to left bytes of one cause, from any owner, for another. */
-static uint64_t shift(struct adder *a, enum mw__cause from, enum mw__cause to, uint64_t left)
+/* Bytes to take of each owner. */
+struct quota {
+	uint64_t zero[MW__N_OWNERS], marker[MW__N_OWNERS];
+};
+
+/* Take up to left bytes of one cause, from any owner, for another; *quota tells how many of each. */
+static uint64_t shift(struct adder *a, enum mw__cause from, enum mw__cause to, uint64_t left, uint64_t *quota)
 {
 	uint64_t moved = 0;
 
@@ -215,36 +220,77 @@ static uint64_t shift(struct adder *a, enum mw__cause from, enum mw__cause to, u
 		a->bytes[from][o] -= n;
 		a->bytes[to][o] += n;
 		a->regions[to][o] += n != 0;
+		quota[o] += n;
 		moved += n;
 	}
 	return moved;
 }
 
 /* Entries that are no swap although they look so: more of them than the kernel counts as swapped. */
-static void split_markers(struct adder *a, const struct mw_snapshot *snap)
+static uint64_t split_markers(struct adder *a, const struct mw_snapshot *snap, struct quota *q)
 {
 	struct mw__tally *t = &a->account->total;
 
 	if (snap->status.vm_swap == MW_UNKNOWN || snap->smaps || snap->target.is_torn)
-		return;
-	uint64_t n = shift(a, MW__N7, MW__N6, mw__sub0(t->swap, snap->status.vm_swap));
+		return 0;
+	uint64_t n = shift(a, MW__N7, MW__N6, mw__sub0(t->swap, snap->status.vm_swap), q->marker);
 
 	t->swap -= n;
 	t->marker += n;
+	return n;
 }
 
 /* pagemap alone calls the zero page present: more pages than the kernel counts as resident. Known in sum only. */
-static void split_zeros(struct adder *a, const struct mw_snapshot *snap)
+static uint64_t split_zeros(struct adder *a, const struct mw_snapshot *snap, struct quota *q)
 {
 	struct mw__tally *t = &a->account->total;
 
 	if (snap->target.pages != MW_PAGES_PAGEMAP || snap->status.vm_rss == MW_UNKNOWN || snap->target.is_torn)
-		return;
-	uint64_t n = shift(a, MW__R1, MW__N4, mw__sub0(a->account->rss, snap->status.vm_rss));
+		return 0;
+	uint64_t n = shift(a, MW__R1, MW__N4, mw__sub0(a->account->rss, snap->status.vm_rss), q->zero);
 
 	t->anon -= n;
 	t->zero += n;
 	a->account->rss -= n;
+	return n;
+}
+
+static uint64_t take(uint64_t *left, uint64_t most)
+{
+	uint64_t n = mw__min(*left, most);
+
+	*left -= n;
+	return n;
+}
+
+/* The objects lose what was taken of their owners' lines, so that their sums stay those of the lines. */
+static int split_objects(struct adder *a, const struct mw_snapshot *snap, struct quota *q)
+{
+	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	struct mw__extent x;
+
+	if (mw__extents_init(&it, snap) < 0)
+		return -MW_E_NOMEM;
+	while (mw__extents_next(&it, &x)) {
+		struct mw__object *o = object_of(a, snap, &x);
+		uint64_t zero = take(&q->zero[x.owner], x.tally.anon);
+
+		o->anon -= zero;
+		o->huge = mw__min(o->huge, o->anon + o->file + o->shmem);
+		o->swap -= take(&q->marker[x.owner], x.tally.swap);
+		if (x.vma->kind != MW__ANON)
+			a->account->copied -= zero;
+	}
+	return 0;
+}
+
+/* What is known in sum only, from counters of the whole process. */
+static int split(struct adder *a, const struct mw_snapshot *snap)
+{
+	struct quota q = {};
+	uint64_t n = split_markers(a, snap, &q) + split_zeros(a, snap, &q);
+
+	return n ? split_objects(a, snap, &q) : 0;
 }
 
 static int fill(struct adder *a, const struct mw_snapshot *snap)
@@ -268,10 +314,10 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 			a->account->reserved_proven += mw__extent_cause(&x, MW__N9);
 		a->account->n_extents++;
 	}
-	split_markers(a, snap);
-	split_zeros(a, snap);
+	int rc = split(a, snap);
+
 	a->account->swap = a->account->total.swap;
-	return 0;
+	return rc;
 }
 
 static void fill_residuals(struct mw_account *acc, const struct mw_snapshot *snap)

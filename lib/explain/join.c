@@ -68,7 +68,8 @@ static int emit(struct sweep *s, const struct mw__claim *c, uint64_t start, uint
 {
 	struct mw__claim *last = s->out.n ? &s->out.v[s->out.n - 1] : NULL;
 
-	if (last && last->end == start && last->owner == c->owner && last->rule == c->rule && last->detail == c->detail) {
+	if (last && last->end == start && last->owner == c->owner && last->rule == c->rule && last->detail == c->detail &&
+	    last->certainty == c->certainty) {
 		last->end = end;
 		return 0;
 	}
@@ -519,6 +520,7 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)
 		x.tally.huge = mw__min(it->huge_left, mw__tally_resident(&x.tally));
 		it->huge_left -= x.tally.huge;
 	}
+	x.tally.huge = mw__min(x.tally.huge, mw__tally_resident(&x.tally));
 	tally_rest(it, &x);
 	it->at = x.end;
 	if (x.end == v->end) {
