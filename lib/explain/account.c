@@ -148,6 +148,7 @@ static void add_object(struct adder *a, const struct mw_snapshot *snap, const st
 	*(x->vma->kind == MW__SHMEM ? &o->shmem : &o->file) += x->tally.file;
 	o->huge += x->tally.huge;
 	o->swap += x->tally.swap + x->tally.evicted;
+	o->unread += x->tally.unread;
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -320,8 +321,21 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 	return rc;
 }
 
+uint64_t mw__residual_size(int64_t residual)
+{
+	if (residual == MW__NO_RESIDUAL)
+		return MW_UNKNOWN;
+	return residual < 0 ? -(uint64_t)residual : (uint64_t)residual;
+}
+
+uint64_t mw__account_rss(const struct mw_snapshot *snap, const struct mw_account *account)
+{
+	return snap->target.has_maps && !account->total.unread ? account->rss : snap->status.vm_rss;
+}
+
 static void fill_residuals(struct mw_account *acc, const struct mw_snapshot *snap)
 {
+	acc->residual = acc->rss_residual = MW__NO_RESIDUAL;
 	if (!snap->target.has_maps)
 		return;
 	if (snap->status.vm_size != MW_UNKNOWN)
@@ -410,10 +424,9 @@ void mw_snapshot_summary(const struct mw_snapshot *snap, struct mw_summary *ret)
 
 	if (snap->target.has_maps && mw_account_create(snap, &acc, NULL) == 0) {
 		s.state = mw__snapshot_state(snap, acc);
-		if (!acc->total.unread)
-			s.rss = acc->rss;
-		s.residual = (uint64_t)llabs(acc->residual);
-		s.rss_residual = (uint64_t)llabs(acc->rss_residual);
+		s.rss = mw__account_rss(snap, acc);
+		s.residual = mw__residual_size(acc->residual);
+		s.rss_residual = mw__residual_size(acc->rss_residual);
 		mw_account_destroy(acc);
 	}
 	memcpy(ret, &s, mw__min(ret->size, sizeof(s)));

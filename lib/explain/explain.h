@@ -87,6 +87,7 @@ struct mw__object {
 	enum mw__owner owner;
 	const struct mw__image *image;
 	uint64_t regions, vsz, anon, file, shmem, huge, swap;
+	uint64_t unread;	/* bytes whose page states could not be read: then the amounts above are unknown */
 };
 
 struct mw_account {
@@ -98,8 +99,13 @@ struct mw_account {
 	uint64_t copied;			/* of total.anon, private copies of file pages */
 	uint64_t reserved_proven;		/* of N9, bytes whose owner is proven */
 	uint64_t n_extents, n_vmas;
-	int64_t residual, rss_residual;		/* VmSize - vsz, VmRSS - rss; 0 when not known */
+	int64_t residual, rss_residual;		/* VmSize - vsz, VmRSS - rss; MW__NO_RESIDUAL when not known */
 };
+#define MW__NO_RESIDUAL INT64_MIN
+/* Its absolute value, or MW_UNKNOWN. */
+uint64_t mw__residual_size(int64_t residual);
+/* RSS: the pages counted, or VmRSS where some could not be read. */
+uint64_t mw__account_rss(const struct mw_snapshot *snap, const struct mw_account *account);
 
 /* Something worth a sentence. */
 struct mw__evidence {

@@ -20,7 +20,7 @@ struct facts {
 	const struct mw_snapshot *snap;
 	const struct mw_account *acc;
 	struct mw__findings *out;
-	uint64_t gap;		/* VSZ - RSS */
+	uint64_t rss, gap;	/* RSS; VSZ - RSS */
 	uint64_t pss, uss;
 	bool failed;		/* memory ran out */
 };
@@ -156,19 +156,31 @@ static void find_reservations(struct facts *f)
 	size(x, "reserved_owner_proven", proven);
 }
 
+static bool is_32_bit(const struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->images.n; i++)
+		if (snap->images.v[i].role == MW__PROGRAM)
+			return snap->images.v[i].elf_class == 32;
+	return false;
+}
+
 static void find_arenas(struct facts *f)
 {
 	uint64_t n = count_claims(f, MW__OWNER_GLIBC_ARENA), used = sum_owner(f, MW__OWNER_GLIBC_ARENA, true, NULL);
 	uint64_t all = sum_owner(f, MW__OWNER_GLIBC_TAIL, false, NULL) + sum_owner(f, MW__OWNER_GLIBC_ARENA, false, NULL) + used;
 	uint64_t threads = f->snap->status.threads, cap = f->snap->limits.cpus;
+	bool small = is_32_bit(f->snap);
+	char now[64] = "number of threads unknown";
 
 	if (!n)
 		return;
+	if (threads != MW_UNKNOWN)
+		snprintf(now, sizeof(now), "%llu thread%s now", (unsigned long long)threads, plural(threads));
 	struct mw__finding *x = add(f, "arenas",
-		"glibc's malloc gave threads %llu heap%s of their own (%llu thread%s now%s); each reserves 64 MiB of "
+		"glibc's malloc gave threads %llu heap%s of their own (%s%s); each reserves %s of "
 		"addresses: \001 of VSZ, of which \001 are resident.",
-		(unsigned long long)n, plural(n), (unsigned long long)(threads == MW_UNKNOWN ? 0 : threads), plural(threads),
-		cap == MW_UNKNOWN ? "" : ", at most 8 arenas a processor");
+		(unsigned long long)n, plural(n), now, cap == MW_UNKNOWN ? "" : small ? ", at most 2 arenas a processor" :
+		", at most 8 arenas a processor", small ? "1 MiB" : "64 MiB");
 
 	size(x, "arena_addresses", all);
 	size(x, "arena_resident", used);
@@ -223,7 +235,7 @@ static void find_sharing(struct facts *f)
 
 	size(x, "pss", f->pss);
 	size(x, "uss", f->uss);
-	size(x, "shared", mw__sub0(f->acc->rss, f->uss));
+	size(x, "shared", mw__sub0(f->rss, f->uss));
 }
 
 static void find_files(struct facts *f)
@@ -235,7 +247,7 @@ static void find_files(struct facts *f)
 			mapped += f->acc->objects.v[i].file;
 			absent += f->acc->objects.v[i].vsz - mw__min(f->acc->objects.v[i].vsz, f->acc->objects.v[i].file);
 		}
-	if (mapped < MIB || mapped * 10 < f->acc->rss)
+	if (mapped < MIB || mapped * 10 < f->rss)
 		return;
 	struct mw__finding *x = add(f, "mapped-files",
 		"\001 of RSS are pages of data files that are mapped. They look like a leak while files are read, but they "
@@ -247,7 +259,7 @@ static void find_files(struct facts *f)
 
 static void find_copied(struct facts *f)
 {
-	if (f->acc->copied < MIB && f->acc->copied * 10 < f->acc->rss)
+	if (!f->acc->copied || (f->acc->copied < MIB && f->acc->copied * 10 < f->rss))
 		return;
 	struct mw__finding *x = add(f, "copied",
 		"\001 lie in mappings of files but are private copies: pages that were written, by relocation or by the program.");
@@ -275,7 +287,7 @@ static void find_huge(struct facts *f)
 		f->snap->limits.thp ? "; transparent huge pages are set to " : "", f->snap->limits.thp ? f->snap->limits.thp : "");
 
 	size(x, "huge", f->acc->total.huge);
-	if (f->acc->total.huge * 4 > f->acc->rss && f->snap->limits.thp && !strcmp(f->snap->limits.thp, "always"))
+	if (f->acc->total.huge * 4 > f->rss && f->snap->limits.thp && !strcmp(f->snap->limits.thp, "always"))
 		advise(x, "if the memory is used sparsely, madvise(MADV_NOHUGEPAGE) or transparent_hugepage=madvise keeps single pages single");
 }
 
@@ -331,12 +343,12 @@ static void find_peak(struct facts *f)
 {
 	uint64_t hwm = f->snap->status.vm_hwm;
 
-	if (hwm == MW_UNKNOWN || hwm < f->acc->rss + f->acc->rss / 4 || hwm - f->acc->rss < MIB)
+	if (hwm == MW_UNKNOWN || hwm < f->rss + f->rss / 4 || hwm - f->rss < MIB)
 		return;
 	struct mw__finding *x = add(f, "peak", "RSS was \001 at its peak, \001 more than now: that much was given back or swapped.");
 
 	size(x, "peak_rss", hwm);
-	size(x, "below_peak", hwm - f->acc->rss);
+	size(x, "below_peak", hwm - f->rss);
 }
 
 static void find_locked(struct facts *f)
@@ -352,7 +364,7 @@ static void find_page_tables(struct facts *f)
 {
 	uint64_t pte = f->snap->status.vm_pte;
 
-	if (pte == MW_UNKNOWN || (pte < MIB && pte * 20 < f->acc->rss))
+	if (pte == MW_UNKNOWN || (pte < MIB && pte * 20 < f->rss))
 		return;
 	struct mw__finding *x = add(f, "page-tables",
 		"Page tables cost \001 beside RSS: 4 KiB for every 2 MiB of addresses in which a page was ever touched.");
@@ -405,7 +417,7 @@ static void find_cgroup(struct facts *f)
 		cg->path ? cg->path : "", root ? " (the root group: the whole machine)" : "");
 
 	size(x, "charged", cg->current);
-	size(x, "rss", f->acc->rss);
+	size(x, "rss", f->rss);
 	if (x && cg->max != MW_UNKNOWN && cg->max != MW__NO_LIMIT)
 		x->evidence[x->n_evidence++] = (struct mw__evidence){ "limit", true, cg->max };
 	if (x && cg->file != MW_UNKNOWN)
@@ -448,24 +460,32 @@ static void find_shr(struct facts *f)
 	size(x, "shr", file + shmem);
 }
 
-static void (*const finders[])(struct facts *) = {
-	find_gap, find_reservations, find_go, find_arenas, find_stacks, find_sharing, find_files, find_copied,
-	find_shared_memory, find_huge, find_hugetlb, find_lazy, find_zero, find_swap, find_locked, find_peak, find_page_tables,
-	find_map_count, find_as_limit, find_cgroup, find_deleted, find_shr,
+/* In the order of the screen; most of them need to know the state of every page. */
+static const struct finder {
+	void (*find)(struct facts *f);
+	bool needs_pages;
+} finders[] = {
+	{ find_gap, false }, { find_reservations, true }, { find_go, true }, { find_arenas, true }, { find_stacks, true },
+	{ find_sharing, false }, { find_files, true }, { find_copied, true }, { find_shared_memory, true }, { find_huge, true },
+	{ find_hugetlb, true }, { find_lazy, false }, { find_zero, true }, { find_swap, true }, { find_locked, false },
+	{ find_peak, false }, { find_page_tables, false }, { find_map_count, false }, { find_as_limit, false },
+	{ find_cgroup, false }, { find_deleted, false }, { find_shr, false },
 };
 
 int mw__findings_make(const struct mw_snapshot *snap, const struct mw_account *account, struct mw__findings *ret)
 {
 	const struct mw__smaps *r = &snap->rollup;
-	struct facts f = { .snap = snap, .acc = account, .out = ret, .gap = account->vsz - account->rss,
+	struct facts f = { .snap = snap, .acc = account, .out = ret, .rss = mw__account_rss(snap, account),
 			   .pss = r->pss, .uss = mw__add(r->private_clean, r->private_dirty) };
 
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);
-	if (!snap->target.has_maps)
+	if (!snap->target.has_maps || f.rss == MW_UNKNOWN)
 		return 0;
+	f.gap = mw__sub0(account->vsz, f.rss);
 	for (size_t i = 0; i < sizeof(finders) / sizeof(finders[0]); i++)
-		finders[i](&f);
+		if (!account->total.unread || !finders[i].needs_pages)
+			finders[i].find(&f);
 	if (!f.failed)
 		return 0;
 	mw__findings_deinit(ret);

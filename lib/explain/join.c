@@ -420,6 +420,21 @@ static bool has_flag(const struct mw_snapshot *snap, size_t vma, const char *fla
 	return snap->smaps && snap->smaps[vma].flags && strstr(snap->smaps[vma].flags, flag);
 }
 
+/* Shared memory that is swapped out: no page table tells, the page cache or else smaps does. */
+static uint64_t evicted_of(const struct mw_snapshot *snap, const struct mw__vma *v)
+{
+	uint64_t in_tables = 0, swap = snap->smaps ? snap->smaps[v - snap->vmas.v].swap : MW_UNKNOWN;
+
+	if (v->kind != MW__SHMEM || !v->states_known)
+		return 0;
+	if (v->evicted != MW_UNKNOWN || swap == MW_UNKNOWN)
+		return v->evicted == MW_UNKNOWN ? 0 : v->evicted;
+	for (uint32_t k = 0; k < v->n_runs; k++)
+		if (snap->runs.v[v->run + k].state & MW__SWAPPED)
+			in_tables += (uint64_t)snap->runs.v[v->run + k].pages * PAGE;
+	return mw__sub0(swap, in_tables);
+}
+
 /* Absent pages of a file or of shared memory: beyond its end, in the cache, or not. */
 static void tally_file_rest(const struct mw_snapshot *snap, struct mw__extent *x, uint64_t rest)
 {
@@ -434,10 +449,10 @@ static void tally_file_rest(const struct mw_snapshot *snap, struct mw__extent *x
 		t->beyond_eof = mw__min(x->end - x->start - inside, rest);
 		rest -= t->beyond_eof;
 	}
-	if (v->kind == MW__SHMEM && v->evicted != MW_UNKNOWN) {
-		t->evicted += mw__min(v->evicted, rest);
-		rest -= mw__min(v->evicted, rest);
-	}
+	uint64_t evicted = mw__min(evicted_of(snap, v), rest);
+
+	t->evicted += evicted;
+	rest -= evicted;
 	if (v->cached == MW_UNKNOWN) {
 		t->cache_unknown = rest;
 		return;

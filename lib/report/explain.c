@@ -200,13 +200,14 @@ static int add_ranges(struct view *v, const struct fall_row *r)
 
 static bool is_small(const struct view *v, const struct fall_row *rows, size_t i, uint64_t gap)
 {
-	return !v->opts->all && i >= 4 && (i >= MAX_LINES || share(rows[i].bytes, gap) < SMALL_SHARE);
+	return !v->opts->all && i >= 4 && (i >= MAX_LINES || (gap && share(rows[i].bytes, gap) < SMALL_SHARE));
 }
 
 static int add_waterfall(struct view *v)
 {
 	MW_CLEANUP(mw__freep) struct fall_row *rows = calloc(v->acc->lines.n + 1, sizeof(*rows));
-	uint64_t gap = v->acc->vsz - v->acc->rss, rest = 0, rest_regions = 0;
+	bool unread = v->acc->total.unread;	/* then the causes hold what is resident as well: no shares */
+	uint64_t gap = unread ? 0 : v->acc->vsz - v->acc->rss, rest = 0, rest_regions = 0;
 	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "WHY VSZ IS BIGGER THAN RSS", fall_cols, 6);
 	size_t n_rest = 0;
 	char text[64];
@@ -230,8 +231,9 @@ static int add_waterfall(struct view *v)
 	snprintf(text, sizeof(text), "%zu smaller causes (--all)", n_rest);
 	if (n_rest)
 		fall_row(t, "", text, rest_regions, rest, gap, false);
-	fall_row(t, "", "residual: VmSize less all causes", 0, (uint64_t)llabs(v->acc->residual), 0, false);
-	fall_row(t, "", "RSS: what is left", 0, v->acc->rss, 0, true);
+	fall_row(t, "", "residual: VmSize less all causes", 0, mw__residual_size(v->acc->residual), 0, false);
+	fall_row(t, "", unread ? "RSS as the kernel counts it, part of the above" : "RSS: what is left", 0,
+		 mw__account_rss(v->snap, v->acc), 0, true);
 	for (size_t i = 0; v->opts->all && i < n; i++)
 		if (add_ranges(v, &rows[i]) < 0)
 			return -MW_E_NOMEM;
@@ -247,14 +249,21 @@ static void add_sums(struct view *v)
 	struct mw__doc_node *o = mw__doc_object(v->root, "composition");
 	uint64_t file = a->total.file - a->shmem_rss, anon = a->total.anon + a->total.lazy;
 	uint64_t dirty = mw__add(r->shared_dirty, r->private_dirty);
-	uint64_t huge = mw__huge_known(v->snap) ? a->total.huge : MW_UNKNOWN;
-	uint64_t sizes[] = { anon, a->copied, file, a->shmem_rss, huge };
+	uint64_t huge = mw__huge_known(v->snap) ? a->total.huge : MW_UNKNOWN, copied = a->copied, shmem = a->shmem_rss;
+
+	if (a->total.unread) {
+		anon = v->snap->status.rss_anon;
+		file = v->snap->status.rss_file;
+		shmem = v->snap->status.rss_shmem;
+		copied = huge = MW_UNKNOWN;
+	}
+	uint64_t sizes[] = { anon, copied, file, shmem, huge };
 	uint64_t more[] = { dirty, mw__add(r->private_clean, r->private_dirty), r->pss };
 
 	mw__doc_u64(o, "anonymous", MW__T_BYTES, anon);
-	mw__doc_u64(o, "copied", MW__T_BYTES, a->copied);
+	mw__doc_u64(o, "copied", MW__T_BYTES, copied);
 	mw__doc_u64(o, "file", MW__T_BYTES, file);
-	mw__doc_u64(o, "shared_memory", MW__T_BYTES, a->shmem_rss);
+	mw__doc_u64(o, "shared_memory", MW__T_BYTES, shmem);
 	mw__doc_u64(o, "huge", MW__T_BYTES, huge);
 	mw__doc_u64(o, "dirty", MW__T_BYTES, dirty);
 	mw__doc_u64(o, "lazy_free", MW__T_BYTES, a->total.lazy ? a->total.lazy : r->lazy_free);
@@ -297,13 +306,13 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 	mw__row_text(t, row, O_OWNER, style == MW__ROW_PLAIN || style == MW__ROW_JSON ? mw__owners[o->owner].id : NULL);
 	mw__row_u64(t, row, O_REGIONS, o->regions);
 	mw__row_u64(t, row, O_VSZ, o->vsz);
-	mw__row_u64(t, row, O_RSS, o->anon + o->file + o->shmem);
-	mw__row_u64(t, row, O_ANON, o->anon);
-	mw__row_u64(t, row, O_FILE, o->file);
-	mw__row_u64(t, row, O_SHMEM, o->shmem);
-	mw__row_u64(t, row, O_HUGE, mw__huge_known(v->snap) ? o->huge : MW_UNKNOWN);
-	mw__row_u64(t, row, O_SWAP, o->swap);
-	if (style == MW__ROW_PLAIN)
+	mw__row_u64(t, row, O_RSS, o->unread ? MW_UNKNOWN : o->anon + o->file + o->shmem);
+	mw__row_u64(t, row, O_ANON, o->unread ? MW_UNKNOWN : o->anon);
+	mw__row_u64(t, row, O_FILE, o->unread ? MW_UNKNOWN : o->file);
+	mw__row_u64(t, row, O_SHMEM, o->unread ? MW_UNKNOWN : o->shmem);
+	mw__row_u64(t, row, O_HUGE, mw__huge_known(v->snap) && !o->unread ? o->huge : MW_UNKNOWN);
+	mw__row_u64(t, row, O_SWAP, o->unread ? MW_UNKNOWN : o->swap);
+	if (style == MW__ROW_PLAIN && !o->unread)
 		mw__row_share(t, row, O_BAR, share(o->anon + o->file + o->shmem, v->acc->rss));
 }
 
@@ -316,6 +325,7 @@ static void add_object(struct mw__object *sum, const struct mw__object *o)
 	sum->shmem += o->shmem;
 	sum->huge += o->huge;
 	sum->swap += o->swap;
+	sum->unread += o->unread;
 }
 
 /* JSON gets all objects; the screen the large ones and a sum of the rest. */
@@ -489,25 +499,25 @@ static void add_verify(struct view *v)
 static void add_numbers(struct view *v)
 {
 	const struct mw_snapshot *s = v->snap;
-	bool maps = s->target.has_maps, pages = maps && !v->acc->total.unread;
+	bool maps = s->target.has_maps;
 
 	mw__doc_text(v->root, "state", mw__view_state(mw__snapshot_state(s, v->acc)));
 	mw__doc_bool(v->root, "torn", s->target.is_torn);
 	mw__doc_u64(v->root, "vsz", MW__T_BYTES, maps ? v->acc->vsz : s->status.vm_size);
-	mw__doc_u64(v->root, "rss", MW__T_BYTES, pages ? v->acc->rss : s->status.vm_rss);
+	mw__doc_u64(v->root, "rss", MW__T_BYTES, mw__account_rss(s, v->acc));
 	mw__doc_u64(v->root, "swap", MW__T_BYTES, s->status.vm_swap);
 	mw__doc_u64(v->root, "pss", MW__T_BYTES, s->rollup.pss);
 	mw__doc_u64(v->root, "uss", MW__T_BYTES, mw__add(s->rollup.private_clean, s->rollup.private_dirty));
 	mw__doc_u64(v->root, "mappings", MW__T_COUNT, maps ? s->vmas.n : MW_UNKNOWN);
-	mw__doc_delta(v->root, "residual", maps ? v->acc->residual : INT64_MIN);
-	mw__doc_delta(v->root, "rss_residual", pages ? v->acc->rss_residual : INT64_MIN);
+	mw__doc_delta(v->root, "residual", v->acc->residual);
+	mw__doc_delta(v->root, "rss_residual", v->acc->rss_residual);
 }
 
 /* How many extents have an owner that a record proves. */
 static void add_footer(struct view *v)
 {
 	const struct mw__target *t = &v->snap->target;
-	uint64_t residuals[] = { (uint64_t)llabs(v->acc->residual), (uint64_t)llabs(v->acc->rss_residual) };
+	uint64_t residuals[] = { mw__residual_size(v->acc->residual), mw__residual_size(v->acc->rss_residual) };
 
 	if (!t->has_maps)
 		return;
@@ -515,6 +525,8 @@ static void add_footer(struct view *v)
 	if (t->is_torn)
 		mw__doc_linef(v->root, residuals, 2, "torn: the process changed during each of %u tries; VSZ is off by \001, RSS by \001",
 			      t->tries);
+	else if (residuals[0] == MW_UNKNOWN || residuals[1] == MW_UNKNOWN)
+		mw__doc_linef(v->root, residuals, 2, "check: mappings differ from VmSize by \001, pages from VmRSS by \001 (-: not known)");
 	else
 		mw__doc_linef(v->root, NULL, 0, "check: mappings %llu B = VmSize %+lld; pages %llu B = VmRSS %+lld",
 			      (unsigned long long)v->acc->vsz, (long long)-v->acc->residual, (unsigned long long)v->acc->rss,

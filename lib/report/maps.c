@@ -354,8 +354,10 @@ static void add_total(struct view *v, const struct mw__tally *sum, const struct 
 	mw__row_text(v->table, row, C_RANGE, "sum");
 	mw__row_u64(v->table, row, C_SIZE, acc->vsz);
 	set_tally(v, row, &any, sum);
-	mw__row_u64(v->table, row, C_FILE, sum->file - acc->shmem_rss);
-	mw__row_u64(v->table, row, C_SHMEM, acc->shmem_rss);
+	if (!sum->unread) {
+		mw__row_u64(v->table, row, C_FILE, sum->file - acc->shmem_rss);
+		mw__row_u64(v->table, row, C_SHMEM, acc->shmem_rss);
+	}
 	mw__smaps_init(&all);
 	for (size_t i = 0; v->snap->smaps && i < v->snap->vmas.n; i++) {
 		if (mw__vma_is_vsyscall(&v->snap->vmas.v[i]))
@@ -416,7 +418,7 @@ int mw_report_maps(const struct mw_snapshot *snap, const struct mw_maps_opts *op
 	mw__view_target(doc->root, snap);
 	mw__doc_text(doc->root, "state", mw__view_state(mw__snapshot_state(snap, acc)));
 	mw__doc_u64(doc->root, "vsz", MW__T_BYTES, snap->target.has_maps ? acc->vsz : snap->status.vm_size);
-	mw__doc_u64(doc->root, "rss", MW__T_BYTES, snap->target.has_maps && !acc->total.unread ? acc->rss : snap->status.vm_rss);
+	mw__doc_u64(doc->root, "rss", MW__T_BYTES, mw__account_rss(snap, acc));
 	mw__view_headline(doc->root, snap, acc);
 	mw__doc_line(doc->root, "", NULL, 0);
 	v.table = mw__doc_table(doc->root, "maps", NULL, modes[o.extended], N_COLS);

@@ -79,7 +79,7 @@ void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap
 	const struct mw__target *t = &snap->target;
 	enum mw_state state = mw__snapshot_state(snap, acc);
 	uint64_t vsz = t->has_maps ? acc->vsz : snap->status.vm_size;
-	uint64_t rss = t->has_maps && !acc->total.unread ? acc->rss : snap->status.vm_rss;
+	uint64_t rss = mw__account_rss(snap, acc);
 	char inner[48] = "", pct[MW__SIZE_TEXT];
 
 	if (snap->status.ns_pid && snap->status.ns_pid != t->pid)
