@@ -15,8 +15,9 @@
 #include "plan.h"
 #include "symbols.h"
 
-const char *const mw__verdicts[8] = {
+const char *const mw__verdicts[9] = {
 	"runs", "not a program (ENOEXEC)", "the kernel refuses: ENOEXEC", "the kernel refuses: EINVAL",
+	"the kernel refuses: EIO",
 	"the kernel kills it while loading", "the loader refuses", "the loader crashes", "unknown",
 };
 
@@ -106,7 +107,7 @@ static void check_interp(struct job *j, const struct mw__phdr *p)
 		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), 4096,
 		      "the interpreter's path is empty or longer than 4096 bytes");
 	else if (!mw__fits(p->off, p->filesz, j->elf->size))
-		fault(j, MW__EINVAL, "p_offset of PT_INTERP", p->off, ph_off(j, p, 2), j->elf->size,
+		fault(j, p->off > INT64_MAX ? MW__EINVAL : MW__EIO, "p_offset of PT_INTERP", p->off, ph_off(j, p, 2), j->elf->size,
 		      "the interpreter's path is not in the file");
 	else if (mw__elf_read(j->elf, p->off + p->filesz - 1, &last, 1) && last)
 		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), MW_UNKNOWN,
@@ -134,9 +135,10 @@ static void check_load(struct job *j, const struct mw__phdr *p)
 	if (p->align && (p->align & (p->align - 1)))
 		mw__elf_diag(j->elf, MW__ELF_BAD, "p_align", p->align, ph_off(j, p, 7), MW_UNKNOWN,
 			     "p_align is not a power of two");
-	if (j->last_load && j->interp && p->vaddr < j->last_load->vaddr + j->last_load->memsz)
-		fault(j, MW__LOADER_REFUSES, "p_vaddr", p->vaddr, ph_off(j, p, 3),
-		      j->last_load->vaddr + j->last_load->memsz, "PT_LOAD segments overlap or are not in order");
+	/* the gABI wants them in order; neither kernel nor loader looks at that in a program */
+	if (j->last_load && p->vaddr < j->last_load->vaddr + j->last_load->memsz)
+		mw__elf_diag(j->elf, MW__ELF_BAD, "p_vaddr", p->vaddr, ph_off(j, p, 3),
+			     j->last_load->vaddr + j->last_load->memsz, "PT_LOAD segments overlap or are not in order");
 	j->last_load = p;
 }
 
@@ -154,23 +156,41 @@ static void check_segments(struct job *j)
 
 /* ------------------------------------------------------------------ loader */
 
-static bool is_loaded(const struct mw_elf *elf, uint64_t addr, uint64_t size)
+static bool is_loaded(const struct mw_elf *elf, uint64_t addr)
 {
 	for (size_t i = 0; i < elf->n_ph; i++)
-		if (elf->ph[i].type == PT_LOAD && addr >= elf->ph[i].vaddr &&
-		    mw__fits(addr - elf->ph[i].vaddr, size, elf->ph[i].memsz))
+		if (elf->ph[i].type == PT_LOAD && addr >= elf->ph[i].vaddr && addr - elf->ph[i].vaddr < elf->ph[i].memsz)
 			return true;
 	return false;
 }
 
+/* The pages [start, end) are mapped for one segment. */
+static bool is_mapped(const struct job *j, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < j->elf->n_ph; i++) {
+		const struct mw__phdr *p = &j->elf->ph[i];
+		uint64_t to;
+
+		if (p->type == PT_LOAD && !__builtin_add_overflow(p->vaddr, p->memsz, &to) &&
+		    start >= mw__align_down(p->vaddr, j->page) && end <= mw__align_up(to, j->page))
+			return true;
+	}
+	return false;
+}
+
+/* The loader protects whole pages: the first one in full, the last one only if it is reached in full. */
 static void check_relro(struct job *j)
 {
 	for (size_t i = 0; i < j->elf->n_ph; i++) {
 		const struct mw__phdr *p = &j->elf->ph[i];
+		uint64_t start = mw__align_down(p->vaddr, j->page), end;
 
-		/* the linker rounds the end up to the page, which may lie just behind .data's segment */
-		if (p->type == PT_GNU_RELRO && p->memsz &&
-		    !is_loaded(j->elf, p->vaddr, mw__sub0(p->memsz, j->page - 1)))
+		if (p->type != PT_GNU_RELRO)
+			continue;
+		if (__builtin_add_overflow(p->vaddr, p->memsz, &end))
+			end = UINT64_MAX;
+		end = mw__align_down(end, j->page);
+		if (start != end && !is_mapped(j, start, end))
 			fault(j, MW__LOADER_REFUSES, "p_memsz of PT_GNU_RELRO", p->memsz, ph_off(j, p, 6), MW_UNKNOWN,
 			      "PT_GNU_RELRO reaches outside the loaded segments");
 	}
@@ -188,7 +208,7 @@ static void check_dynamic(struct job *j)
 	uint64_t v;
 
 	for (size_t i = 0; dyn && !j->elf->from_memory && i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (mw__dyn_get(dyn, needed[i].tag, &v) && v && !is_loaded(j->elf, v, 1))
+		if (mw__dyn_get(dyn, needed[i].tag, &v) && v && !is_loaded(j->elf, v))
 			fault(j, MW__LOADER_CRASHES, needed[i].name, v, dyn->off, MW_UNKNOWN, needed[i].text);
 	for (size_t i = 0; dyn && i < dyn->n; i++)
 		if (dyn->v[i].tag == DT_NEEDED && dyn->str.n && dyn->v[i].val >= dyn->str.n)

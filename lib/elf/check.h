@@ -10,12 +10,13 @@ enum mw__verdict {
 	MW__NOT_A_PROGRAM,	/* object file, core: exec says ENOEXEC */
 	MW__ENOEXEC,
 	MW__EINVAL,
+	MW__EIO,
 	MW__KILLED,		/* past the point of no return: SIGSEGV */
 	MW__LOADER_REFUSES,	/* ld.so: exit status 127 */
 	MW__LOADER_CRASHES,
 	MW__VERDICT_UNKNOWN,	/* another machine */
 };
-extern const char *const mw__verdicts[8];
+extern const char *const mw__verdicts[9];
 
 enum mw__answer { MW__NO, MW__YES, MW__CANNOT_KNOW };
 

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict of memwhy elf --check against what exec really does, on a program with one fault in each copy.
+TAP on standard output."""
+import errno
+import json
+import os
+import platform
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from samples import LAYOUTS  # noqa: E402
+
+MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+LAY = LAYOUTS[0]
+HUGE = (1 << 64) - 1
+# what exec did -> verdicts that say so
+SAME = {'runs': {'runs'}, 'ENOEXEC': {'the kernel refuses: ENOEXEC', 'not a program (ENOEXEC)', 'unknown'},
+        'EINVAL': {'the kernel refuses: EINVAL'}, 'EIO': {'the kernel refuses: EIO'},
+        'signal': {'the kernel kills it while loading', 'the loader crashes'}, '127': {'the loader refuses'}}
+
+
+class Prog:
+    def __init__(self, path):
+        with open(path, 'rb') as f:
+            self.image = bytearray(f.read())
+        self.phoff, = struct.unpack_from('<Q', self.image, 32)
+        self.phnum, = struct.unpack_from('<H', self.image, 56)
+
+    def ehdr(self, field, value):
+        off, n = LAY.ehdr[field]
+        self.image[off:off + n] = LAY.num(value, n)
+
+    def find(self, kind, nth=0):
+        hits = [i for i in range(self.phnum) if struct.unpack_from('<I', self.image, self.phoff + 56 * i)[0] == kind]
+        return hits[nth]
+
+    def phdr(self, kind, field, value, nth=0):
+        off, n = LAY.phdr[field]
+        at = self.phoff + 56 * self.find(kind, nth) + off
+        self.image[at:at + n] = LAY.num(value, n)
+
+    def get(self, kind, field, nth=0):
+        off, n = LAY.phdr[field]
+        at = self.phoff + 56 * self.find(kind, nth) + off
+        return int.from_bytes(self.image[at:at + n], 'little')
+
+    def dyn(self, tag, value):
+        off, size = self.get(2, 'offset'), self.get(2, 'filesz')
+        for k in range(off, off + size, 16):
+            if struct.unpack_from('<Q', self.image, k)[0] == tag:
+                struct.pack_into('<Q', self.image, k + 8, value & HUGE)
+                return
+
+
+def swap_loads(p):
+    a, b = (p.phoff + 56 * p.find(1, n) for n in (1, 2))
+    p.image[a:a + 56], p.image[b:b + 56] = p.image[b:b + 56], p.image[a:a + 56]
+
+
+def cut(n):
+    return lambda p: p.image.__delitem__(slice(n, None))
+
+
+CASES = [
+    ('undamaged', lambda p: None),
+    ('class byte', lambda p: p.image.__setitem__(4, 1)), ('data byte', lambda p: p.image.__setitem__(5, 2)),
+    ('version byte', lambda p: p.image.__setitem__(6, 7)),
+    ('e_type REL', lambda p: p.ehdr('type', 1)), ('e_type CORE', lambda p: p.ehdr('type', 4)),
+    ('e_machine', lambda p: p.ehdr('machine', 40)),
+    ('e_phentsize 0', lambda p: p.ehdr('phentsize', 0)), ('e_phentsize 57', lambda p: p.ehdr('phentsize', 57)),
+    ('e_phnum 0', lambda p: p.ehdr('phnum', 0)), ('e_phnum 2000', lambda p: p.ehdr('phnum', 2000)),
+    ('e_phnum PN_XNUM', lambda p: p.ehdr('phnum', 0xffff)),
+    ('e_phoff past the end', lambda p: p.ehdr('phoff', 1 << 30)), ('e_phoff wraps', lambda p: p.ehdr('phoff', HUGE - 50)),
+    ('e_shoff wild', lambda p: p.ehdr('shoff', HUGE)), ('e_shnum', lambda p: p.ehdr('shnum', 0xff00)),
+    ('e_shentsize', lambda p: p.ehdr('shentsize', 1)), ('e_shstrndx', lambda p: p.ehdr('shstrndx', 0x4444)),
+    ('no section headers', lambda p: (p.ehdr('shoff', 0), p.ehdr('shnum', 0), p.ehdr('shstrndx', 0))),
+    ('truncated in the header', cut(50)), ('truncated in the program headers', cut(200)),
+    ('interpreter path past the end', lambda p: p.phdr(3, 'offset', 1 << 30)),
+    ('interpreter path huge', lambda p: p.phdr(3, 'filesz', 1 << 20)),
+    ('interpreter path empty', lambda p: p.phdr(3, 'filesz', 1)),
+    ('interpreter path without NUL', lambda p: p.phdr(3, 'filesz', p.get(3, 'filesz') - 1)),
+    ('filesz above memsz', lambda p: p.phdr(1, 'filesz', p.get(1, 'memsz', 3) + 4096, 3)),
+    ('memsz overflows', lambda p: p.phdr(1, 'memsz', HUGE - 4096, 3)),
+    ('offset wraps', lambda p: p.phdr(1, 'offset', HUGE - 0xfff + (p.get(1, 'vaddr', 3) & 0xfff), 3)),
+    ('p_align 3', lambda p: p.phdr(1, 'align', 3, 1)),
+    ('DT_STRTAB wild', lambda p: p.dyn(5, 1 << 40)), ('DT_SYMTAB wild', lambda p: p.dyn(6, 1 << 40)),
+    ('PT_DYNAMIC offset wrong', lambda p: p.phdr(2, 'offset', 8)),
+    ('RELRO elsewhere, no whole page', lambda p: p.phdr(0x6474e552, 'vaddr', 1 << 40)),
+    ('RELRO past the end', lambda p: p.phdr(0x6474e552, 'memsz', 1 << 20)),
+    ('segments out of order', swap_loads),
+    ('DT_NEEDED outside the strings', lambda p: p.dyn(1, 1 << 40)),
+    ('interpreter path at a negative offset', lambda p: p.phdr(3, 'offset', HUGE - 4096)),
+]
+
+
+def really(path):
+    def limits():
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        p = subprocess.run([path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10, preexec_fn=limits)
+    except OSError as e:
+        return errno.errorcode.get(e.errno, str(e.errno))
+    return 'runs' if p.returncode == 0 else 'signal' if p.returncode < 0 else str(p.returncode)
+
+
+def main():
+    cc = os.environ.get('CC', 'cc').split()
+    if platform.machine() != 'x86_64' or not shutil.which(cc[0]):
+        print('1..0 # SKIP needs x86-64 and a compiler')
+        return 0
+    failed = 0
+    with tempfile.TemporaryDirectory() as tmp:
+        base = os.path.join(tmp, 'base')
+        with open(base + '.c', 'w') as f:
+            f.write('#include <stdio.h>\nint zero[5000];\nint main(void) { puts("x"); return zero[7]; }\n')
+        subprocess.run(cc + ['-pie', '-fPIE', '-Wl,-z,relro', '-o', base, base + '.c'], check=True)
+        for n, (name, fn) in enumerate(CASES, 1):
+            p = Prog(base)
+            fn(p)
+            path = os.path.join(tmp, 'prog%d' % n)
+            with open(path, 'wb') as f:
+                f.write(p.image)
+            os.chmod(path, 0o755)
+            did = really(path)
+            out = subprocess.run([MEMWHY, 'elf', '--check', '--json', path], stdout=subprocess.PIPE).stdout
+            check = json.loads(out)['files'][0]['check']
+            good = check['verdict'] in SAME.get(did, {did})
+            failed += not good
+            print('%sok %d - %s: %s' % ('' if good else 'not ', n, name, did))
+            if not good:
+                print('# verdict: %s: %s' % (check['verdict'], check['reason']))
+    print('1..%d' % len(CASES))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
