@@ -57,6 +57,7 @@ static bool count_request(mcache *mc, size_t n)
 	if (likely(mc->until_sample >= 0))
 		return false;
 	mw__sample_draw(mc);
+	mw__scavenge_tick(); /* a program that only meets its caches has no other slow path */
 	return region.sample_interval > 0;
 }
 

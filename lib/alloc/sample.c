@@ -12,6 +12,7 @@
 #include "internal.h"
 
 #define N_HASH (2 * MW_N_SITES)
+#define NO_SAMPLE_GAP (1 << 20) /* bytes between scavenging checks when nothing is sampled */
 #define MAX_INTERVALS 24.0 /* a gap longer than this many intervals is as rare as never */
 
 struct mw_lock mw__sample_lock;
@@ -63,7 +64,7 @@ static int64_t interval(mcache *mc)
 	double gap;
 
 	if (!region.sample_interval)
-		return INT64_MAX / 4;
+		return NO_SAMPLE_GAP;
 	gap = minus_ln((next_random(mc) >> 32) + 1);
 	gap = gap < MAX_INTERVALS ? gap : MAX_INTERVALS;
 	return (int64_t)(gap * (double)region.sample_interval) + 1;

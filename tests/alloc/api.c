@@ -280,6 +280,31 @@ static void test_figures(void)
 	   "mallopt knows the usual parameters");
 }
 
+/* Steady small traffic, all of it from caches, must be enough to give memory back. */
+static void test_decay(void)
+{
+	enum { N = 60000 };
+	void **p = malloc(N * sizeof(*p));
+	size_t full, after = 0;
+
+	for (int i = 0; i < N; i++)
+		p[i] = memset(malloc(1000), 1, 1000);
+	full = resident();
+	for (int i = 0; i < N; i++)
+		free(p[i]);
+	free(p);
+	for (int i = 0; i < 60; i++) {
+		usleep(50000);
+		for (int j = 0; j < 3000; j++)
+			free(malloc(900));
+		after = resident();
+		if (full - after > 50u << 20)
+			break;
+	}
+	ok(full - after > 50u << 20, "freed memory goes back while the program runs: %zu of %zu MB",
+	   (full - after) >> 20, (size_t)(N / 1000));
+}
+
 static void test_large_in_place(void)
 {
 	char *p = malloc(64 << 20), *q;
@@ -304,6 +329,7 @@ int main(void)
 	test_free();
 	test_figures();
 	test_large_in_place();
+	test_decay();
 	ok(mw_alloc_check() == 0, "all invariants hold at the end");
 	return tap_done();
 }
