@@ -247,6 +247,8 @@ static void read_smaps(struct mw__collector *c)
 		free(c->snap->smaps);
 		c->snap->smaps = NULL;
 		mw__note(c->snap, MW__WARNING, "smaps", NULL, "%s", err.text);
+	} else if (c->snap->target.pages == MW_PAGES_PAGEMAP) {
+		mw__pages_place_zeros(c->snap);
 	}
 }
 

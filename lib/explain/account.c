@@ -253,6 +253,7 @@ static uint64_t split_zeros(struct adder *a, const struct mw_snapshot *snap, str
 	t->anon -= n;
 	t->zero += n;
 	a->account->rss -= n;
+	a->account->zeros_unplaced = n;
 	return n;
 }
 
@@ -405,7 +406,8 @@ enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw
 {
 	if (snap->target.is_torn)
 		return MW_TORN;
-	if (!snap->target.has_maps || account->total.unread || account->residual || account->rss_residual)
+	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual ||
+	    account->rss_residual)
 		return MW_PARTIAL;
 	return MW_EXACT;
 }

@@ -98,6 +98,7 @@ struct mw_account {
 	uint64_t shmem_rss;			/* of total.file, shared memory */
 	uint64_t copied;			/* of total.anon, private copies of file pages */
 	uint64_t reserved_proven;		/* of N9, bytes whose owner is proven */
+	uint64_t zeros_unplaced;		/* of N4, bytes known in sum only: any anonymous range may hold them */
 	uint64_t n_extents, n_vmas;
 	int64_t residual, rss_residual;		/* VmSize - vsz, VmRSS - rss; MW__NO_RESIDUAL when not known */
 };

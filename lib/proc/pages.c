@@ -350,6 +350,16 @@ static uint64_t present_bytes(const struct mw_snapshot *snap, const struct mw__v
 	return sum;
 }
 
+void mw__pages_place_zeros(struct mw_snapshot *snap)
+{
+	for (size_t i = 0; snap->smaps && i < snap->vmas.n; i++) {
+		struct mw__vma *v = &snap->vmas.v[i];
+
+		if (v->states_known && v->kind != MW__HUGETLB && snap->smaps[i].rss != MW_UNKNOWN)
+			v->zero_unplaced = mw__sub0(present_bytes(snap, v), snap->smaps[i].rss);
+	}
+}
+
 int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, "pagemap", err);
@@ -382,9 +392,8 @@ int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, str
 		if (rc < 0)
 			return rc;
 		v->states_known = true;
-		if (s && s->rss != MW_UNKNOWN && !(s->flags && strstr(s->flags, "ht")))
-			v->zero_unplaced = mw__sub0(present_bytes(snap, v), s->rss);
 		v->no_pages = s && s->flags && strstr(s->flags, "pf");
 	}
+	mw__pages_place_zeros(snap);
 	return 0;
 }

@@ -118,6 +118,8 @@ MW_MUST_CHECK int mw__pages_scan(const struct mw__proc *proc, struct mw_snapshot
 /* Page runs by /proc/PID/pagemap, of VMAs that smaps calls resident, or of all without smaps. */
 MW_MUST_CHECK int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap,
 				    struct mw_err *err);
+/* With smaps at hand: how many bytes of each mapping are zero pages that pagemap calls present. */
+void mw__pages_place_zeros(struct mw_snapshot *snap);
 /* Append a run to the VMA at *vma (an index that only moves forward). Pages outside of all VMAs are counted. */
 MW_MUST_CHECK int mw__pages_add(struct mw_snapshot *snap, size_t *vma, uint64_t start, uint64_t end,
 				uint32_t state, uint64_t *outside);

@@ -129,6 +129,7 @@ struct view {
 	const struct mw_snapshot *snap;
 	struct mw__doc_node *root, *table;
 	unsigned mode;
+	bool zeros_unplaced;
 	MW_VEC(struct mw__extent) extents;	/* of the mapping at hand */
 	struct mw__str scratch;
 };
@@ -193,7 +194,9 @@ static void set_owner(struct view *v, struct mw__doc_row *row, const struct mw__
 
 static void set_tally(struct view *v, struct mw__doc_row *row, const struct mw__vma *vma, const struct mw__tally *t)
 {
-	bool unread = t->unread, backed = vma->kind == MW__FILE || vma->kind == MW__SHMEM;
+	/* zero pages somewhere among the anonymous ones: which, only their sum is known */
+	bool lost = v->zeros_unplaced && vma->kind == MW__ANON && t->anon;
+	bool unread = t->unread || lost, backed = vma->kind == MW__FILE || vma->kind == MW__SHMEM;
 	uint64_t anon = t->anon + t->lazy;
 	bool cache_known = backed && !t->cache_unknown;
 
@@ -413,7 +416,7 @@ int mw_report_maps(const struct mw_snapshot *snap, const struct mw_maps_opts *op
 		mw_account_destroy(acc);
 		return mw__fail_nomem(err, "report");
 	}
-	struct view v = { .snap = snap, .root = doc->root, .mode = o.extended };
+	struct view v = { .snap = snap, .root = doc->root, .mode = o.extended, .zeros_unplaced = acc->zeros_unplaced };
 
 	mw__view_target(doc->root, snap);
 	mw__doc_text(doc->root, "state", mw__view_state(mw__snapshot_state(snap, acc)));
