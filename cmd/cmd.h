@@ -48,7 +48,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 extern const struct command *const commands[];	/* ends with NULL */
-extern const struct command cmd_faults;
+extern const struct command cmd_faults, cmd_tlb;
 
 extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 

@@ -286,6 +286,21 @@ struct mw_recording_summary {
 };
 MW_API void mw_recording_summary(const struct mw_recording *rec, struct mw_recording_summary *ret);
 
+/* -------------------------------------------------------------- the processor */
+
+struct mw_cpu;
+/** What CPUID says, on the processor that the caller runs on. Other machines than x86 say nothing. Return: 0, -MW_E_NOMEM. */
+MW_API MW_MUST_CHECK int mw_cpu_read(struct mw_cpu **ret, struct mw_err *err);
+MW_API void mw_cpu_destroy(struct mw_cpu *cpu);
+/**
+ * mw_process_clear_references() - forget which pages of a process were referenced
+ *
+ * Afterwards smaps (opts.smaps = MW_ALWAYS) tells what was referenced since: its working set. The kernel
+ * walks all page tables of the process for it and its reclaim loses what it knew, so this perturbs.
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_PERM, -MW_E_OS.
+ */
+MW_API MW_MUST_CHECK int mw_process_clear_references(pid_t pid, struct mw_err *err);
+
 /* ------------------------------------------------------------------ reports */
 
 struct mw_document;
@@ -324,6 +339,11 @@ struct mw_at_opts {
 	const uint64_t *addrs;	/* n_addrs addresses, in the order of the answers */
 	size_t n_addrs;
 	bool brief;		/* on the screen: one line an address */
+};
+struct mw_tlb_opts {
+	size_t size;
+	bool all;		/* every mapping */
+	uint64_t working_set;	/* ns between clearing the references and the snapshot; 0: not cleared */
 };
 struct mw_doctor_opts {
 	size_t size;
@@ -372,6 +392,16 @@ MW_API MW_MUST_CHECK int mw_report_pages(const struct mw_snapshot *snap, const s
  */
 MW_API MW_MUST_CHECK int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts,
 				      struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_tlb() - page tables, TLBs, how far they reach, and what huge pages would change
+ * @snap: the process, or NULL for the processor alone
+ * @cpu:  NULL: the TLBs are unknown
+ *
+ * Return: 0, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_tlb(const struct mw_snapshot *snap, const struct mw_cpu *cpu,
+				       const struct mw_tlb_opts *opts, struct mw_document **ret,
+				       struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OPT_WORKING_SET = 1000 };
+
+static const struct opt own[] = {
+	{ 'a', "all", NULL, ARG_NONE, "every mapping, not only those with many page tables", NULL },
+	{ OPT_WORKING_SET, "working-set", "SECONDS", ARG_NUMBER, "also what the process references in so long; needs a pid, and "
+	  "clears its referenced bits, which perturbs it", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_target, opts_collect, opts_print, NULL };
+
+/* Clear the references, wait, and have the snapshot read what is referenced again. */
+static int measure_working_set(struct settings *s, int argc, char **argv, double seconds)
+{
+	struct timespec ts = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	pid_t pid = s->pid ? s->pid : argc == 1 && strspn(argv[0], "0123456789") == strlen(argv[0]) ? (pid_t)atoi(argv[0]) : 0;
+	struct mw_err err = {};
+
+	if (pid <= 0)
+		return fail_text(EXIT_USAGE, "memwhy tlb --working-set=1 PID", "--working-set needs the pid of a process");
+	if (mw_process_clear_references(pid, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	nanosleep(&ts, NULL);
+	s->collect.smaps = MW_ALWAYS;
+	return EXIT_OK;
+}
+
+static int print(const struct settings *s, const struct mw_snapshot *snap, const struct mw_tlb_opts *opts)
+{
+	struct mw_document *doc = NULL;
+	struct mw_cpu *cpu = NULL;
+	struct mw_err err = {};
+	int code;
+
+	if (mw_cpu_read(&cpu, &err) < 0 || mw_report_tlb(snap, cpu, opts, &doc, &err) < 0)
+		code = fail(EXIT_TARGET, &err);
+	else
+		code = print_document(s, doc);
+	mw_cpu_destroy(cpu);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct mw_tlb_opts opts = { .size = sizeof(opts) };
+	struct mw_snapshot *snap = NULL;
+	struct settings s;
+	double seconds = 0;
+	const char *arg;
+	char *end;
+	int code = EXIT_OK;
+
+	init_settings(&s);
+	for (int id; (id = next_option(&cmd_tlb, argc, argv, &s, &arg)) != -1;) {
+		if (id == 'a') {
+			opts.all = true;
+		} else if (id == OPT_WORKING_SET) {
+			seconds = strtod(arg, &end);
+			if (end == arg || *end || !(seconds > 0 && seconds <= 86400))
+				return fail_text(EXIT_USAGE, NULL, "--working-set: %s is not a number of seconds", arg);
+			opts.working_set = (uint64_t)(seconds * 1e9);
+		} else {
+			return EXIT_USAGE;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (opts.working_set)
+		code = measure_working_set(&s, argc, argv, seconds);
+	if (!code && (argc || s.pid))
+		code = get_snapshot(&s, argc, argv, &snap);
+	if (!code)
+		code = print(&s, snap, &opts);
+	return snap ? finish_snapshot(&s, snap, code) : code;
+}
+
+const struct command cmd_tlb = {
+	.name = "tlb",
+	.summary = "Shows what page tables cost, the TLBs of the processor, how far they reach, and what huge pages would save",
+	.usage = "tlb [OPTION]... [TARGET | -- COMMAND...]",
+	.examples = "  memwhy tlb                       the processor alone\n"
+		    "  memwhy tlb 4242\n"
+		    "  memwhy tlb --working-set=2 4242  what it references in two seconds\n",
+	.tables = tables,
+	.takes_target = true,
+	.run = run,
+};
