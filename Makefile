@@ -54,6 +54,7 @@ all: $(B)/memwhy $(B)/libmemwhy.a $(B)/libmemwhy.so $(B)/libmemwhy.pc
 -include lib/alloc/alloc.mk
 -include tests/live/live.mk
 -include tests/elf/elf.mk
+-include tests/faults/faults.mk
 -include tests/pages/pages.mk
 all: $(ALL_EXTRA)
 
@@ -137,7 +138,7 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
-TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(PAGES_TESTS) $(ALLOC_TESTS)
+TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 

@@ -188,6 +188,11 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 			return false;
 		q->record.limit = (uint64_t)v;
 		return true;
+	case 'p':
+		if (!number("pid", arg, 1, 4194304, &v))
+			return false;
+		s->pid = (pid_t)v;
+		return true;
 	case 'a': q->report.all = true; return true;
 	case 'l': q->report.list = true; return true;
 	case 'g': q->record.stacks = true; return true;

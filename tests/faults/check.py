@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy faults against a program that knows which addresses it faults, in which order, by which thread."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
+TRUTH = os.path.join(os.environ.get("BUILD", "build"), "tests/faults/truth")
+PAGE = 4096
+count = failed = 0
+
+
+def ok(passed, name, why=""):
+    global count, failed
+    count += 1
+    failed += not passed
+    print(f"{'ok' if passed else 'not ok'} {count} - {name}")
+    if not passed and why:
+        print("\n".join("# " + line for line in str(why).splitlines()[:20]))
+    return passed
+
+
+def skip(name, why):
+    global count
+    count += 1
+    print(f"ok {count} - {name} # SKIP {why}")
+
+
+def record(args, command, env=None):
+    run = subprocess.run([MEMWHY, "faults", "--json", *args, "--", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         timeout=60, env=env)
+    return run, json.loads(run.stdout) if run.returncode == 0 else None
+
+
+def page(address):
+    return address // PAGE * PAGE
+
+
+def read_truth(path):
+    """Lists of (kind, numbers and words)."""
+    with open(path) as file:
+        return [line.split() for line in file]
+
+
+def expected_faults(truth):
+    return [(int(w[1], 16), int(w[2]), int(w[3])) for w in truth if w[0] in ("fault", "again")]
+
+
+def recorded_faults(doc, wanted):
+    """What was recorded on pages that the program lists, in order."""
+    pages = {page(address) for address, _, _ in wanted}
+    return [(int(f["address"], 16), f["tid"], f["pid"]) for f in doc["faults"] if page(int(f["address"], 16)) in pages]
+
+
+def check_numbers(doc, name):
+    ok(doc["samples"] + doc["lost"] == doc["counter"] and doc["samples"] > 0, f"{name}: samples + lost = counter",
+       f'{doc["samples"]} + {doc["lost"]} != {doc["counter"]}')
+    ok(sum(row["faults"] for row in doc["phases"]) == doc["kept"], f"{name}: the phases sum up to the faults")
+    ok(sum(row["faults"] for row in doc["outcomes"]) == doc["kept"], f"{name}: so do the outcomes")
+    for table in ("sections", "callers", "mappings"):
+        ok(sum(row["faults"] for row in doc[table]) == doc["kept"], f"{name}: so does the table of {table}")
+    ok(sum(row["bytes"] for row in doc["sources"]) == doc["rss"]["after"], f"{name}: the sources sum up to RSS")
+    ok(doc["rss"]["residual"] == 0, f"{name}: which is the kernel's VmRSS", doc["rss"])
+
+
+def check_sources(doc, truth, name):
+    """Bytes by source: those of the program alone are known, so the rest of it must not vary."""
+    have = {row["source"]: row["bytes"] for row in doc["sources"]}
+    for words in truth:
+        if words[0] == "pages" and words[3] in ("unseen", "locked"):
+            ok(have[words[3]] == int(words[2]) * PAGE, f"{name}: {words[2]} pages from source {words[3]}", have)
+        if words[0] == "huge":
+            ok(have["huge-page"] == int(words[2]) * (512 - 1) * PAGE, f"{name}: all but the first page of each huge page", have)
+
+
+def check_mode(mode):
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "truth")
+        saved = os.path.join(tmp, "saved")
+        run, doc = record(["--list", "-o", saved], [TRUTH, mode, path])
+        if doc is None:
+            ok(False, f"{mode}: recorded", run.stderr.decode())
+            return
+        truth = read_truth(path)
+        said = [w for w in truth if w[0] == "skip"]
+        if said:
+            skip(mode, " ".join(said[0][1:]))
+            return
+        check_numbers(doc, mode)
+        want = expected_faults(truth)
+        have = recorded_faults(doc, want)
+        ok(have == want, f"{mode}: {len(want)} faults: address, thread, process and order",
+           f"want {want[:6]}...\nhave {have[:6]}... {len(have)}")
+        times = [f["time_ns"] for f in doc["faults"]]
+        ok(times == sorted(times), f"{mode}: times go forward")
+        check_sources(doc, truth, mode)
+        if mode == "freed":
+            gone = [r["faults"] for r in doc["outcomes"] if "not there any more" in r["outcome"]]
+            ok(sum(gone) >= 20, "freed: pages given back are told as such", doc["outcomes"])
+        if mode == "populate":
+            ok(doc["faults_unseen"] >= 300, "populate: the kernel's own count has them", doc["faults_unseen"])
+        again = subprocess.run([MEMWHY, "faults", "--json", "--list", saved], stdout=subprocess.PIPE, timeout=60)
+        ok(again.returncode == 0 and json.loads(again.stdout) == doc, f"{mode}: saved and read back, it says the same")
+
+
+def check_phases():
+    _, doc = record(["--list"], ["/bin/true"])
+    names = [row["phase"] for row in doc["phases"]]
+    if len(names) < 4:
+        skip("phases of /bin/true", "no breakpoints here: " + "; ".join(n["reason"] for n in doc["notes"]))
+        return
+    ok(names == ["kernel's exec", "ld.so", "constructors", "main"], "the phases of a program", names)
+    wrong = [f for f in doc["faults"] if f["phase"] == "kernel's exec" and int(f["ip"], 16) < 1 << 63]
+    ok(not wrong, "in the kernel's exec, only the kernel faults", wrong[:3])
+    first = next(f for f in doc["faults"] if f["phase"] == "ld.so")
+    ok("ld" in first["object"] and first["section"] == ".text" and first["ip"] == first["address"],
+       "the first instruction of ld.so is its first fault", first)
+
+
+def check_exports():
+    with tempfile.TemporaryDirectory() as tmp:
+        trace, folded = os.path.join(tmp, "trace"), os.path.join(tmp, "folded")
+        _, doc = record(["--stacks", "--trace-events", trace, "--folded", folded], ["/bin/true"])
+        with open(trace) as file:
+            events = json.load(file)["traceEvents"]
+        ok(sum(e["ph"] == "i" for e in events) == doc["kept"], "trace events: one a fault")
+        ok(sum(e["ph"] == "X" for e in events) == len(doc["phases"]), "trace events: a span a phase")
+        with open(folded) as file:
+            lines = file.read().splitlines()
+        ok(sum(int(line.rsplit(" ", 1)[1]) for line in lines) == doc["kept"], "folded stacks: counts sum up")
+        ok(all(re.fullmatch(r"[^;]+(;[^;]+)+ \d+", line) for line in lines), "folded stacks: frames and a count", lines[:5])
+
+
+def check_attach():
+    """A process that runs already: what it faults meanwhile, and what was there before."""
+    code = ("import sys,time,mmap\n"
+            "m=mmap.mmap(-1,400*4096,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)\n"
+            "[m.__setitem__(i*4096,1) for i in range(100)]\n"
+            "print('ready',flush=True)\nsys.stdin.readline()\n"
+            "[m.__setitem__(i*4096,1) for i in range(100,350)]\n"
+            "print('done',flush=True)\nsys.stdin.readline()\n")
+    target = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        target.stdout.readline()
+        mem = subprocess.Popen([MEMWHY, "faults", "--json", "--for=1.5", "-p", str(target.pid)], stdout=subprocess.PIPE)
+        __import__("time").sleep(0.7)
+        target.stdin.write(b"\n")
+        target.stdin.flush()
+        target.stdout.readline()
+        doc = json.loads(mem.communicate(timeout=30)[0])
+    finally:
+        target.kill()
+        target.wait()
+    check_numbers(doc, "attached")
+    have = {row["source"]: row["bytes"] for row in doc["sources"]}
+    ok(have["fault"] >= 250 * PAGE, "attached: what it faulted meanwhile", have)
+    ok(have["before"] > 100 * PAGE and doc["rss"]["before"] - doc["rss"]["gone"] == have["before"],
+       "attached: what was resident before", doc["rss"])
+    grew = sum(b for s, b in have.items() if s != "before") - doc["rss"]["gone"]
+    ok(grew == doc["rss"]["grew_by"], "attached: RSS grew by the rest", doc["rss"])
+
+
+def check_errors():
+    run = subprocess.run([MEMWHY, "faults", "--", "/no/such/command"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    ok(run.returncode == 3 and b"No such file" in run.stderr, "a command that is not there", run.stderr)
+    with tempfile.NamedTemporaryFile("w") as file:
+        for text in ("", "{}\n", '{"schema":"memwhy/faults/9"}\n', '{"schema":"memwhy/faults/1","pid":1}\n{"faults":[[1]]}\n'):
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+            run = subprocess.run([MEMWHY, "faults", file.name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+            ok(run.returncode == 3 and run.stderr, f"a damaged recording is refused: {text[:40]!r}", run.stderr)
+
+
+def check_perf():
+    """The same program under perf: one and the same number of faults on its own pages."""
+    name = "perf record -e page-faults -c 1 -d sees the same addresses"
+    with tempfile.TemporaryDirectory() as tmp:
+        data, path = os.path.join(tmp, "data"), os.path.join(tmp, "truth")
+        try:
+            run = subprocess.run(["perf", "record", "-q", "-e", "page-faults", "-c", "1", "-d", "-o", data, TRUTH, "threads", path],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        except FileNotFoundError:
+            skip(name, "perf is not installed")
+            return
+        if run.returncode:
+            skip(name, "perf record does not work here")
+            return
+        script = subprocess.run(["perf", "script", "-i", data, "-F", "tid,addr"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                timeout=60).stdout.decode()
+        want = [(a, t) for a, t, _ in expected_faults(read_truth(path))]
+        pages = {page(a) for a, _ in want}
+        have = [(int(w[1], 16), int(w[0])) for w in map(str.split, script.splitlines()) if len(w) == 2]
+        have = [x for x in have if page(x[0]) in pages]
+        ok(have == want, name, f"{len(have)} of {len(want)}")
+
+
+def main():
+    run, _ = record([], ["/bin/true"])
+    if run.returncode and b"perf_event_open" in run.stderr:
+        print(f"1..0 # SKIP {run.stderr.decode().splitlines()[0]}")
+        return 0
+    for mode in ("threads", "populate", "locked", "huge", "freed", "forked"):
+        check_mode(mode)
+    check_phases()
+    check_exports()
+    check_attach()
+    check_errors()
+    check_perf()
+    print(f"1..{count}")
+    return failed > 0
+
+
+sys.exit(main())

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Faults a known list of addresses in a known order, and writes the list down: truth MODE FILE.
+ * Lines of the file, in the order of time:
+ *   fault ADDRESS THREAD PROCESS     this thread touched this address for the first time
+ *   again ADDRESS THREAD PROCESS     touched it again, and that faults too (copy on write)
+ *   pages START N SOURCE             N pages from START on are resident, and came from SOURCE
+ *   gone START N                     N pages faulted and were given back
+ * Only memory of its own is listed: what the C library faults is its own affair.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096ul
+#define THREADS 4
+#define EACH 64
+
+static int out;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "truth: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* One write a line: threads do not mix, and the order is that of time. */
+static void say(const char *fmt, ...)
+{
+	char line[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (write(out, line, (size_t)n) != n)
+		die("write");
+}
+
+static void touch(volatile char *p, const char *kind)
+{
+	*p = 1;
+	say("%s %lx %ld %d\n", kind, (unsigned long)p, syscall(SYS_gettid), getpid());
+}
+
+static char *get(size_t pages, int flags)
+{
+	char *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	if (madvise(p, pages * PAGE, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)
+		die("madvise");
+	return p;
+}
+
+/* ------------------------------------------------------------------ threads */
+
+static char *area;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turn_changed = PTHREAD_COND_INITIALIZER;
+static unsigned turn;
+
+/* Thread by thread, one page each, in an order that is not that of the addresses. */
+static void *touch_in_turn(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < EACH; i++) {
+		pthread_mutex_lock(&lock);
+		while (turn % THREADS != me)
+			pthread_cond_wait(&turn_changed, &lock);
+		touch(area + (turn * 37 % (THREADS * EACH)) * PAGE + turn % PAGE, "fault");
+		turn++;
+		pthread_cond_broadcast(&turn_changed);
+		pthread_mutex_unlock(&lock);
+	}
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t t[THREADS];
+
+	area = get(THREADS * EACH, 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		if (pthread_create(&t[i], NULL, touch_in_turn, (void *)(uintptr_t)i))
+			die("pthread_create");
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	say("pages %lx %d fault\n", (unsigned long)area, THREADS * EACH);
+}
+
+/* ------------------------------------------------------- without their faults */
+
+static void populate(void)
+{
+	say("pages %lx %d unseen\n", (unsigned long)get(300, MAP_POPULATE), 300);
+}
+
+static void locked(void)
+{
+	char *p = get(16, 0);
+
+	if (mlock(p, 16 * PAGE) < 0) {
+		say("skip mlock: %s\n", strerror(errno));
+		return;
+	}
+	say("pages %lx %d locked\n", (unsigned long)p, 16);
+}
+
+static void huge(void)
+{
+	size_t size = 4ul << 20;
+	char *p = mmap(NULL, size * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	p = (char *)(((uintptr_t)p + (2ul << 20) - 1) & ~((2ul << 20) - 1));
+	if (madvise(p, size, MADV_HUGEPAGE) < 0) {
+		say("skip huge pages: %s\n", strerror(errno));
+		return;
+	}
+	touch(p + 5, "fault");
+	touch(p + (2ul << 20) + 9, "fault");
+	say("huge %lx %d\n", (unsigned long)p, 2);
+}
+
+static void freed(void)
+{
+	char *p = get(40, 0);
+
+	for (int i = 0; i < 40; i++)
+		touch(p + (unsigned)i * PAGE, "fault");
+	if (madvise(p, 20 * PAGE, MADV_DONTNEED) < 0)
+		die("madvise");
+	say("gone %lx %d\n", (unsigned long)p, 20);
+	say("pages %lx %d fault\n", (unsigned long)p + 20 * PAGE, 20);
+}
+
+static void forked(void)
+{
+	char *p = get(8, 0);
+
+	for (int i = 0; i < 8; i++)
+		touch(p + (unsigned)i * PAGE, "fault");
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		for (int i = 0; i < 4; i++)
+			touch(p + (unsigned)i * PAGE, "fault");
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	/* the child's copies are gone: these four are ours alone again, the other four never were copied */
+	for (int i = 4; i < 8; i++)
+		touch(p + (unsigned)i * PAGE, "again");
+	say("pages %lx %d fault\n", (unsigned long)p, 8);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} modes[] = {
+	{ "threads", threads }, { "populate", populate }, { "locked", locked }, { "huge", huge }, { "freed", freed },
+	{ "forked", forked },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc != 3)
+		return 2;
+	out = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+	if (out < 0)
+		die(argv[2]);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(modes[i].name, argv[1])) {
+			modes[i].run();
+			return 0;
+		}
+	return 2;
+}
