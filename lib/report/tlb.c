@@ -234,7 +234,7 @@ static void add_reach(struct view *v)
 		      "with 4 KiB pages and \001 with 2 MiB pages.", (unsigned long long)entries, (unsigned long long)v->tables->small,
 		      (unsigned long long)v->tables->huge);
 	if (referenced != MW_UNKNOWN)
-		mw__doc_linef(v->root, &sizes[3], 1, "Referenced within %.3g s were \001: %s.", (double)v->opts->working_set / 1e9,
+		mw__doc_linef(v->root, &sizes[3], 1, "Referenced within %.3g s were \001 (pages of files that others use count too): %s.", (double)v->opts->working_set / 1e9,
 			      reach4 == MW_UNKNOWN ? "whether the TLBs reach it is unknown" :
 			      referenced <= reach4 ? "the TLBs reach it with 4 KiB pages" :
 			      reach2 != MW_UNKNOWN && referenced <= reach2 ? "more than the TLBs reach with 4 KiB pages, not with 2 MiB pages" :
