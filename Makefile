@@ -180,9 +180,14 @@ fuzz: $(FUZZ)
 			-artifact_prefix=$$d- $$d $$( [ -d $$s ] && echo $$s ) >$$d.log 2>&1 || { tail -30 $$d.log; exit 1; }; \
 		grep -E 'number_of_executed_units|peak_rss' $$d.log; done
 
+$(B)/tests/bench/launch: tests/bench/launch.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
+
 .PHONY: bench
-bench: all $(BENCH_PROGRAMS)
-	@$(TEST_ENV) python3 tests/bench/bench.py
+bench: all $(B)/tests/bench/launch $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
+	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS)
 
 TIDY := bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier
 TIDY := $(TIDY),-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
