@@ -166,8 +166,10 @@ static int run(int argc, char **argv)
 
 	if (id == OPT_SERVE)
 		return serve();
-	if (id != -1 || optind < argc)
+	if (id != -1)
 		return EXIT_USAGE;
+	if (optind < argc)
+		return fail_text(EXIT_USAGE, "memwhy explain takes a target", "%s: demo explains its own program", argv[optind]);
 	pid_t pid = start(&out);
 
 	if (pid < 0 || read(out, line, sizeof(line)) <= 0)

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct opt own[] = {
 	{ 'p', "pid", "PID", ARG_PID, "try the sources on this process", NULL },
@@ -22,10 +23,15 @@ static int run(int argc, char **argv)
 	init_settings(&s);
 	if (next_option(&cmd_doctor, argc, argv, &s, &arg) != -1)
 		return EXIT_USAGE;
-	if (optind < argc && !s.pid)
-		s.pid = atoi(argv[optind++]);
-	if (optind < argc || s.pid < 0)
-		return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not understood", argv[optind]);
+	if (optind < argc && !s.pid) {
+		const char *word = argv[optind++];
+
+		if (!*word || strspn(word, "0123456789") != strlen(word) || strlen(word) > 7 || !atoi(word))
+			return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not the id of a process", word);
+		s.pid = atoi(word);
+	}
+	if (optind < argc)
+		return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: one process at a time", argv[optind]);
 	opts.pid = s.pid;
 	if (mw_report_doctor(&opts, &doc, &err) < 0)
 		return fail(EXIT_TARGET, &err);

@@ -262,11 +262,14 @@ static bool has_table(const struct command *cmd, const struct opt *table)
 	return false;
 }
 
+static char program_name[] = "memwhy";
+
 int next_option(const struct command *cmd, int argc, char **argv, struct settings *s, const char **arg)
 {
 	struct parser p;
 
 	build_parser(&p, cmd);
+	argv[0] = program_name;	/* what getopt puts before its messages */
 	for (;;) {
 		int id = getopt_long(argc, argv, p.shorts, p.longs, NULL);
 
