@@ -1,0 +1,180 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Exit codes, and what is said when something does not work.
+load helper
+teardown() { end_targets; }
+
+@test "no argument: usage on standard output, status 2" {
+	expect 2
+	contains "$out" "Usage: memwhy COMMAND"
+}
+
+@test "--help, -h and help: status 0, at most 24 lines" {
+	for h in --help -h help; do
+		expect 0 "$h"
+		[ "$(wc -l <<<"$out")" -le 24 ]
+		contains "$out" "explain"
+	done
+}
+
+@test "--version names version, commit, libraries and licence" {
+	expect 0 --version
+	contains "$out" "memwhy "
+	contains "$out" "libsmartcols "
+	contains "$out" "GPL-3.0-or-later"
+	if git -C . rev-parse --short HEAD >/dev/null 2>&1; then
+		! grep -q 'commit unknown' <<<"$out"
+	fi
+}
+
+@test "every command has --help with examples, and refuses an unknown option with 2" {
+	"$memwhy" --help | sed -n '/^Commands:/,/^$/p' | awk '/^  [a-z]/ { print $1 }' >"$BATS_TEST_TMPDIR/commands"
+	[ -s "$BATS_TEST_TMPDIR/commands" ]
+	while read -r c; do
+		expect 0 "$c" --help
+		contains "$out" "Usage: memwhy $c"
+		contains "$out" "Examples:"
+		expect 2 "$c" --no-such-option
+		contains "$err" "no-such-option"
+		contains "$err" "hint: memwhy $c --help"
+		well_said
+	done <"$BATS_TEST_TMPDIR/commands"
+}
+
+@test "wrong arguments of options: status 2" {
+	for o in --pss=maybe --smaps=x --pages=none --max-stall=x --max-stall=-1 --tries=0 --width=-1 --after=x --pid=x \
+		--pid=0 --color=purple; do
+		expect 2 explain "$o" $$
+		contains "$err" "${o%%=*}"
+		well_said
+	done
+}
+
+@test "no target, two targets: status 2 and a hint" {
+	for c in explain maps record; do
+		expect 2 "$c"
+		well_said
+		contains "$err" "hint: a target is a pid"
+		expect 2 "$c" 1 2
+		well_said
+		expect 2 "$c" -p 1 2
+		well_said
+	done
+}
+
+@test "no such process, name or file: status 3" {
+	for t in 4194303 99999999 0 no-such-process-name ./no-such-file.snap; do
+		for c in explain maps record; do
+			expect 3 "$c" "$t"
+			contains "$err" "${t#./}"
+			well_said
+		done
+	done
+}
+
+@test "a file that is no snapshot: status 3, the line is named" {
+	expect 3 explain /etc/passwd
+	well_said
+	contains "$err" "/etc/passwd: line 1"
+	: >"$BATS_TEST_TMPDIR/empty"
+	expect 3 maps "$BATS_TEST_TMPDIR/empty"
+	well_said
+	expect 3 explain /
+	well_said
+}
+
+@test "a snapshot cut short: status 3" {
+	start_target
+	expect 0 record -o "$BATS_TEST_TMPDIR/whole.snap" "$target"
+	head -n -1 "$BATS_TEST_TMPDIR/whole.snap" >"$BATS_TEST_TMPDIR/cut.snap"
+	expect 3 explain "$BATS_TEST_TMPDIR/cut.snap"
+	well_said
+	contains "$err" "line "
+}
+
+@test "a kernel thread has no memory: status 3" {
+	k=$(ps -o pid= --ppid 2 | head -n 1 | tr -d ' ')
+	[ -n "$k" ] || skip "no kernel thread is visible"
+	[ ! -s "/proc/$k/cmdline" ] || skip "pid 2 is no kernel thread here"
+	expect 3 explain "$k"
+	well_said
+	contains "$err" "kernel thread"
+}
+
+@test "a zombie has no memory: status 3" {
+	# the shell that becomes sleep never waits for its child
+	sh -c 'true & exec sleep 60' 3>&- &
+	parent=$!
+	targets+=("$parent")
+	for _ in $(seq 100); do
+		z=$(ps -o pid=,stat= --ppid "$parent" | awk '$2 ~ /^Z/ { print $1 }')
+		[ -n "$z" ] && break
+		sleep 0.05
+	done
+	[ -n "$z" ]
+	expect 3 explain "$z"
+	well_said
+	expect 3 maps "$z"
+	well_said
+}
+
+@test "pid 1 is answered, in part or in full" {
+	ask explain 1
+	[ "$status" = 0 ]
+	contains "$out" "(pid 1"
+}
+
+@test "/dev/full: status 3 and why, for every command that prints" {
+	[ -e /dev/full ] || skip "no /dev/full"
+	start_target
+	for c in "explain $target" "explain --json $target" "maps $target" "maps --json $target" "record $target" doctor \
+		"completion bash" --help --version "explain --help" "maps -o help $target"; do
+		status=0
+		# shellcheck disable=SC2086
+		timeout 60 "$memwhy" $c >/dev/full 2>"$BATS_TEST_TMPDIR/err" || status=$?
+		echo "$c: $status"
+		[ "$status" = 3 ]
+		grep -q '^memwhy: standard output: write: ' "$BATS_TEST_TMPDIR/err"
+	done
+	expect 3 record -o /dev/full "$target"
+	well_said
+}
+
+@test "standard output closed: status 3" {
+	start_target
+	for c in "explain $target" "maps $target" "record $target"; do
+		status=0
+		# shellcheck disable=SC2086
+		timeout 60 "$memwhy" $c >&- 2>"$BATS_TEST_TMPDIR/err" || status=$?
+		[ "$status" = 3 ]
+	done
+}
+
+@test "a reader that leaves: no error text, and it ends" {
+	start_target
+	timeout 60 "$memwhy" maps -XX "$target" 2>"$BATS_TEST_TMPDIR/err" | head -n 1 >/dev/null
+	[ ! -s "$BATS_TEST_TMPDIR/err" ]
+}
+
+@test "record: a directory that is not there is status 3" {
+	start_target
+	expect 3 record -o "$BATS_TEST_TMPDIR/none/x.snap" "$target"
+	well_said
+	contains "$err" "none/x.snap"
+}
+
+@test "doctor and demo refuse what they do not take" {
+	expect 2 doctor name
+	well_said
+	expect 2 doctor 0
+	expect 2 doctor 1 2
+	well_said
+	expect 2 demo word
+	well_said
+	expect 3 doctor 4194303
+	well_said
+	expect 2 completion
+	well_said
+	expect 2 completion tcsh
+	well_said
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The forms of a target: pid, name, snapshot, -- COMMAND; and what others may see.
+load helper
+teardown() { end_targets; }
+
+vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
+
+@test "memwhy PID is memwhy explain PID" {
+	start_target
+	expect 0 "$target"
+	a=$out
+	expect 0 explain "$target"
+	[ "$(head -n 1 <<<"$a")" = "$(head -n 1 <<<"$out")" ]
+	expect 0 explain -p "$target"
+	contains "$out" "(pid $target)"
+	expect 0 explain --pid="$target"
+}
+
+@test "the numbers are those of status, and the sums close" {
+	start_target
+	expect 0 explain --json "$target"
+	[ "$(jq .vsz <<<"$out")" = "$(vsz_of "$target")" ]
+	jq -e '.residual == 0 and .torn == false and .state == "exact"' <<<"$out"
+	jq -e '([.causes[].bytes] | add) == .vsz - .rss' <<<"$out"
+	jq -e '([.resident[].bytes] | add) == .rss' <<<"$out"
+	jq -e '[.causes[], .resident[]] | all(.code and .label and .owner and .bytes > 0 and .regions > 0)' <<<"$out"
+	jq -e '.pid == .target.pid' <<<"$out"
+}
+
+@test "by name; a name of several is an error that lists them" {
+	start_target "mw-name-$$"
+	expect 0 explain "mw-name-$$"
+	contains "$out" "(pid $target)"
+	first=$target
+	start_target "mw-name-$$"
+	expect 3 explain "mw-name-$$"
+	well_said
+	contains "$err" "$first"
+	contains "$err" "$target"
+	contains "$err" "hint: give one of the pids"
+}
+
+@test "a snapshot gives the same text and JSON as the process" {
+	start_target
+	expect 0 record -o "$BATS_TEST_TMPDIR/a.snap" "$target"
+	# what the first look at a file brings into the page cache is there now
+	expect 0 record -o "$BATS_TEST_TMPDIR/a.snap" "$target"
+	# PSS is divided by whoever maps the libraries at the moment
+	for view in "explain --all --smaps=always" maps "maps -o +rule,object"; do
+		# shellcheck disable=SC2086
+		expect 0 $view --pss=always "$target"
+		live=$out
+		# shellcheck disable=SC2086
+		expect 0 $view "$BATS_TEST_TMPDIR/a.snap"
+		diff <(grep -vE 'control group|PSS' <<<"$live") <(grep -vE 'control group|PSS' <<<"$out")
+	done
+	expect 0 maps --json "$BATS_TEST_TMPDIR/a.snap"
+	still='del(.target) | del(.maps[] | .smaps_pss, .smaps_pss_dirty, .smaps_swap_pss, .smaps_shared_clean,
+		.smaps_private_clean, .smaps_shared_dirty, .smaps_private_dirty, .smaps_referenced, .dirty)'
+	saved=$(jq "$still" <<<"$out")
+	expect 0 maps --json --smaps=always "$target"
+	diff <(jq "$still" <<<"$out") <(echo "$saved")
+}
+
+@test "record to standard output is the same file" {
+	start_target
+	expect 0 record "$target"
+	[ "$(head -n 1 <<<"$out" | jq -r .schema)" = memwhy/snapshot/1 ]
+	[ "$(tail -n 1 <<<"$out" | jq .end.records)" = "$(($(wc -l <<<"$out") - 2))" ]
+}
+
+@test "-- COMMAND that ends at once is caught before its memory goes" {
+	start=$SECONDS
+	expect 0 explain -- true
+	contains "$out" "true (pid "
+	contains "$out" "numbers are exact"
+	[ $((SECONDS - start)) -lt 10 ]
+	expect 0 maps -- sh -c 'exit 3'
+	contains "$out" "main stack"
+}
+
+@test "-- COMMAND that lives is looked at after --after seconds, and ended" {
+	expect 0 explain --after=0.3 -- sleep "61.$$"
+	contains "$out" "sleep (pid "
+	! pgrep -f "^sleep 61.$$\$"
+}
+
+@test "-- COMMAND that ignores SIGTERM is ended as well" {
+	expect 0 explain --after=0.3 -- sh -c "trap '' TERM; sleep 62.$$; sleep 62.$$"
+	! pgrep -f "trap '' TERM; sleep 62.$$"
+	left=$(pgrep -x -f "sleep 62.$$" || :)	# the shell's own child is not ours to end
+	[ -z "$left" ] || kill "$left"
+}
+
+@test "-- COMMAND keeps its own options and its standard input is ours" {
+	expect 0 explain --after=0.3 --json -- sleep --help
+	jq -e '.target.command == "sleep --help"' <<<"$(sed -n '/^{/,$p' <<<"$out")"
+}
+
+@test "-- COMMAND that cannot be started: status 3" {
+	expect 3 explain -- /nonexistent/program
+	well_said
+	contains "$err" "/nonexistent/program: start: "
+	expect 3 explain -- /etc/passwd
+	well_said
+}
+
+@test "--strict: 0 when exact, 4 when partial" {
+	start_target
+	expect 0 explain --strict "$target"
+	expect 0 maps --strict "$target"
+	[ "$(id -u)" = 0 ] || skip "needs root to become somebody else"
+	command -v setpriv >/dev/null || skip "no setpriv"
+	see "$target" explain --strict
+	[ "$status" = 4 ]
+}
+
+# As nobody, through a copy that nobody may execute.
+see() { # PID COMMAND...
+	local pid=$1
+	shift
+	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")" 2>/dev/null || :
+	shared=$(mktemp -d /tmp/memwhy-cli.XXXXXX)
+	chmod 755 "$shared"
+	cp "$memwhy" "$shared/memwhy"
+	chmod 755 "$shared/memwhy"
+	status=0
+	out=$(timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups "$shared/memwhy" "$@" "$pid" \
+		2>"$BATS_TEST_TMPDIR/err" </dev/null) || status=$?
+	err=$(cat "$BATS_TEST_TMPDIR/err")
+	rm -rf "$shared"
+}
+
+@test "somebody else's process: what status tells, unknown is never 0" {
+	[ "$(id -u)" = 0 ] || skip "needs root to become somebody else"
+	command -v setpriv >/dev/null || skip "no setpriv"
+	start_target
+	see "$target" explain --json
+	[ "$status" = 0 ]
+	jq -e '.state == "partial" and .residual == null and .pss == null and .mappings == null' <<<"$out"
+	[ "$(jq .vsz <<<"$out")" = "$(vsz_of "$target")" ]
+	jq -e '.notes | length > 0' <<<"$out"
+	jq -e '.notes | any(.remedy != null)' <<<"$out"
+	jq -e '.causes == []' <<<"$out"
+	see "$target" explain
+	[ "$status" = 0 ]
+	contains "$out" "NOT KNOWN, AND WHY"
+	see "$target" doctor
+	[ "$status" = 0 ]
+	contains "$out" "refused"
+}
+
+@test "--freeze lets the target go" {
+	start_target
+	expect 0 explain --freeze "$target"
+	contains "$out" "numbers are exact"
+	for _ in $(seq 40); do
+		[ "$(awk '{ print $3 }' "/proc/$target/stat")" != T ] && break
+		sleep 0.05
+	done
+	[ "$(awk '{ print $3 }' "/proc/$target/stat")" = S ]
+}
