@@ -44,8 +44,7 @@ start_target() { # [NAME]
 	"$BATS_TEST_TMPDIR/$name" 120 3>&- &
 	target=$!
 	targets+=("$target")
-	local i
-	for i in $(seq 100); do
+	for _ in $(seq 100); do
 		[ "$(cat "/proc/$target/comm" 2>/dev/null)" = "${name:0:15}" ] && break
 		sleep 0.05
 	done

@@ -41,7 +41,10 @@ check "memwhy.1 lists the commands" "$(missing "$tmp/commands" "$tmp/listed" mem
 help_options() { grep -E '^ +(-[A-Za-z0-9], )?--|^ +-[A-Za-z0-9]( |$|,)' "$1" | sed -E 's/^ +//; s/  .*//' |
 	grep -oE -- '(^|[ ,])--?[A-Za-z0-9][a-z-]*' | tr -d ' ,' | sort -u; }
 page_options() { grep -E '^\.It (Fl|Xo)' "$1" | sed 's/\\-/-/g' |
-	awk '{ for (i = 1; i < NF; i++) if ($i == "Fl") print "-" $(i + 1) }' |
+	awk '{ flag = 0	# Fl takes every word up to the next macro
+		for (i = 2; i <= NF; i++) {
+			if ($i ~ /^[A-Z][a-z]$/) flag = $i == "Fl"
+			else if (flag) print "-" $i } }' |
 	grep -E -- '^--?[A-Za-z0-9]' | sort -u; }
 while read -r c; do
 	page=$MAN/memwhy-$c.1
