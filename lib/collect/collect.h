@@ -5,6 +5,7 @@
  *   pid.c       mappings, page states and counters, taken anew while they contradict each other
  *   objects.c   the files behind the mappings: ELF images, page cache, owners
  *   frames.c    frames behind the pages that were asked for
+ *   stacks.c    names for the stacks that an allocator recorded
  *   runtime.c   which program, allocator and runtime this is
  */
 #ifndef MW_COLLECT_COLLECT_H
@@ -23,6 +24,8 @@ struct mw__collector {
 MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
 /* Frame numbers of what opts.frames_of and opts.frames_at name. */
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
+/* Names for the return addresses in snap->own; what has none stays without. */
+MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
 /* target.runtime and target.allocator from the images. */
 MW_MUST_CHECK int mw__collect_runtime(struct mw_snapshot *snap);
 

@@ -403,6 +403,8 @@ static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 		rc = mw__heap_glibc(&walk);
 	if (rc == 0)
 		rc = mw__heap_go(&walk);
+	if (rc == 0)
+		rc = mw__heap_own(&walk);
 	return rc;
 }
 
@@ -451,6 +453,8 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 			if (c->snap->images.v[i].role == MW__PROGRAM)
 				r.mem.word = c->snap->images.v[i].elf_class / 8;
 		rc = claim_all(c, &r.mem);
+		if (rc == 0)
+			rc = mw__collect_stacks(c);
 	}
 	add_notes(&r, &mem);
 	return rc < 0 ? mw__fail_nomem(err, "mapped files") : 0;

@@ -85,7 +85,9 @@ int mw__collect_runtime(struct mw_snapshot *snap)
 
 	if (!snap->target.runtime && runtime)
 		snap->target.runtime = runtime->name;
-	if (allocator)
+	if (snap->own)	/* linked into the program, it has no file of its own */
+		snap->target.allocator = "memwhy-malloc";
+	else if (allocator)
 		snap->target.allocator = allocator->name;
 	return runtime && runtime->reserves ? claim_reserves(snap) : 0;
 }

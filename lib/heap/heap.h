@@ -34,6 +34,9 @@ MW_MUST_CHECK int mw__heap_glibc(const struct mw__walk *walk);
 /* What Go's runtime reserved: heap arenas, page summaries, index, arena map. */
 MW_MUST_CHECK int mw__heap_go(const struct mw__walk *walk);
 
+/* Our own allocator: what is inside goes to snap->own, and a claim to each range. */
+MW_MUST_CHECK int mw__heap_own(const struct mw__walk *walk);
+
 /* Add a claim. rule must be a constant; detail is copied (NULL allowed). */
 MW_MUST_CHECK int mw__claim(struct mw_snapshot *snap, uint64_t start, uint64_t end, enum mw__owner owner,
 			    enum mw__certainty certainty, enum mw__claim_priority priority, const char *rule,

@@ -105,6 +105,9 @@ void mw__snapshot_deinit(struct mw_snapshot *snap)
 	MW_VEC_FREE(&snap->tasks);
 	MW_VEC_FREE(&snap->claims);
 	MW_VEC_FREE(&snap->notes);
+	if (snap->own)
+		mw__own_deinit(snap->own);
+	snap->own = NULL;
 	mw__arena_deinit(&snap->arena);
 }
 

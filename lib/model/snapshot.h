@@ -22,6 +22,7 @@
 #include "../base/arena.h"
 #include "../base/vec.h"
 #include "../memwhy.h"
+#include "own.h"
 
 #define MW__NONE UINT32_MAX
 
@@ -295,6 +296,7 @@ struct mw_snapshot {
 	MW_VEC(struct mw__task) tasks;
 	MW_VEC(struct mw__claim) claims;
 	MW_VEC(struct mw__note) notes;
+	struct mw__own *own;		/* inside the heap of our own allocator, or NULL; not saved */
 };
 
 /* Set every amount to MW_UNKNOWN. */

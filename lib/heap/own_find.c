@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where our allocator's region is: its ELF note holds the distance from itself, in whichever image carries
+ * the note (the preloaded library, or a program linked with the archive). No symbols, no help from the
+ * target. Everything read is bounded; a region that contradicts itself is refused.
+ *
+ * The allocator's tables are larger than what it used of them, and pages that it never touched are not
+ * there. Such a page of anonymous memory holds zeros, which is what is read here without making the target
+ * map one. A page that was swapped out is not zero: then the read fails.
+ */
+#include "own.h"
+
+#include "../base/size.h"
+
+#include <elf.h>
+#include <stddef.h>
+#include <string.h>
+
+#define KERNEL_PAGE 4096u
+#define MAX_NOTES 65536u
+
+static const struct mw__run *find_run(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr)
+{
+	size_t lo = vma->run, hi = vma->run + vma->n_runs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct mw__run *run = &snap->runs.v[mid];
+
+		if (addr < run->start)
+			hi = mid;
+		else if (addr >= run->start + (uint64_t)run->pages * KERNEL_PAGE)
+			lo = mid + 1;
+		else
+			return run;
+	}
+	return NULL;
+}
+
+static bool is_blank(const struct mw_snapshot *snap, uint64_t addr)
+{
+	const struct mw__vma *vma = mw__snapshot_vma_at(snap, addr);
+
+	return vma && vma->kind == MW__ANON && vma->states_known && !find_run(snap, vma, addr);
+}
+
+bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size_t size)
+{
+	char *to = buf;
+
+	while (size) {
+		size_t n = mw__min(size, KERNEL_PAGE - addr % KERNEL_PAGE);
+
+		if (!mw__mem_read(r->w->mem, addr, to, n)) {
+			if (!is_blank(r->w->snap, addr))
+				return false;
+			memset(to, 0, n);
+		}
+		if (__builtin_add_overflow(addr, n, &addr))
+			return false;
+		to += n;
+		size -= n;
+	}
+	return true;
+}
+
+bool mw__own_element(const struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size)
+{
+	uint64_t off, at;
+
+	memset(buf, 0, size);
+	return !__builtin_mul_overflow(i, stride, &off) && !__builtin_add_overflow(addr, off, &at) &&
+	       mw__own_peek(r, at, buf, mw__min(size, stride));
+}
+
+/* ---------------------------------------------------------------------- note */
+
+static bool is_ours(const Elf64_Nhdr *h, const char *name)
+{
+	return h->n_type == MW_ABI_NOTE_TYPE && h->n_namesz == sizeof(MW_ABI_NOTE_NAME) &&
+	       h->n_descsz >= sizeof(struct mw_abi_note) && !memcmp(name, MW_ABI_NOTE_NAME, sizeof(MW_ABI_NOTE_NAME));
+}
+
+/* The region that our note among size bytes of notes at addr tells; 0 without one. */
+static uint64_t find_note(const struct mw__own_reader *r, uint64_t addr, uint64_t size)
+{
+	while (size >= sizeof(Elf64_Nhdr)) {
+		char name[sizeof(MW_ABI_NOTE_NAME)] = "";
+		struct mw_abi_note note;
+		Elf64_Nhdr h;
+
+		if (!mw__own_peek(r, addr, &h, sizeof(h)) || !mw__own_peek(r, addr + sizeof(h), name, mw__min(h.n_namesz, sizeof(name))))
+			return 0;
+		uint64_t desc = sizeof(h) + mw__align_up(h.n_namesz, 4), step = desc + mw__align_up(h.n_descsz, 4);
+
+		if (step > size)
+			return 0;
+		if (is_ours(&h, name) && mw__own_peek(r, addr + desc, &note, sizeof(note)))
+			return addr + desc + offsetof(struct mw_abi_note, region_off) + (uint64_t)note.region_off;
+		addr += step;
+		size -= step;
+	}
+	return 0;
+}
+
+static uint64_t find_in_image(const struct mw__own_reader *r, const struct mw__image *img)
+{
+	uint64_t found = 0;
+
+	for (uint32_t i = 0; i < img->n_segments && !found; i++)
+		if (img->segments[i].type == PT_NOTE)
+			found = find_note(r, img->bias + img->segments[i].vaddr, mw__min(img->segments[i].memsz, MAX_NOTES));
+	return found;
+}
+
+/* Its first fields, then the rest that both sides know. */
+static bool read_region(struct mw__own_reader *r)
+{
+	struct mw_region *g = &r->region;
+
+	memset(g, 0, sizeof(*g));
+	if (!mw__own_peek(r, r->at, g, offsetof(struct mw_region, state)) || g->magic != MW_ABI_MAGIC)
+		return false;
+	if (g->major != MW_ABI_MAJOR) {
+		r->trouble = "this memwhy does not know the version of its books";
+		return false;
+	}
+	return g->size >= offsetof(struct mw_region, tables) && mw__own_peek(r, r->at, g, mw__min(g->size, sizeof(*g)));
+}
+
+int mw__own_find(struct mw__own_reader *r)
+{
+	const struct mw_snapshot *snap = r->w->snap;
+
+	for (size_t i = 0; i < snap->images.n; i++) {
+		const struct mw__image *img = &snap->images.v[i];
+
+		r->at = img->elf_class == 64 ? find_in_image(r, img) : 0;
+		if (!r->at || !read_region(r) || r->region.state != MW_REGION_READY)
+			continue;
+		r->own->image = img->path;
+		return 1;
+	}
+	return 0;
+}
