@@ -19,18 +19,21 @@
 struct child {
 	pid_t pid;
 	bool traced, ended;
+	int status;		/* when it ended */
+	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
+	sigset_t mask;
 };
 
 /* The child: wait until the parent is ready, then become the command. */
-static void become(int ready, int report, char **argv)
+static void become(const struct child *c, int ready, int report, char **argv)
 {
-	sigset_t none;
 	char byte;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &c->mask, NULL);
+	if (!c->keeps_signals) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
+	}
 	if (read(ready, &byte, 1) != 1)
 		_exit(127);
 	execvp(argv[0], argv);
@@ -75,6 +78,12 @@ static bool handle_stop(struct child *c, int status)
 	return false;
 }
 
+static void set_ended(struct child *c, int status)
+{
+	c->ended = true;
+	c->status = status;
+}
+
 /* Until the time is over, or the child is about to end (then it is stopped). */
 static void let_run(struct child *c, double seconds)
 {
@@ -89,7 +98,7 @@ static void let_run(struct child *c, double seconds)
 		else if (pid < 0 && errno != EINTR)
 			return;
 		else if (pid > 0 && !WIFSTOPPED(status))
-			c->ended = true;
+			set_ended(c, status);
 		else if (pid > 0 && handle_stop(c, status))
 			return;
 	}
@@ -149,7 +158,7 @@ static int start(struct child *c, char **argv)
 		return errno;
 	if (c->pid == 0) {
 		close(report[0]);
-		become(ready[0], report[1], argv);
+		become(c, ready[0], report[1], argv);
 	}
 	close(ready[0]);
 	close(report[1]);
@@ -162,7 +171,7 @@ static int start(struct child *c, char **argv)
 
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 {
-	struct child c = {};
+	struct child c = {};	/* mask: none blocked */
 	struct mw_err err = {};
 	sigset_t set, before;
 	int code = EXIT_OK;
@@ -190,4 +199,71 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 	signal(SIGQUIT, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return code;
+}
+
+/* ------------------------------------------------------------------ watching */
+
+/* What others send us is meant for the command; what the terminal sends, it gets itself. */
+static const int passed_on[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
+
+static void watch_set(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+		sigaddset(set, passed_on[i]);
+}
+
+static void pass_on(const struct child *c, const sigset_t *set)
+{
+	siginfo_t info;
+	int sig = sigwaitinfo(set, &info);
+
+	if (sig > 0 && sig != SIGCHLD && info.si_code <= 0)
+		kill(c->pid, sig);
+}
+
+/* Until it ends; at_end is called once, while it stands still just before that. */
+static void watch(struct child *c, const sigset_t *set, struct settings *s, void (*at_end)(struct settings *, pid_t))
+{
+	bool told = false;
+	int status;
+
+	while (!c->ended) {
+		pid_t pid = waitpid(c->pid, &status, WNOHANG | __WALL);
+
+		if (pid < 0 && errno != EINTR)
+			return;
+		if (pid == 0) {
+			pass_on(c, set);
+		} else if (pid > 0 && !WIFSTOPPED(status)) {
+			set_ended(c, status);
+		} else if (pid > 0 && handle_stop(c, status)) {
+			if (!told)
+				at_end(s, c->pid);
+			told = true;
+			ptrace(PTRACE_CONT, c->pid, 0, 0);
+		}
+	}
+}
+
+int watch_child(struct settings *s, char **argv, void (*at_end)(struct settings *, pid_t), int *status)
+{
+	struct child c = { .keeps_signals = true };
+	sigset_t set;
+
+	watch_set(&set);
+	sigprocmask(SIG_BLOCK, &set, &c.mask);
+	int error = start(&c, argv);
+
+	if (error) {
+		end_child(&c);
+	} else {
+		if (!c.traced)
+			fail_text(0, NULL, "%s: no end report: it cannot be traced", argv[0]);
+		watch(&c, &set, s, at_end);
+		*status = c.status;
+	}
+	sigprocmask(SIG_SETMASK, &c.mask, NULL);
+	return error;
 }

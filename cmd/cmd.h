@@ -44,11 +44,13 @@ struct command {
 	const char *examples;
 	const struct opt *const *tables;	/* ends with NULL */
 	bool takes_target;
+	bool is_wrapper;	/* its options end at the first operand: the rest is a command's */
 	/* argv[0] is the subcommand; returns an exit code */
 	int (*run)(int argc, char **argv);
 };
 extern const struct command *const commands[];	/* ends with NULL */
 extern const struct command cmd_faults, cmd_tlb;
+extern const struct command cmd_heap, cmd_run;
 
 extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 
@@ -74,6 +76,12 @@ int split_place(struct settings *s, int *argc, char **argv, const char **place);
 
 /* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);
+
+/*
+ * Start argv and wait for its end, passing signals on; at_end is called while it stands still just before its
+ * memory goes. 0 and its wait status, or errno of starting it.
+ */
+int watch_child(struct settings *s, char **argv, void (*at_end)(struct settings *, pid_t), int *status);
 
 /* out.c */
 /* "memwhy: text" and a hint; returns code. */

@@ -9,7 +9,8 @@
 
 const struct command *const commands[] = {
 	&cmd_explain, &cmd_maps, &cmd_sections, &cmd_pages, &cmd_at,
-	&cmd_elf, &cmd_record, &cmd_faults, &cmd_tlb, &cmd_doctor, &cmd_demo, &cmd_completion, NULL,
+	&cmd_elf, &cmd_record, &cmd_faults, &cmd_tlb, &cmd_heap, &cmd_run,
+	&cmd_doctor, &cmd_demo, &cmd_completion, NULL,
 };
 
 static int print_usage(void)

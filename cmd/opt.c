@@ -89,7 +89,7 @@ void init_settings(struct settings *s)
 struct parser {
 	struct option longs[MAX_OPTS + 1];
 	const struct opt *opts[MAX_OPTS];
-	char shorts[MAX_OPTS * 3 + 2];
+	char shorts[MAX_OPTS * 3 + 3];
 	size_t n;
 };
 
@@ -110,6 +110,8 @@ static void add_opt(struct parser *p, const struct opt *o)
 static void build_parser(struct parser *p, const struct command *cmd)
 {
 	memset(p, 0, sizeof(*p));
+	if (cmd->is_wrapper)
+		strcpy(p->shorts, "+");
 	for (const struct opt *const *t = cmd->tables; *t; t++)
 		for (const struct opt *o = *t; o->name; o++)
 			add_opt(p, o);

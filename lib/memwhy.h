@@ -345,6 +345,12 @@ struct mw_tlb_opts {
 	bool all;		/* every mapping */
 	uint64_t working_set;	/* ns between clearing the references and the snapshot; 0: not cleared */
 };
+/** How much of a heap is shown. */
+struct mw_heap_opts {
+	size_t size;
+	bool all;		/* every size class, thread and site */
+	unsigned picture;	/* 0: in short; 1: a character a page, by occupancy; 2: by size class */
+};
 struct mw_doctor_opts {
 	size_t size;
 	const char *procfs;
@@ -402,6 +408,14 @@ MW_API MW_MUST_CHECK int mw_report_at(const struct mw_snapshot *snap, const stru
 MW_API MW_MUST_CHECK int mw_report_tlb(const struct mw_snapshot *snap, const struct mw_cpu *cpu,
 				       const struct mw_tlb_opts *opts, struct mw_document **ret,
 				       struct mw_err *err);
+/**
+ * mw_report_heap() - what is inside the heap, and the bridge from requested bytes to VSZ
+ *
+ * Return: 0, -MW_E_NOMEM, -MW_E_UNSUPPORTED (the target's allocator is another one, which
+ * the text names, or the snapshot was saved).
+ */
+MW_API MW_MUST_CHECK int mw_report_heap(const struct mw_snapshot *snap, const struct mw_heap_opts *opts,
+					struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

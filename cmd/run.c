@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A program under our allocator: LD_PRELOAD names the library, MEMWHY_MALLOC its options, and exec(2) does
+ * the rest, so signals, terminal, pid and exit status are the program's own. Only with --report a parent
+ * stays: it looks at the program just before its memory goes, and ends as the program did.
+ *
+ * Exit codes are env(1)'s: 125 our own failure, 126 the command cannot be executed, 127 it is not there.
+ */
+#include "cmd.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LIBRARY "libmemwhy-malloc.so"
+#define PATHS 4096
+
+enum { EXIT_RUN = 125, EXIT_CANNOT = 126, EXIT_ABSENT = 127 };
+
+enum { OPT_LIB = 1000, OPT_REPORT, OPT_SAMPLE, OPT_STACKS, OPT_RETAIN, OPT_DECAY, OPT_PURGE, OPT_THP, OPT_ERRORS, OPT_AUDIT,
+       OPT_ZERO, OPT_RANDOM, OPT_GUARD, OPT_HARD, OPT_SEED };
+
+static const struct opt own[] = {
+	{ OPT_LIB, "lib", "PATH", ARG_FILE, "the allocator, instead of the one beside this command", NULL },
+	{ OPT_REPORT, "report", NULL, ARG_NONE, "when the program ends, print to standard error what memwhy heap tells", NULL },
+	{ OPT_SAMPLE, "sample", "SIZE", ARG_TEXT, "a stack for each SIZE bytes requested, on average (default 512k, 0 none)", NULL },
+	{ OPT_STACKS, "stacks", "WHAT", ARG_WORDS, "how much of a stack: full or caller", "full caller" },
+	{ OPT_RETAIN, "retain", "SIZE", ARG_TEXT, "free memory kept before it is given back (default 8m)", NULL },
+	{ OPT_DECAY, "decay", "MS", ARG_NUMBER, "half of what nobody wanted goes each half of this (default 1000)", NULL },
+	{ OPT_PURGE, "purge", "HOW", ARG_WORDS, "give back by dontneed, free or off", "dontneed free off" },
+	{ OPT_THP, "thp", "WHEN", ARG_WORDS, "transparent huge pages: never, auto or always", "never auto always" },
+	{ OPT_ERRORS, "errors", "HOW", ARG_WORDS, "after an error of the program abort, or count it and go on", "abort count" },
+	{ OPT_AUDIT, "audit", NULL, ARG_NONE, "check every block, and keep what was requested", NULL },
+	{ OPT_ZERO, "zero", NULL, ARG_NONE, "clear memory when it is freed", NULL },
+	{ OPT_RANDOM, "random", NULL, ARG_NONE, "place objects at random", NULL },
+	{ OPT_GUARD, "guard", NULL, ARG_NONE, "sampled blocks end at an unreadable page", NULL },
+	{ OPT_HARD, "hard", NULL, ARG_NONE, "audit, zero, random and guard", NULL },
+	{ OPT_SEED, "seed", "NUMBER", ARG_NUMBER, "start of the allocator's random numbers", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, NULL };
+
+struct plan {
+	const char *lib;
+	bool report;
+	char options[1024];	/* for MEMWHY_MALLOC */
+};
+
+/* ------------------------------------------------------------------ options */
+
+static const struct opt *find_opt(int id)
+{
+	for (const struct opt *o = own; o->name; o++)
+		if (o->id == id)
+			return o;
+	return NULL;
+}
+
+/* Is value one of the option's words, or a number with k, m or g behind it? */
+static bool is_valid(const struct opt *o, const char *value)
+{
+	size_t digits = strspn(value, "0123456789"), len = strlen(value);
+	const char *w = o->words;
+
+	if (o->kind != ARG_WORDS)
+		return digits && digits < 19 && (!value[digits] || (o->kind == ARG_TEXT && strchr("kmgKMG", value[digits]) && !value[digits + 1]));
+	for (; w && *w; w += strcspn(w, " "), w += *w == ' ')
+		if (strcspn(w, " ") == len && !strncmp(w, value, len))
+			return true;
+	return false;
+}
+
+/* The long options are the allocator's own names. */
+static int add_option(struct plan *p, int id, const char *value)
+{
+	const struct opt *o = find_opt(id);
+	size_t used = strlen(p->options);
+
+	if (!o)
+		return EXIT_RUN;
+	if (value && !is_valid(o, value))
+		return fail_text(EXIT_RUN, "memwhy run --help", o->words ? "--%s: %s is none of %s" : "--%s: %s is no %s", o->name, value,
+				 o->words ? o->words : "number");
+	int n = snprintf(p->options + used, sizeof(p->options) - used, "%s%s=%s", used ? "," : "", o->name, value ? value : "1");
+
+	return n < 0 || (size_t)n >= sizeof(p->options) - used ? fail_text(EXIT_RUN, NULL, "run: too many options") : 0;
+}
+
+static int parse(int argc, char **argv, struct settings *s, struct plan *p)
+{
+	const char *arg;
+
+	for (int id, code; (id = next_option(&cmd_run, argc, argv, s, &arg)) != -1;) {
+		if (id == OPT_LIB)
+			p->lib = arg;
+		else if (id == OPT_REPORT)
+			p->report = true;
+		else if (id < OPT_LIB)
+			return EXIT_RUN;
+		else if ((code = add_option(p, id, find_opt(id)->arg ? arg : NULL)))
+			return code;
+	}
+	if (optind < argc)
+		return 0;
+	return fail_text(EXIT_RUN, "memwhy run -- COMMAND", "run: no command given");
+}
+
+/* ------------------------------------------------------------------ library */
+
+/* In a build tree it lies beside the command, installed in ../lib. */
+static bool find_library(char path[PATHS])
+{
+	static const char *const places[] = { LIBRARY, "../lib/" LIBRARY, "../lib/memwhy/" LIBRARY };
+	char dir[PATHS / 2];
+	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+
+	if (n <= 0)
+		return false;
+	dir[n] = '\0';
+	*strrchr(dir, '/') = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, PATHS, "%s/%s", dir, places[i]);
+		if (access(path, R_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The absolute path of the library; the loader would look elsewhere for a relative one. */
+static int choose_library(const struct plan *p, char path[PATHS])
+{
+	char found[PATHS];
+
+	if (p->lib && !realpath(p->lib, path))
+		return fail_text(EXIT_RUN, NULL, "%s: open: %s", p->lib, strerror(errno));
+	if (!p->lib && !find_library(found))
+		return fail_text(EXIT_RUN, "--lib=PATH tells where it is", "run: " LIBRARY " is neither beside this command nor in ../lib or ../lib/memwhy");
+	if (!p->lib && !realpath(found, path))
+		return fail_text(EXIT_RUN, NULL, "%s: open: %s", found, strerror(errno));
+	if (strpbrk(path, " :"))
+		return fail_text(EXIT_RUN, "--lib=PATH takes a copy elsewhere", "%s: the loader takes no path with a blank or a colon", path);
+	return 0;
+}
+
+/* NAME=first + sep + what was there. */
+static int prepend(const char *name, const char *first, char sep, bool behind)
+{
+	const char *old = getenv(name);
+	char *all = NULL;
+	int n = !old || !*old ? asprintf(&all, "%s", first) : behind ? asprintf(&all, "%s%c%s", old, sep, first) :
+							      asprintf(&all, "%s%c%s", first, sep, old);
+	int rc = n < 0 ? -1 : setenv(name, all, 1);
+
+	if (n >= 0)
+		free(all);
+	return rc < 0 ? fail_text(EXIT_RUN, NULL, "run: out of memory") : 0;
+}
+
+static int set_environment(const struct plan *p)
+{
+	char path[PATHS];
+	int code = choose_library(p, path);
+
+	if (code == 0)
+		code = prepend("LD_PRELOAD", path, ':', false);
+	if (code == 0 && *p->options)
+		code = prepend("MEMWHY_MALLOC", p->options, ',', true);
+	return code;
+}
+
+/* ------------------------------------------------------------------ command */
+
+static int open_command(const char *name)
+{
+	const char *dirs = getenv("PATH");
+	char path[PATHS];
+
+	if (strchr(name, '/'))
+		return open(name, O_RDONLY | O_CLOEXEC);
+	for (; dirs; dirs = strchr(dirs, ':'), dirs += dirs != NULL) {
+		int len = (int)strcspn(dirs, ":");
+
+		snprintf(path, sizeof(path), "%.*s%s%s", len, dirs, len ? "/" : "", name);
+		if (access(path, X_OK) == 0)
+			return open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return -1;
+}
+
+static bool has_interpreter(int fd, const Elf64_Ehdr *e)
+{
+	for (unsigned i = 0; i < e->e_phnum; i++) {
+		Elf64_Phdr p;
+
+		if (pread(fd, &p, sizeof(p), (off_t)(e->e_phoff + i * sizeof(p))) != sizeof(p))
+			return true;	/* cannot tell: say nothing */
+		if (p.p_type == PT_INTERP)
+			return true;
+	}
+	return false;
+}
+
+/* Programs that the loader will not preload run all the same, with the allocator they have. */
+static void warn_if_not_preloaded(const char *name)
+{
+	int fd = open_command(name);
+	struct stat st;
+	Elf64_Ehdr e;
+
+	if (fd < 0)
+		return;
+	bool privileged = fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID) && geteuid() != 0;
+	bool is_elf = pread(fd, &e, sizeof(e), 0) == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG);
+
+	if (privileged)
+		fail_text(0, NULL, "%s: it runs with raised privileges, so the loader ignores LD_PRELOAD", name);
+	else if (is_elf && e.e_ident[EI_CLASS] == ELFCLASS32)
+		fail_text(0, NULL, "%s: a 32-bit program, so the allocator cannot be preloaded", name);
+	else if (is_elf && !has_interpreter(fd, &e))
+		fail_text(0, NULL, "%s: it is statically linked, so the allocator cannot be preloaded", name);
+	close(fd);
+}
+
+static int say_not_started(const char *name, int error)
+{
+	return fail_text(error == ENOENT ? EXIT_ABSENT : EXIT_CANNOT, NULL, "%s: start: %s", name, strerror(error));
+}
+
+/* --------------------------------------------------------------- end report */
+
+static int write_stderr(void *ctx, const void *bytes, size_t len)
+{
+	(void)ctx;
+	return fwrite(bytes, 1, len, stderr) == len ? 0 : -MW_E_WRITE;
+}
+
+/* The program stands still, its memory is about to go. */
+static void print_end(struct settings *s, pid_t pid)
+{
+	const struct mw_sink sink = { write_stderr, NULL };
+	struct mw_heap_opts opts = { .size = sizeof(opts) };
+	struct mw_snapshot *snap = NULL;
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+
+	s->text.color = false;
+	if (mw_collect_pid(pid, &s->collect, &snap, &err) < 0 || mw_report_heap(snap, &opts, &doc, &err) < 0 ||
+	    mw_document_text(doc, &s->text, &sink, &err) < 0)
+		fail(0, &err);
+	mw_document_destroy(doc);
+	mw_snapshot_destroy(snap);
+}
+
+/* End as the child did: by the same signal, without a core of our own. */
+static int end_as(int status)
+{
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	int sig = WTERMSIG(status);
+	const struct rlimit none = { 0, 0 };
+	sigset_t set;
+
+	setrlimit(RLIMIT_CORE, &none);
+	signal(sig, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return 128 + sig;
+}
+
+static int run(int argc, char **argv)
+{
+	struct plan p = {};
+	struct settings s;
+	int status = 0;
+
+	init_settings(&s);
+	int code = parse(argc, argv, &s, &p);
+
+	if (code)
+		return code;
+	code = set_environment(&p);
+	if (code)
+		return code;
+	warn_if_not_preloaded(argv[optind]);
+	if (!p.report) {
+		execvp(argv[optind], argv + optind);
+		return say_not_started(argv[optind], errno);
+	}
+	int error = watch_child(&s, argv + optind, print_end, &status);
+
+	return error ? say_not_started(argv[optind], error) : end_as(status);
+}
+
+const struct command cmd_run = {
+	.name = "run",
+	.summary = "Runs a program under the allocator that memwhy heap can read",
+	.usage = "run [OPTION]... [--] COMMAND [ARGUMENT]...",
+	.examples = "  memwhy run ./server --port 80\n"
+		    "  memwhy run --report -- python3 script.py\n"
+		    "  memwhy run --hard --errors=count ./tests\n",
+	.tables = tables,
+	.is_wrapper = true,
+	.run = run,
+};
