@@ -55,6 +55,7 @@ all: $(B)/memwhy $(B)/libmemwhy.a $(B)/libmemwhy.so $(B)/libmemwhy.pc
 -include tests/live/live.mk
 -include tests/elf/elf.mk
 -include tests/faults/faults.mk
+-include tests/heap/heap.mk
 -include tests/pages/pages.mk
 all: $(ALL_EXTRA)
 
@@ -138,12 +139,12 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
-TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(ALLOC_TESTS)
+TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 
 .PHONY: check check-quick check-heavy
-check: all $(TESTS) $(LIVE_TARGETS) $(PAGES_PROGRAMS)
+check: all $(TESTS) $(LIVE_TARGETS) $(HEAP_TARGETS) $(PAGES_PROGRAMS)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS)
 check-quick: all $(TESTS_QUICK)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS_QUICK)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# memwhy run, heap and bench: the programs that they look at.
+
+HEAP_DIR := $(B)/tests/heap
+HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
+HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh
+
+$(HEAP_DIR)/books: tests/heap/books.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $<
+
+$(HEAP_DIR)/books-linked: tests/heap/books.c $(B)/libmemwhy-malloc.a
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $< $(B)/libmemwhy-malloc.a
+
+# C++ names; skipped where there is no compiler.
+$(HEAP_DIR)/sites: tests/heap/sites.cc
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	-$(Q)g++ -O1 -g -Wall -o $@ $<

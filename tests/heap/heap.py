@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy heap against a program that keeps books of its own (books.c).
+
+What libc allocates for itself is in the heap too, so two moments are compared: between
+them the heap must have changed by exactly what the program booked.
+"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
+from tap import Tap  # noqa: E402
+
+MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
+BUILD = os.environ.get("BUILD", "build")
+TOTALS = ("requested", "allocated", "in_spans", "in_arenas", "mapped", "resident", "vsz")
+
+
+def memwhy(*args):
+    p = subprocess.run([MEMWHY, *map(str, args)], capture_output=True, text=True, timeout=120, check=False)
+    return p.returncode, p.stdout, p.stderr
+
+
+def heap(pid, *args):
+    code, out, err = memwhy("heap", "--json", *args, pid)
+    assert code == 0, err
+    return json.loads(out)
+
+
+class Program:
+    """books.c under the allocator; a context, so that it ends whatever happens."""
+
+    def __init__(self, *options, program="books", wrapper=True):
+        argv = [MEMWHY, "run", *options, "--"] if wrapper else []
+        self.proc = subprocess.Popen(argv + [f"{BUILD}/tests/heap/{program}"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, bufsize=0)
+
+    def ask(self, line):
+        os.write(self.proc.stdin.fileno(), line.encode())
+        text = b""
+        while not text.endswith(b"\n"):
+            got = os.read(self.proc.stdout.fileno(), 1 << 20)
+            assert got, "the program ended"
+            text += got
+        return json.loads(text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.proc.stdin.close()
+        self.proc.kill()
+        self.proc.wait()
+
+
+def bridge_complaints(doc):
+    """Each total is the total before it plus the steps that lead to it."""
+    out, totals, before = [], doc["bridge"]["totals"], None
+    for name in TOTALS:
+        steps = sum(s["bytes"] for s in doc["bridge"]["steps"] if s["to"] == name)
+        if before is not None and before + steps != totals[name]:
+            out.append(f"{name}: {before} {steps:+} is not {totals[name]}")
+        before = totals[name]
+    return out
+
+
+def reconcile_complaints(doc):
+    """The books, the mappings, and explain agree about the same ranges."""
+    out = [f"{r['range']}: {r['difference']:+}" for r in doc["reconciliation"] if r["difference"]]
+    if doc["counters"]["difference"]:
+        out.append(f"counters: {doc['counters']['difference']:+}")
+    if sum(r["resident"] for r in doc["reconciliation"]) != doc["bridge"]["totals"]["resident"]:
+        out.append("resident of all ranges is not the bridge's")
+    code, text, err = memwhy("explain", "--json", doc["pid"])
+    assert code == 0, err
+    sums = {o["owner"]: o for o in json.loads(text)["objects"]}
+    for r in doc["reconciliation"]:
+        o = sums.get(r["owner"], {"vsz": 0, "rss": 0})
+        if (o["vsz"], o["rss"]) != (r["mapped"], r["resident"]):
+            out.append(f"{r['owner']}: explain says {o['vsz']} {o['rss']}, heap {r['mapped']} {r['resident']}")
+    return out
+
+
+def by_class(doc, live):
+    """What the program holds, by the class that its request belongs to; audit adds a canary byte."""
+    pad = 1 if doc["heap"]["audit"] else 0
+    served = sorted((c["size"], c["class"]) for c in doc["classes"] if c["served"])
+    out = {}
+    for n, count in live.items():
+        cls = next(c for size, c in served if size >= max(int(n) + pad, 1))
+        out[cls] = out.get(cls, 0) + count
+    return out
+
+
+def books_complaints(a, b, before, after, audit):
+    out = []
+    held = by_class(a, before["live"]), by_class(b, after["live"])
+    for c, d in zip(a["classes"], b["classes"]):
+        cls = c["class"]
+        want = held[1].get(cls, 0) - held[0].get(cls, 0)
+        if d["live"] - c["live"] != want:
+            out.append(f"class {cls}: live changed by {d['live'] - c['live']}, booked {want}")
+        if d["live_bytes"] != d["live"] * d["size"]:
+            out.append(f"class {cls}: bytes")
+    for kind in ("large", "huge"):
+        x, y = a["blocks"][kind], b["blocks"][kind]
+        got = [y["count"] - x["count"], y["requested"] - x["requested"]]
+        want = [after[kind][i] - before[kind][i] for i in (0, 1)]
+        if got != want:
+            out.append(f"{kind}: {got}, booked {want}")
+    ever = b["counters"]["requested_ever"] - a["counters"]["requested_ever"]
+    if ever != after["ever"] - before["ever"]:
+        out.append(f"requested ever: {ever}, booked {after['ever'] - before['ever']}")
+    held_bytes = [sum(int(n) * k for n, k in x["live"].items()) + x["large"][1] + x["huge"][1] for x in (before, after)]
+    want = held_bytes[1] - held_bytes[0]
+    got = b["bridge"]["totals"]["requested"] - a["bridge"]["totals"]["requested"]
+    low = b["bridge"]["requested_min"] - a["bridge"]["requested_max"]
+    high = b["bridge"]["requested_max"] - a["bridge"]["requested_min"]
+    if audit and (got != want or not b["bridge"]["requested_exact"]):
+        out.append(f"requested: {got}, booked {want}")
+    if not low <= want <= high:
+        out.append(f"requested: booked {want} is not within {low} and {high}")
+    if b["bridge"]["requested_max"] < held_bytes[1]:
+        out.append(f"more than {b['bridge']['requested_max']} is held: {held_bytes[1]}")
+    return out
+
+
+def exact_complaints(*docs):
+    return [f"not exact: {d['heap']}, {d['state']}" for d in docs
+            if not d["heap"]["exact"] or d["heap"]["bad_records"] or d["state"] != "exact"]
+
+
+def check_books(t, name, *options, audit=False, **kw):
+    with Program(*options, **kw) as p:
+        before = p.ask("g")
+        a = heap(before["pid"])
+        after = p.ask("g")
+        b = heap(before["pid"])
+        t.check(f"{name}: it stands still, so the books are exact", exact_complaints(a, b))
+        t.check(f"{name}: the heap agrees with the program's books to the byte", books_complaints(a, b, before, after, audit))
+        t.check(f"{name}: the bridge sums exactly", bridge_complaints(a) + bridge_complaints(b))
+        t.check(f"{name}: books, mappings and explain agree", reconcile_complaints(b))
+        if kw or audit:
+            return
+        freed = p.ask("f")
+        c = heap(before["pid"])
+        t.check(f"{name}: all freed, and it agrees", books_complaints(b, c, after, freed, audit) + bridge_complaints(c) +
+                exact_complaints(c) + reconcile_complaints(c))
+        check_given_back(t, name, c)
+
+
+def check_given_back(t, name, doc):
+    back = next(r for r in doc["reconciliation"] if r["owner"] == "memwhy-malloc-given-back")
+    out = []
+    if back["mapped"] < 1 << 20 or back["resident"]:
+        out.append(f"given back: {back}")
+    code, text, err = memwhy("explain", "--json", doc["pid"])
+    causes = {c["owner"]: c for c in json.loads(text)["causes"]} if code == 0 else err
+    for owner, word in (("memwhy-malloc-given-back", "given back"), ("memwhy-malloc-fresh", "never touched")):
+        if word not in causes.get(owner, {}).get("label", ""):
+            out.append(f"{owner}: {causes.get(owner)}")
+    t.check(f"{name}: explain tells given back from never touched", out)
+
+
+def check_running(t):
+    with Program() as p:
+        held = p.ask("g")
+        want = by_class(heap(held["pid"]), held["live"])
+        p.ask("s")
+        out, exact = [], 0
+        for _ in range(10):
+            d = heap(held["pid"])
+            exact += d["heap"]["exact"]
+            out += bridge_complaints(d)
+            slack = max(d["heap"]["in_flight_objects"], 4 * 64) + 200
+            out += [f"class {c['class']}: {c['live']}, booked {want.get(c['class'], 0)}" for c in d["classes"]
+                    if abs(c["live"] - want.get(c["class"], 0)) > slack]
+        t.check("running: the bridge sums, each class is within what is in flight", out)
+        t.note(f"{exact} of 10 were exact")
+        d = heap(held["pid"], "--freeze")
+        t.check("running, frozen: the bridge sums", bridge_complaints(d))
+
+
+def check_sites(t):
+    exe = f"{BUILD}/tests/heap/sites"
+    if not os.path.exists(exe):
+        t.skip("sites: C++ names", "no C++ compiler")
+        return
+    with Program("--sample=16k", program="sites") as p:
+        os.read(p.proc.stdout.fileno(), 10)
+        d = heap(p.proc.pid)
+        top = d["sites"][0]
+        names = [f["function"] for f in top["frames"]]
+        out = [] if "garden::Tree::grow(unsigned int)" in names and "main" in names else [str(names)]
+        if not 16e6 < top["live_bytes"] < 24e6:
+            out.append(f"estimate {top['live_bytes']} of 20000000")
+        code, text, _ = memwhy("heap", p.proc.pid)
+        if code or "garden::Tree::grow(unsigned int)+0x" not in text:
+            out.append("text lacks the name")
+        t.check("sites: the place that allocates, by its C++ name, and how much", out)
+
+
+def check_refusals(t):
+    other = subprocess.Popen(["sleep", "60"])
+    code, out, err = memwhy("heap", other.pid)
+    other.kill()
+    other.wait()
+    t.check("another allocator is named, exit status 3",
+            [] if code == 3 and not out and "glibc malloc" in err and "hint:" in err else [str((code, out, err))])
+    with Program() as p:
+        pid = p.ask("g")["pid"]
+        path = f"{BUILD}/tests/heap/saved.snap"
+        memwhy("record", "-o", path, pid)
+        code, out, err = memwhy("heap", path)
+        t.check("a saved snapshot is refused, exit status 3",
+                [] if code == 3 and not out and "saved snapshot" in err else [str((code, out, err))])
+        a = json.loads(memwhy("explain", "--json", path)[1])
+        t.check("but explain names the owners in it",
+                [] if any(o["owner"] == "memwhy-malloc-spans" for o in a["objects"]) else ["no owner"])
+
+
+def check_screens(t):
+    with Program() as p:
+        pid = p.ask("g")["pid"]
+        out = []
+        for args in ((), ("--all",), ("--picture",), ("--picture=class",), ("--width=80",)):
+            code, text, err = memwhy("heap", *args, pid)
+            if code or err or "VSZ: all mappings" not in text:
+                out.append(f"{args}: {code} {err}")
+            if args == ("--width=80",) and max(map(len, text.splitlines())) > 80:
+                out.append("lines above 80 columns")
+        code, _, err = memwhy("heap", "--picture=x", pid)
+        if code != 2 or "none of" not in err:
+            out.append(f"--picture=x: {code} {err}")
+        t.check("every screen prints", out)
+
+
+def main():
+    t = Tap()
+    check_books(t, "preloaded")
+    check_books(t, "audit", "--audit", audit=True)
+    if os.path.exists(f"{BUILD}/tests/heap/books-linked"):
+        check_books(t, "linked in", program="books-linked", wrapper=False)
+    else:
+        t.skip("linked in", "could not be built")
+    check_running(t)
+    check_sites(t)
+    check_refusals(t)
+    check_screens(t)
+    return t.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

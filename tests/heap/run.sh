@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# memwhy run: the library is preloaded with its options, and status, signals, standard
+# input and output are the program's own, with an end report and without.
+set -u
+M=${MEMWHY:-build/memwhy}
+n=0
+ok() { # NAME CONDITION...
+	name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
+}
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+unset LD_PRELOAD MEMWHY_MALLOC
+status_of() { "$@" >"$tmp/out" 2>"$tmp/err"; echo $?; }
+is() { [ "$1" = "$2" ] || { echo "# $1 is not $2"; sed 's/^/# /' "$tmp/err"; return 1; }; }
+has() { grep -qe "$2" "$1" || { echo "# no $2 in:"; sed 's/^/# /' "$1"; return 1; }; }
+lacks() { ! grep -qe "$2" "$1"; }
+
+for report in "" --report; do
+	with=${report:+with an end report, }
+	# shellcheck disable=SC2086
+	for s in 0 1 7 125; do
+		ok "${with}exit status $s" is "$(status_of "$M" run $report -- sh -c "exit $s")" "$s"
+	done
+	# shellcheck disable=SC2086
+	for sig in TERM KILL ABRT; do
+		want=$(status_of sh -c "kill -$sig \$\$")
+		ok "${with}killed by SIG$sig" is "$(status_of "$M" run $report sh -c "ulimit -c 0; kill -$sig \$\$")" "$want"
+	done
+	# shellcheck disable=SC2086
+	ok "${with}no such command: 127" is "$(status_of "$M" run $report /no/such/command)" 127
+	# shellcheck disable=SC2086
+	ok "${with}not a command: 126" is "$(status_of "$M" run $report -- "$tmp")" 126
+	# shellcheck disable=SC2086
+	ok "${with}standard input and output are its own" is "$(echo hello | "$M" run $report -- tr a-z A-Z 2>/dev/null)" HELLO
+	# the program says when its trap is set
+	# shellcheck disable=SC2086,SC2016
+	"$M" run $report -- sh -c 'trap "exit 42" USR1; echo set >"$0"; while :; do sleep 0.1; done' "$tmp/set" 2>/dev/null &
+	pid=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+		[ -e "$tmp/set" ] && break
+		sleep 0.2
+	done
+	kill -USR1 "$pid"
+	wait "$pid"
+	ok "${with}a signal arrives" is "$?" 42
+	rm -f "$tmp/set"
+	# shellcheck disable=SC2086
+	"$M" run $report -- sleep 60 2>/dev/null &
+	pid=$!
+	sleep 0.5
+	kill -TERM "$pid"
+	wait "$pid"
+	ok "${with}a deadly signal arrives" is "$?" 143
+	# shellcheck disable=SC2086
+	ok "${with}options end at the command" is "$("$M" run $report sh -c 'echo $#' sh -l --report 2>/dev/null)" 2
+done
+
+ok "the library is preloaded" is "$("$M" run -- sh -c 'grep -c libmemwhy-malloc /proc/self/maps | grep -qv "^0" && echo yes')" yes
+LD_PRELOAD=libm.so.6 "$M" run env >"$tmp/out" 2>"$tmp/err"
+ok "what was preloaded stays so" has "$tmp/out" '^LD_PRELOAD=/.*/libmemwhy-malloc\.so:libm\.so\.6$'
+MEMWHY_MALLOC=retain=1m "$M" run --sample=4k --audit --errors=count env >"$tmp/out" 2>"$tmp/err"
+ok "options reach it, behind those that were there" has "$tmp/out" '^MEMWHY_MALLOC=retain=1m,sample=4k,audit=1,errors=count$'
+ok "a wrong word: 125" is "$(status_of "$M" run --errors=perhaps true)" 125
+ok "and it says which are right" has "$tmp/err" 'none of abort count'
+ok "a wrong number: 125" is "$(status_of "$M" run --sample=x true)" 125
+ok "an unknown option: 125" is "$(status_of "$M" run --nonsense true)" 125
+ok "no command: 125" is "$(status_of "$M" run)" 125
+ok "no library: 125" is "$(status_of "$M" run --lib=/no/such.so true)" 125
+ok "help" is "$(status_of "$M" run --help)" 0
+if command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; then
+	ok "a static program runs" is "$(status_of "$M" run busybox true)" 0
+	ok "and it is said that nothing was preloaded" has "$tmp/err" 'statically linked'
+fi
+"$M" run --report -- sh -c 'echo out' >"$tmp/out" 2>"$tmp/err"
+ok "the end report goes to standard error" has "$tmp/err" 'requested: what the program asked for'
+ok "and not to standard output" is "$(cat "$tmp/out")" out
+mkdir "$tmp/with space" && cp "${BUILD:-build}/libmemwhy-malloc.so" "$tmp/with space/x.so"
+ok "a library that the loader could not find: 125" is "$(status_of "$M" run --lib="$tmp/with space/x.so" true)" 125
+echo "1..$n"
