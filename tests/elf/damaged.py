@@ -187,6 +187,9 @@ def make_cases():
     def f(s):
         off, data = s.parts['dynstr']
         s.image[off + len(data) - 1] = 0x41
+    @case('data behind the end', 0)
+    def f(s):
+        s.image += b'trailing' * 100
     # notes
     part('namesz huge', 'note', 0, 0xffffffff, 4, 1, 'namesz')
     part('descsz huge', 'note', 4, 0xfffffff0, 4, 1, 'descsz')
@@ -273,6 +276,10 @@ def faults(path, statuses, word, limit):
             yield 'no finding about %s: %s' % (word, [d['field'] for d in diags])
         if rc == 1 and 'header' not in doc['files'][0]:
             yield 'no header'
+        sizes = doc['files'][0]['sizes']
+        for what, total in (('file', os.path.getsize(path)), ('memory', sizes['memory'])):
+            if sum(x[what] for x in sizes['owners']) != total or sizes[what] != total:
+                yield '%s: owners sum to %d, total %d' % (what, sum(x[what] for x in sizes['owners']), total)
     if len(out) > limit:
         yield '%d bytes of JSON' % len(out)
     rc2, text, err = run(VIEWS + [path])

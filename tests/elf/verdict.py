@@ -75,6 +75,7 @@ CASES = [
     ('e_machine', lambda p: p.ehdr('machine', 40)),
     ('e_phentsize 0', lambda p: p.ehdr('phentsize', 0)), ('e_phentsize 57', lambda p: p.ehdr('phentsize', 57)),
     ('e_phnum 0', lambda p: p.ehdr('phnum', 0)), ('e_phnum 2000', lambda p: p.ehdr('phnum', 2000)),
+    ('e_phnum 2000, all in the file', lambda p: (p.ehdr('phnum', 2000), p.image.extend(bytes(200000)))),
     ('e_phnum PN_XNUM', lambda p: p.ehdr('phnum', 0xffff)),
     ('e_phoff past the end', lambda p: p.ehdr('phoff', 1 << 30)), ('e_phoff wraps', lambda p: p.ehdr('phoff', HUGE - 50)),
     ('e_shoff wild', lambda p: p.ehdr('shoff', HUGE)), ('e_shnum', lambda p: p.ehdr('shnum', 0xff00)),
