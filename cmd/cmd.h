@@ -52,7 +52,7 @@ extern const struct command *const commands[];	/* ends with NULL */
 extern const struct command cmd_faults, cmd_tlb;
 extern const struct command cmd_heap, cmd_run;
 
-extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
+extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_top, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 
 /* opt.c */
 extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[], opts_help[];

@@ -176,6 +176,25 @@ MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);
 MW_API MW_MUST_CHECK int mw_process_find(const char *name, pid_t **ret, size_t *count,
 					 struct mw_err *err);
 
+struct mw_ranking_opts {
+	size_t size;
+	uint64_t max_stall_ns;	/* 0: MW_DEFAULT_MAX_STALL_NS */
+	bool no_pss;		/* leave smaps_rollup alone: quick, but without PSS and USS */
+	bool cgroups;		/* the control group of each process */
+	bool frames;		/* page frames, so that groups count shared pages once; needs CAP_SYS_ADMIN */
+};
+struct mw_ranking;
+/**
+ * mw_ranking_collect() - the amounts of all processes
+ *
+ * Processes that the caller may not read are in it without PSS and USS; mw_report_top() counts and names them.
+ * Return: 0, -MW_E_OS (processes cannot be listed), -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret,
+					    struct mw_err *err);
+/** Free a ranking; NULL is allowed. */
+MW_API void mw_ranking_destroy(struct mw_ranking *ranking);
+
 /* -------------------------------------------------------------- the numbers */
 
 enum mw_state {
@@ -351,6 +370,18 @@ struct mw_heap_opts {
 	bool all;		/* every size class, thread and site */
 	unsigned picture;	/* 0: in short; 1: a character a page, by occupancy; 2: by size class */
 };
+enum mw_rank {
+	MW_BY_RSS = 0, MW_BY_PSS, MW_BY_USS, MW_BY_VSZ, MW_BY_SWAP, MW_BY_TABLES,
+};
+enum mw_group {
+	MW_GROUP_NONE = 0, MW_GROUP_USER, MW_GROUP_CGROUP, MW_GROUP_COMMAND,
+};
+struct mw_top_opts {
+	size_t size;
+	enum mw_rank rank;	/* largest first by this amount */
+	enum mw_group group;	/* one row a group */
+	size_t limit;		/* rows on the screen; 0: all */
+};
 struct mw_doctor_opts {
 	size_t size;
 	const char *procfs;
@@ -416,6 +447,14 @@ MW_API MW_MUST_CHECK int mw_report_tlb(const struct mw_snapshot *snap, const str
  */
 MW_API MW_MUST_CHECK int mw_report_heap(const struct mw_snapshot *snap, const struct mw_heap_opts *opts,
 					struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_top() - all processes, or groups of them, largest first
+ * @ranking: with opts.cgroups for MW_GROUP_CGROUP, and opts.frames for groups that count shared pages once
+ *
+ * Return: 0, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_report_top(const struct mw_ranking *ranking, const struct mw_top_opts *opts,
+				       struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

@@ -94,6 +94,8 @@ MW_MUST_CHECK int mw__status_read(const struct mw__proc *proc, struct mw__status
 void mw__status_parse(const char *text, size_t len, struct mw__status *ret);
 /* VmSize and VmRSS as libproc2 reads them, for verification; MW_UNKNOWN when it cannot. */
 void mw__status_by_procps(pid_t pid, uint64_t *vsize, uint64_t *rss);
+/* All processes, by pid; kernel threads among them. free() *ret. */
+MW_MUST_CHECK int mw__status_list(pid_t **ret, size_t *count, struct mw_err *err);
 MW_MUST_CHECK int mw__status_find(const char *name, pid_t **ret, size_t *count, struct mw_err *err);
 
 /* facts.c: the small files. Each leaves what it could not read MW_UNKNOWN. */

@@ -210,3 +210,30 @@ int mw__status_find(const char *name, pid_t **ret, size_t *count, struct mw_err 
 	*count = found.n;
 	return 0;
 }
+
+int mw__status_list(pid_t **ret, size_t *count, struct mw_err *err)
+{
+	enum pids_item items[] = { PIDS_ID_PID };
+	struct pids_info *info = NULL;
+	int rc = procps_pids_new(&info, items, 1);
+
+	if (rc < 0)
+		return mw__fail(err, MW_E_OS, -rc, "/proc: list processes");
+	struct pids_fetch *f = procps_pids_reap(info, PIDS_FETCH_TASKS_ONLY);
+	size_t n = f ? (size_t)f->counts->total : 0;
+	pid_t *pids = malloc((n + 1) * sizeof(*pids));
+
+	rc = !f ? mw__fail(err, MW_E_OS, errno, "/proc: list processes") : pids ? 0 : mw__fail_nomem(err, "/proc");
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		pids[i] = PIDS_VAL(0, s_int, f->stacks[i], info);
+	procps_pids_unref(&info);
+	if (rc < 0) {
+		free(pids);
+		return rc;
+	}
+	if (n)
+		qsort(pids, n, sizeof(*pids), compare_pids);
+	*ret = pids;
+	*count = n;
+	return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Every process: status, which all may read, and smaps_rollup, which only its owner and root may. The second
+ * costs nearly all of the time. It also keeps the process from mapping memory meanwhile, so it is left out
+ * for those where that would take too long.
+ *
+ * For groups whose shared pages count once, the numbers of their page frames are gathered as well.
+ */
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "../base/size.h"
+#include "../model/ranking.h"
+#include "../proc/proc.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAGE UINT64_C(4096)
+#define STALL_NS_PER_GIB UINT64_C(15000000)
+#define PFN_MASK ((UINT64_C(1) << 55) - 1)
+#define BATCH 4096u
+#define MAX_FRAMES (UINT64_C(1) << 27)	/* a GiB of numbers, 512 GiB of pages */
+
+struct reading {
+	struct mw_ranking_opts opts;
+	struct mw_ranking *ret;
+	int root_fd;		/* /proc */
+	uint32_t last_uid;
+	const char *last_user;
+};
+
+/* The user's name; users mostly come in runs. */
+static const char *user_name(struct reading *r, uint32_t uid)
+{
+	char buf[4096];
+	struct passwd pw, *found = NULL;
+
+	if (r->last_user && r->last_uid == uid)
+		return r->last_user;
+	r->last_uid = uid;
+	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) == 0 && found)
+		r->last_user = mw__arena_intern(&r->ret->arena, pw.pw_name, strlen(pw.pw_name));
+	else
+		r->last_user = mw__arena_printf(&r->ret->arena, "%u", uid);
+	return r->last_user;
+}
+
+/* "0::/user.slice/x" or, with version 1, the line of the memory controller. */
+static const char *cgroup_path(const struct mw__proc *proc, struct mw__arena *arena)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	const char *best = NULL, *best_end = NULL;
+
+	if (mw__proc_text(proc, "cgroup", &text, NULL) < 0 || !text.n)
+		return NULL;
+	for (const char *p = text.v, *end = text.v + text.n; p < end;) {
+		const char *nl = mw__find(p, end, '\n'), *one = mw__find(p, nl, ':');
+		const char *two = one < nl ? mw__find(one + 1, nl, ':') : nl;
+		bool unified = one + 1 == two, memory = two < nl && memmem(one, (size_t)(two - one), "memory", 6);
+
+		if (two < nl && (memory || (unified && !best))) {
+			best = two + 1;
+			best_end = nl;
+		}
+		p = nl < end ? nl + 1 : end;
+	}
+	return best ? mw__arena_intern(arena, best, (size_t)(best_end - best)) : NULL;
+}
+
+static void read_rollup(const struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+{
+	uint64_t stall = row->status.vm_rss == MW_UNKNOWN ? 0 : row->status.vm_rss / (1u << 20) * STALL_NS_PER_GIB / 1024;
+	struct mw__smaps s;
+
+	row->unread = r->opts.no_pss ? MW__NOT_ASKED : stall > r->opts.max_stall_ns ? MW__TOO_LARGE : MW__READ;
+	if (row->unread != MW__READ)
+		return;
+	mw__smaps_init(&s);
+	int rc = mw__rollup_read(proc, &s, NULL);
+
+	if (rc < 0) {
+		row->unread = rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND ? MW__VANISHED : MW__REFUSED;
+		return;
+	}
+	row->pss = s.pss;
+	row->uss = mw__add(s.private_clean, s.private_dirty);
+	row->huge = s.anon_huge;
+	row->lazy = s.lazy_free;
+}
+
+/* ------------------------------------------------------------------ frames */
+
+static int add_frames(struct mw_ranking *ret, const uint64_t *entries, size_t n, bool *hidden)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t *slot = entries[i] >> 63 ? MW_VEC_PUSH(&ret->frames) : NULL;
+
+		if (!(entries[i] >> 63))
+			continue;
+		if (!slot)
+			return -MW_E_NOMEM;
+		*slot = entries[i] & PFN_MASK;
+		*hidden |= !*slot;
+	}
+	return 0;
+}
+
+static int read_run(struct mw_ranking *ret, int fd, const struct mw__run *run, bool *hidden)
+{
+	uint64_t entries[BATCH];
+
+	for (uint64_t at = 0; at < run->pages;) {
+		size_t want = mw__min(run->pages - at, BATCH);
+		ssize_t got = pread(fd, entries, want * 8, (off_t)((run->start / PAGE + at) * 8));
+
+		if (got < 8)
+			return 0;
+		if (add_frames(ret, entries, (size_t)got / 8, hidden) < 0)
+			return -MW_E_NOMEM;
+		at += (size_t)got / 8;
+	}
+	return 0;
+}
+
+static bool is_hugetlb(const struct mw__vma *v)
+{
+	return !strncmp(v->name, "/dev/hugepages/", 15) || !strncmp(v->name, "/anon_hugepage", 14);
+}
+
+/* The frames behind what RSS counts: no zero page, no hugetlb. */
+static int read_frames(struct mw_ranking *ret, const struct mw__proc *proc, struct mw__ranked *row)
+{
+	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, "pagemap", NULL);
+	struct mw_snapshot snap;
+	bool hidden = false;
+	int rc = 0;
+
+	row->frame = ret->frames.n;
+	mw__snapshot_init(&snap);
+	snap.target.page_size = PAGE;
+	if (fd >= 0 && mw__maps_read(proc, &snap, NULL) == 0 && mw__pages_scan(proc, &snap, NULL) == 0) {
+		row->frames_known = true;
+		for (size_t i = 0; rc == 0 && i < snap.vmas.n; i++)
+			for (uint32_t k = 0; rc == 0 && k < snap.vmas.v[i].n_runs && !is_hugetlb(&snap.vmas.v[i]); k++) {
+				const struct mw__run *run = &snap.runs.v[snap.vmas.v[i].run + k];
+
+				if (run->state & MW__PRESENT && !(run->state & MW__ZERO))
+					rc = read_run(ret, fd, run, &hidden);
+			}
+	}
+	mw__snapshot_deinit(&snap);
+	row->n_frames = ret->frames.n - row->frame;
+	row->frames_known &= !hidden && ret->frames.n < MAX_FRAMES;
+	return rc;
+}
+
+/* --------------------------------------------------------------- processes */
+
+/* Less than mw__proc_open() does: of one descriptor nearly all is asked here, of thousands of processes. */
+static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", pid);
+	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .root = "/proc" };
+	proc->pid_fd = openat(r->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return proc->pid_fd >= 0;
+}
+
+static int read_process(struct reading *r, pid_t pid)
+{
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
+	struct mw__ranked row = { .pid = pid, .pss = MW_UNKNOWN, .uss = MW_UNKNOWN, .huge = MW_UNKNOWN, .lazy = MW_UNKNOWN };
+	struct mw_ranking *ret = r->ret;
+
+	if (!open_process(r, pid, &proc) ||
+	    mw__status_read(&proc, &row.status, &ret->arena, &row.command, NULL) < 0) {
+		ret->n_vanished++;
+		return 0;
+	}
+	if (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) {
+		ret->n_kernel++;
+		return 0;
+	}
+	row.uid = row.status.euid;
+	row.user = user_name(r, row.uid);
+	row.cgroup = r->opts.cgroups ? cgroup_path(&proc, &ret->arena) : NULL;
+	read_rollup(r, &proc, &row);
+	if (row.unread == MW__VANISHED) {
+		ret->n_vanished++;
+		return 0;
+	}
+	if (r->opts.frames && read_frames(ret, &proc, &row) < 0)
+		return -MW_E_NOMEM;
+	struct mw__ranked *slot = MW_VEC_PUSH(&ret->rows);
+
+	if (!slot || !row.user)
+		return -MW_E_NOMEM;
+	*slot = row;
+	return 0;
+}
+
+static uint64_t read_mem_total(void)
+{
+	MW_CLEANUP(mw__fclosep) FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kb;
+
+	return file && fscanf(file, "MemTotal: %llu kB", &kb) == 1 ? (uint64_t)kb * 1024 : MW_UNKNOWN;
+}
+
+int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret, struct mw_err *err)
+{
+	struct reading r = {};
+	MW_CLEANUP(mw__freep) pid_t *pids = NULL;
+	size_t n = 0;
+
+	if (opts)
+		memcpy(&r.opts, opts, mw__min(opts->size, sizeof(r.opts)));
+	if (!r.opts.max_stall_ns)
+		r.opts.max_stall_ns = MW_DEFAULT_MAX_STALL_NS;
+	int rc = mw__status_list(&pids, &n, err);
+
+	if (rc < 0)
+		return rc;
+	r.ret = calloc(1, sizeof(*r.ret));
+	if (!r.ret)
+		return mw__fail_nomem(err, "ranking");
+	mw__arena_init(&r.ret->arena);
+	r.ret->mem_total = read_mem_total();
+	MW_CLEANUP(mw__closep) int root = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	r.root_fd = root;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = read_process(&r, pids[i]);
+	if (rc < 0) {
+		mw_ranking_destroy(r.ret);
+		return mw__fail_nomem(err, "ranking");
+	}
+	*ret = r.ret;
+	return 0;
+}
+
+void mw_ranking_destroy(struct mw_ranking *ranking)
+{
+	if (!ranking)
+		return;
+	MW_VEC_FREE(&ranking->rows);
+	MW_VEC_FREE(&ranking->frames);
+	mw__arena_deinit(&ranking->arena);
+	free(ranking);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * All processes of a machine with their amounts, for a ranking. Filled by collect/ranking.c and not changed
+ * afterwards; rows by pid.
+ */
+#ifndef MW_MODEL_RANKING_H
+#define MW_MODEL_RANKING_H
+
+#include "snapshot.h"
+
+/* Why PSS and USS of a process are not known. */
+enum mw__unread { MW__READ, MW__NOT_ASKED, MW__REFUSED, MW__TOO_LARGE, MW__VANISHED };
+
+struct mw__ranked {
+	pid_t pid;
+	uint32_t uid;
+	const char *user;		/* name, or number as text */
+	const char *command;		/* comm */
+	const char *cgroup;		/* path, or NULL; only when asked for */
+	struct mw__status status;
+	uint64_t pss, uss, huge, lazy;	/* of smaps_rollup; MW_UNKNOWN */
+	uint8_t unread;			/* enum mw__unread */
+	size_t frame, n_frames;		/* its page frames in mw_ranking.frames */
+	bool frames_known;
+};
+
+struct mw_ranking {
+	struct mw__arena arena;
+	MW_VEC(struct mw__ranked) rows;
+	MW_VEC(uint64_t) frames;	/* frame numbers, process after process; only when asked for */
+	uint64_t n_kernel;		/* kernel threads and zombies: no memory of their own */
+	uint64_t n_vanished;		/* ended while they were read */
+	uint64_t mem_total;		/* bytes of the machine, or MW_UNKNOWN */
+};
+
+#endif

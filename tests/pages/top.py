@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy top against /proc, against two processes that share known pages, and its cost."""
+
+import os
+import pwd
+import resource
+import subprocess
+import sys
+import time
+
+from target import BUILD, MEMWHY, READY, Tap, memwhy, running
+
+PROGRAMS = os.path.join(BUILD, "tests/pages")
+MIB = 1 << 20
+
+
+def proc_values(path, keys):
+    with open(path) as file:
+        rows = dict(line.split(":", 1) for line in file if ":" in line)
+    return [int(rows[k].split()[0]) * 1024 for k in keys]
+
+
+def check_rows(tap, pids):
+    doc = memwhy("top", "--json")
+    rows, wrong = {r["pid"]: r for r in doc["processes"]}, []
+    for pid in pids:
+        vsz, rss, swap, tables = proc_values(f"/proc/{pid}/status", ("VmSize", "VmRSS", "VmSwap", "VmPTE"))
+        pss, clean, dirty = proc_values(f"/proc/{pid}/smaps_rollup", ("Pss", "Private_Clean", "Private_Dirty"))
+        want = {"vsz": vsz, "rss": rss, "swap": swap, "page_tables": tables, "pss": pss, "uss": clean + dirty,
+                "user": pwd.getpwuid(os.geteuid()).pw_name, "unread": None}
+        row = rows.get(pid, {})
+        if abs(row.get("pss", 0) - want.pop("pss")) > MIB // 4:
+            wrong.append(f"{pid}: pss is {row.get('pss')}, must be about {pss}")  # others come and go
+        wrong += [f"{pid}: {k} is {row.get(k)}, must be {v}" for k, v in want.items() if row.get(k) != v]
+    tap.check("amounts are those of status and smaps_rollup", wrong)
+    listed = [r["rss"] for r in doc["processes"]]
+    tap.check("largest first", [] if listed == sorted(listed, reverse=True) else ["not in order"])
+    tap.check("sums are those of the rows", [] if doc["sum"]["rss_sum"] == sum(listed) and
+              doc["sum"]["pss"] == sum(r["pss"] or 0 for r in doc["processes"]) else [str(doc["sum"])])
+    wrong = []
+    for key in ("pss", "uss", "vsz", "swap", "tables"):
+        name = "page_tables" if key == "tables" else key
+        values = [r[name] or 0 for r in memwhy("top", "--json", f"--rank={key}")["processes"]]
+        wrong += [] if values == sorted(values, reverse=True) else [key]
+    tap.check("every rank is in order", wrong)
+    return rows
+
+
+def check_groups(tap, pids, rows):
+    doc = memwhy("top", "--json", "--by=command")
+    group = next((g for g in doc["groups"] if g["group"] == "mw-share-pair"), None)
+    total = sum(rows[p]["rss"] for p in pids)
+    if not group:
+        tap.check("the pair is a group", ["missing"])
+        return
+    tap.check("the sum of RSS counts shared pages twice", [] if group["rss_sum"] == total and total >= 11 * MIB else
+              [f"{group['rss_sum']}, rows {total}"])
+    tap.check("PSS counts the pair's shared pages once", [] if 7 * MIB <= group["pss"] < 7 * MIB + MIB else [str(group["pss"])])
+    if group["once"] is None:
+        tap.skip("distinct frames", "frame numbers need CAP_SYS_ADMIN")
+    else:
+        tap.check("distinct frames: 7 MiB, program and libc",
+                  [] if 7 * MIB <= group["once"] <= 7 * MIB + 2 * MIB else [str(group["once"])])
+    for by in ("user", "cgroup"):
+        groups = memwhy("top", "--json", f"--by={by}")["groups"]
+        tap.check(f"--by={by} has every process", [] if sum(g["processes"] for g in groups) >= len(rows) - 20 else [str(groups)])
+
+
+def check_unreadable(tap, pids):
+    if os.geteuid():
+        tap.skip("unreadable processes", "needs root to become somebody else")
+        return
+    run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", os.path.join(PROGRAMS, "memwhy-copy")]
+    subprocess.run(["install", "-m", "755", MEMWHY, "/tmp/memwhy-top-test"], check=True)
+    run[-1] = "/tmp/memwhy-top-test"
+    try:
+        out = subprocess.run([*run, "top"], capture_output=True, text=True, timeout=60)
+    finally:
+        os.unlink("/tmp/memwhy-top-test")
+    tap.check("processes of others are counted and named", [] if out.returncode == 0 and "not allowed" in out.stdout and
+              "RSS" in out.stdout else [out.stdout, out.stderr])
+
+
+def cpu_of(argv):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def check_cost(tap):
+    """Not a timed test: the ratio is noted, and a gross loss would show."""
+    raw = os.path.join(PROGRAMS, "rawrollup")
+    crowd = [subprocess.Popen(["sleep", "100"]) for _ in range(400)]
+    try:
+        time.sleep(1)
+        ratios = []
+        for _ in range(7):
+            theirs = cpu_of([raw])
+            ours = cpu_of([MEMWHY, "top"])
+            ratios.append(ours / theirs if theirs else 0)
+    finally:
+        for p in crowd:
+            p.kill()
+        for p in crowd:
+            p.wait()
+    ratio = sorted(ratios)[len(ratios) // 2]
+    tap.note(f"CPU with PSS: {ratio:.2f} x of reading every smaps_rollup (median of 7 turns, over 400 processes)")
+    tap.check("the cost is in the order of reading every smaps_rollup", [] if ratio < 2.5 else [f"{ratio:.2f}"])
+
+
+def main():
+    tap = Tap()
+    with running([os.path.join(PROGRAMS, "share")], READY) as p:
+        pids = [p.claims[0]["parent"], p.claims[0]["child"]]
+        rows = check_rows(tap, pids)
+        check_groups(tap, pids, rows)
+        check_unreadable(tap, pids)
+    check_cost(tap)
+    text = memwhy("top")
+    tap.check("one screen", [] if len(text.splitlines()) <= 24 else [text])
+    memwhy("top", "--rank=age", status=2)
+    memwhy("top", "--by=age", status=2)
+    memwhy("top", "1", status=2)
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
