@@ -75,7 +75,9 @@ teardown() { end_targets; }
 @test "--width: lines are shortened; a pipe shortens nothing" {
 	start_target
 	expect 0 explain --width=80 "$target"
-	[ "$(sed "s/ *\$//" <<<"$out" | wc -L)" -le 80 ]
+	[ "$(sed -n '/^IN WORDS/,$p' <<<"$out" | wc -L)" -le 80 ]
+	expect 0 explain --width=96 "$target"
+	[ "$(wc -L <<<"$out")" -le 96 ]
 	# a table keeps numbers and addresses whole, so it has a least width
 	expect 0 maps "$target"
 	wide=$(wc -L <<<"$out")
