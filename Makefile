@@ -139,7 +139,7 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
-TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
+TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 
@@ -202,7 +202,7 @@ lint:
 	cppcheck --quiet --enable=warning,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=checkersReport --std=c11 -D_GNU_SOURCE -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
-	shellcheck tests/run tests/*.sh tests/lib/*.sh .ci/run
+	shellcheck tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
 	codespell -q 3 --skip build,.git lib cmd man tests README.md
 
 # ----------------------------------------------------------------- installing

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Captures the snapshots of this directory anew, from real programs: a server with threads and arenas
+# (memwhy demo), a Go server, a program that makes every state of anonymous memory, one with threads, and an
+# interpreter. Only for a change that old snapshots cannot show; `UPDATE=1 make check` then writes what is
+# expected of them.
+set -eu
+cd "$(dirname "$0")/../.."
+B=${BUILD:-build}
+dir=tests/golden
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+capture() { # NAME SMAPS PROGRAM ARGUMENT...
+	local name=$1 smaps=$2 pid
+	shift 2
+	mkfifo "$tmp/$name"
+	"$@" <"$tmp/$name" >"$tmp/$name.out" &
+	pid=$!
+	exec 9>"$tmp/$name"	# kept open: closing it ends the program
+	sleep 1.5
+	# with every field of smaps where that stays small; paths of the tree itself become /src/memwhy
+	"$B/memwhy" record --pss=always --smaps="$smaps" "$pid" | sed "s|$PWD|/src/memwhy|g; s|\"path\":\"/process_api[^\"]*\"|\"path\":\"/\"|" >"$dir/$name.snap"
+	exec 9>&-
+	kill "$pid" 2>/dev/null || :
+	wait "$pid" 2>/dev/null || :
+	[ "$(stat -c %s "$dir/$name.snap")" -lt 100000 ] || echo "$name.snap is larger than 100 kB" >&2
+}
+capture demo never "$B/memwhy" demo --serve
+capture anon always "$B/tests/live/anon"
+capture threads always "$B/tests/live/threads"
+capture go always "$B/tests/live/server"
+capture python never /usr/bin/python3 -S -c 'import json, sys; sys.stdin.read()'

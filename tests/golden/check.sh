@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Saved snapshots of real programs give the text and the JSON that were looked at once and kept:
+# NAME.snap, NAME.VIEW.txt, NAME.VIEW.json. UPDATE=1 writes them anew, for `git diff` to show.
+# The version is left out of the JSON: it is not the snapshot's.
+set -u
+cd "$(dirname "$0")/../.." || exit 99
+MEMWHY=${MEMWHY:-${BUILD:-build}/memwhy}
+dir=tests/golden
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+export LC_ALL=C.UTF-8
+n=0
+compare() { # NAME GOT EXPECTED
+	n=$((n + 1))
+	if [ "${UPDATE:-0}" = 1 ]; then
+		cp "$2" "$3"
+	fi
+	if diff "$3" "$2" >"$tmp/diff" 2>&1 && [ -s "$2" ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		head -n 20 "$tmp/diff" | sed 's/^/# /'
+	fi
+}
+view() { # NAME VIEW OPTION...
+	local name=$1 view=$2
+	shift 2
+	timeout 60 "$MEMWHY" "$@" "$dir/$name.snap" >"$tmp/out" 2>&1 </dev/null
+	echo "exit status $?" >>"$tmp/out"
+	compare "$name: $*" "$tmp/out" "$dir/$name.$view.txt"
+}
+json() { # NAME VIEW OPTION...
+	local name=$1 view=$2
+	shift 2
+	timeout 60 "$MEMWHY" "$@" --json "$dir/$name.snap" 2>&1 </dev/null | grep -v '^  "tool_version": ' >"$tmp/out"
+	compare "$name: $* --json" "$tmp/out" "$dir/$name.$view.json"
+}
+for snap in "$dir"/*.snap; do
+	name=$(basename "$snap" .snap)
+	view "$name" explain explain --width=100
+	json "$name" explain explain
+	view "$name" maps maps --width=180
+done
+view anon all explain --all --verify --width=120
+view threads owners maps -r -o address,size,resident,owner,owner_detail,certainty,rule
+view threads xx maps -XX
+view go owners maps -r -o address,size,resident,owner,owner_detail,certainty,rule
+view demo bytes explain -b --width=120
+view python sorted maps -r -n -o size,resident,segment,sections,object --sort=-resident
+json threads maps maps
+
+# the sums close in every one of them
+for snap in "$dir"/*.snap; do
+	n=$((n + 1))
+	if timeout 60 "$MEMWHY" explain --json "$snap" | python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+sys.exit(not (sum(c["bytes"] for c in d["causes"]) + d["residual"] == d["vsz"] - d["rss"]
+              and sum(c["bytes"] for c in d["resident"]) == d["rss"] and d["residual"] == 0))'; then
+		echo "ok $n - $(basename "$snap"): the sums close"
+	else
+		echo "not ok $n - $(basename "$snap"): the sums close"
+	fi
+done
+echo "1..$n"
