@@ -88,6 +88,9 @@ static bool may_stall(struct mw__collector *c, enum mw_when when, const char *so
 
 static int read_mappings(struct mw__collector *c, struct mw_err *err)
 {
+	/* nothing of the try before stays; without page states there are no runs */
+	c->snap->runs.n = 0;
+	c->snap->target.pages = MW_PAGES_AUTO;
 	int rc = c->opts.pages == MW_PAGES_SMAPS ? mw__smaps_read(&c->proc, c->snap, true, err)
 						 : mw__maps_read(&c->proc, c->snap, err);
 
@@ -158,10 +161,16 @@ static int take(struct mw__collector *c, struct mw_err *err)
 {
 	struct mw_snapshot *snap = c->snap;
 	struct mw__status before;
-	int rc = mw__status_read(&c->proc, &before, &snap->arena, NULL, err);
+	struct mw__stat stat;
+	int rc = mw__stat_read(&c->proc, &stat, err);
 
+	if (rc == -MW_E_NOT_FOUND)
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", c->proc.pid);
+	if (rc == 0)
+		rc = mw__status_read(&c->proc, &before, &snap->arena, NULL, err);
 	if (rc < 0)
 		return rc;
+	snap->layout = stat.layout;
 	c->moved = false;
 	rc = read_mappings(c, err);
 	if (rc < 0)
@@ -283,10 +292,21 @@ static int settle_for_status(struct mw__collector *c, const struct mw_err *why, 
 
 	if (rc < 0)
 		return rc;
-	c->snap->vmas.n = 0;
+	c->snap->vmas.n = c->snap->runs.n = c->snap->files.n = 0;
+	free(c->snap->smaps);
+	c->snap->smaps = NULL;
 	mw__note(c->snap, MW__WARNING, "maps", "run memwhy as the owner of the process or as root; see memwhy doctor",
 		 "mappings are unknown, so no byte has a cause: %s", why->text);
 	return 0;
+}
+
+/* Another program has another stack, also where its addresses are not random: what was read is of two. */
+static void compare_layout(struct mw_snapshot *snap, const struct mw__stat *after)
+{
+	if (!memcmp(&snap->layout, &after->layout, sizeof(snap->layout)))
+		return;
+	snap->target.is_torn = true;
+	mw__note(snap, MW__WARNING, "stat", "look again", "the process executed another program while it was read");
 }
 
 static int collect(struct mw__collector *c, struct mw_err *err)
@@ -296,13 +316,14 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	struct mw_err why = {};
 	int rc = mw__stat_read(&c->proc, &stat, err);
 
-	if (rc < 0)
+	if (rc == -MW_E_NOT_FOUND || rc == -MW_E_GONE)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", c->proc.pid);
-	if (stat.state == 'Z' && !mw__proc_use_thread(&c->proc))
+	if (rc < 0)
+		return rc;
+	snap->target.start_ticks = stat.start_ticks;
+	if (stat.state == 'Z' && (!mw__proc_use_thread(&c->proc) || mw__stat_read(&c->proc, &stat, err) < 0))
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it is a zombie: its memory is gone, only its exit status waits to be read",
 				c->proc.pid);
-	snap->target.start_ticks = stat.start_ticks;
-	snap->layout = stat.layout;
 	rc = take_until_accepted(c, &why);
 	if (rc == -MW_E_PERM)
 		rc = settle_for_status(c, &why, err);
@@ -335,6 +356,8 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	read_rollup(c);
 	if (mw__stat_read(&c->proc, &after, NULL) < 0 || after.start_ticks != stat.start_ticks)
 		mw__note(snap, MW__WARNING, "stat", NULL, "the process ended while it was read");
+	else
+		compare_layout(snap, &after);
 	return mw__collect_runtime(snap);
 }
 

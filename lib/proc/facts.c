@@ -6,6 +6,7 @@
 #include "proc.h"
 
 #include "../base/cleanup.h"
+#include "../base/err.h"
 #include "../base/size.h"
 
 #include <fcntl.h>
@@ -75,8 +76,10 @@ int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_e
 
 	if (rc < 0)
 		return rc;
+	if (!text.n)
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: stat is empty", proc->pid);
 	if (!mw__stat_parse(text.v, text.n, ret))
-		return -MW_E_FORMAT;
+		return mw__fail(err, MW_E_FORMAT, 0, "pid %d: stat is not understood", proc->pid);
 	return 0;
 }
 
