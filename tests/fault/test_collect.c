@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Collecting while things go wrong, one at a time: the N-th allocation fails, the N-th call to the kernel
+ * fails, ends early or gives nothing, the target exits, turns into a zombie or executes another program before
+ * the N-th call. What comes out is an error with a text, or a snapshot whose sums close and which is called
+ * exact only when its numbers are those of an undisturbed one. The linker sends the library's calls here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../unit/sinks.h"
+#include "../unit/tap.h"
+#include "explain/explain.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#define SLOWER 5
+#else
+#define SLOWER 1
+#endif
+#define MAX_CALLS 20000ul
+
+/* ------------------------------------------------------------------ the calls */
+
+enum fault { NO_FAULT, FAULT_ERRNO, FAULT_ZERO, FAULT_SHORT };
+
+static struct {
+	bool on;
+	unsigned long allocs, fail_alloc;	/* so far; which one fails, 0: none */
+	unsigned long calls, fail_call;
+	enum fault fault;
+	int error;
+	void (*event)(void);			/* happens before the call */
+	unsigned stride;
+} plan;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+int __real_openat64(int dir, const char *name, int flags, mode_t mode);
+int __real_open64(const char *name, int flags, mode_t mode);
+ssize_t __real_read(int fd, void *buf, size_t n);
+ssize_t __real_pread64(int fd, void *buf, size_t n, off_t at);
+int __real_ioctl(int fd, unsigned long request, void *arg);
+ssize_t __real_readlinkat(int dir, const char *name, char *buf, size_t n);
+ssize_t __real_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
+				unsigned long n_remote, unsigned long flags);
+
+static bool alloc_fails(void)
+{
+	return plan.on && ++plan.allocs == plan.fail_alloc;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return alloc_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return alloc_fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return alloc_fails() ? NULL : __real_realloc(p, size);
+}
+
+/* What happens to this call. */
+static enum fault next_call(void)
+{
+	if (!plan.on || ++plan.calls != plan.fail_call)
+		return NO_FAULT;
+	if (plan.event) {
+		plan.on = false;
+		plan.event();
+		plan.on = true;
+		return NO_FAULT;
+	}
+	errno = plan.error;
+	return plan.fault;
+}
+
+int __wrap_openat64(int dir, const char *name, int flags, mode_t mode)
+{
+	return next_call() == FAULT_ERRNO ? -1 : __real_openat64(dir, name, flags, mode);
+}
+
+int __wrap_open64(const char *name, int flags, mode_t mode)
+{
+	return next_call() == FAULT_ERRNO ? -1 : __real_open64(name, flags, mode);
+}
+
+static size_t shorter(size_t n, enum fault f)
+{
+	return f == FAULT_SHORT && n > 1 ? n / 3 + 1 : n;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+	enum fault f = next_call();
+
+	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_read(fd, buf, shorter(n, f));
+}
+
+ssize_t __wrap_pread64(int fd, void *buf, size_t n, off_t at)
+{
+	enum fault f = next_call();
+
+	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_pread64(fd, buf, shorter(n, f), at);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	enum fault f = next_call();
+
+	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_ioctl(fd, request, arg);
+}
+
+ssize_t __wrap_readlinkat(int dir, const char *name, char *buf, size_t n)
+{
+	enum fault f = next_call();
+
+	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_readlinkat(dir, name, buf, shorter(n, f));
+}
+
+ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
+				unsigned long n_remote, unsigned long flags)
+{
+	enum fault f = next_call();
+	ssize_t n = f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 :
+		    __real_process_vm_readv(pid, local, n_local, remote, n_remote, flags);
+
+	return f == FAULT_SHORT && n > 1 ? n / 2 : n;
+}
+
+/* --------------------------------------------------------------------- target */
+
+static char *self;
+static pid_t target;
+
+static void *wait_here(void *arg)
+{
+	free(malloc(100));
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void become_sleep(int sig)
+{
+	(void)sig;
+	execlp("sleep", "sleep", "60", (char *)NULL);
+	_exit(1);
+}
+
+/* The test itself as a target: threads with arenas, files, shared memory, a reservation. */
+static int be_target(void)
+{
+	pthread_t t;
+
+	alarm(60);
+	signal(SIGUSR1, become_sleep);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t, NULL, wait_here, NULL);
+	char *shared = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	*shared = 1;
+	usleep(20000);
+	if (write(1, "r", 1) != 1)
+		return 1;
+	wait_here(NULL);
+	return 0;
+}
+
+static void start_target(void)
+{
+	int fds[2];
+	char c;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	target = fork();
+	if (target == 0) {
+		dup2(fds[1], 1);
+		execl(self, self, "--target", (char *)NULL);
+		_exit(1);
+	}
+	close(fds[1]);
+	if (__real_read(fds[0], &c, 1) != 1)
+		printf("# the target did not start\n");
+	close(fds[0]);
+	usleep(5000);
+}
+
+static void kill_target(void)
+{
+	siginfo_t info;
+
+	kill(target, SIGKILL);
+	waitid(P_PID, (id_t)target, &info, WEXITED | WNOWAIT);
+}
+
+static void reap_target(void)
+{
+	kill(target, SIGKILL);
+	waitpid(target, NULL, 0);
+}
+
+static void exec_target(void)
+{
+	char path[64], name[16] = "";
+
+	kill(target, SIGUSR1);
+	snprintf(path, sizeof(path), "/proc/%d/comm", target);
+	for (int i = 0; i < 500 && strncmp(name, "sleep", 5); i++) {
+		int fd = __real_open64(path, O_RDONLY | O_CLOEXEC, 0);
+
+		if (fd >= 0 && __real_read(fd, name, sizeof(name)) < 5)
+			*name = '\0';
+		close(fd);
+		usleep(1000);
+	}
+	usleep(10000);	/* the new program maps its libraries */
+}
+
+static unsigned count_fds(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* ---------------------------------------------------------------------- steps */
+
+struct look {
+	pid_t pid;
+	struct mw_collect_opts opts;
+	uint64_t vsz, rss;	/* undisturbed; 0: they may be anything */
+};
+
+static int drop(void *ctx, const void *bytes, size_t len)
+{
+	(void)ctx;
+	(void)bytes;
+	(void)len;
+	return 0;
+}
+static const struct mw_sink nowhere = { drop, NULL };
+
+/* 0, or why this snapshot cannot be. */
+static const char *check_sums(const struct mw_snapshot *snap, const struct look *look)
+{
+	struct mw_summary s = { .size = sizeof(s) };
+	struct mw_account *acc = NULL;
+	uint64_t all = 0, resident = 0;
+	const char *why = NULL;
+
+	mw_snapshot_summary(snap, &s);
+	if (mw_account_create(snap, &acc, NULL) < 0)
+		return "no account";
+	for (size_t i = 0; i < acc->lines.n; i++) {
+		all += acc->lines.v[i].bytes;
+		resident += mw__causes[acc->lines.v[i].cause].is_resident ? acc->lines.v[i].bytes : 0;
+	}
+	if (all != acc->vsz || resident != acc->rss)
+		why = "the causes do not sum up";
+	else if (s.state == MW_EXACT && (s.residual || s.rss_residual))
+		why = "exact with a residual";
+	else if (s.state == MW_EXACT && look->vsz && (s.vsz != look->vsz || s.rss != look->rss))
+		why = "exact, but the numbers are others";
+	else if (s.state == MW_PARTIAL && !snap->notes.n && !s.residual && !s.rss_residual)
+		why = "partial without a note";
+	mw_account_destroy(acc);
+	return why;
+}
+
+/* The program that the mappings show and the one that the links name must be one. */
+static const char *check_program(const struct mw_snapshot *snap)
+{
+	struct mw_summary s = { .size = sizeof(s) };
+
+	mw_snapshot_summary(snap, &s);
+	if (s.state != MW_EXACT || !snap->target.exe)
+		return NULL;
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (!strcmp(snap->vmas.v[i].name, snap->target.exe))
+			return NULL;
+	return "exact, but of two programs";
+}
+
+static const char *report_all(const struct mw_snapshot *snap)
+{
+	struct mw_document *doc = NULL;
+	int rc = mw_report_explain(snap, NULL, &doc, NULL);
+
+	if (rc == 0)
+		rc = mw_document_text(doc, NULL, &nowhere, NULL);
+	if (rc == 0)
+		rc = mw_document_json(doc, &nowhere, NULL);
+	mw_document_destroy(doc);
+	doc = NULL;
+	if (rc == 0)
+		rc = mw_report_maps(snap, NULL, &doc, NULL);
+	if (rc == 0)
+		rc = mw_document_text(doc, NULL, &nowhere, NULL);
+	mw_document_destroy(doc);
+	if (rc == 0)
+		rc = mw_snapshot_save(snap, &nowhere, NULL);
+	return rc ? "it cannot be reported" : NULL;
+}
+
+static const char *check_error(int rc, const struct mw_err *err, int want)
+{
+	if (err->code != -rc || !err->text[0] || strlen(err->text) < 12)
+		return "an error without its text";
+	if (want && rc != want)
+		return "another error";
+	return NULL;
+}
+
+/* One look under the plan; want: the only error allowed, or 0. */
+static const char *look_once(const struct look *look, int want, char *text, size_t size)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err = {};
+	unsigned fds = count_fds();
+
+	plan.allocs = plan.calls = 0;
+	plan.on = true;
+	int rc = mw_collect_pid(look->pid, &look->opts, &snap, &err);
+
+	plan.on = false;
+	snprintf(text, size, "%d %s", rc, err.text);
+	const char *why = rc < 0 ? check_error(rc, &err, want) : check_sums(snap, look);
+
+	if (!why && rc == 0)
+		why = check_program(snap);
+	if (!why && rc == 0)
+		why = report_all(snap);
+	if (rc < 0 && snap)
+		why = "an error and a snapshot";
+	if (rc == 0)
+		mw_snapshot_destroy(snap);
+	return why || count_fds() == fds ? why : "a descriptor is left open";
+}
+
+static unsigned count_bad(struct look *look, const char *what, int want, unsigned long *n_calls)
+{
+	unsigned long *counter = plan.fail_alloc ? &plan.allocs : &plan.calls;
+	unsigned long *at = plan.fail_alloc ? &plan.fail_alloc : &plan.fail_call;
+	unsigned bad = 0;
+
+	for (*at = 1; *at < MAX_CALLS; *at += plan.stride) {
+		char text[320];
+		const char *why = look_once(look, want, text, sizeof(text));
+
+		if (*counter < *at)
+			break;
+		if (why && bad++ < 5)
+			printf("# %s at %lu: %s (%s)\n", what, *at, why, text);
+	}
+	*n_calls = *at - 1;
+	return bad;
+}
+
+static void test_allocs(struct look *look, const char *what)
+{
+	unsigned long n = 0;
+
+	memset(&plan, 0, sizeof(plan));
+	plan.stride = SLOWER;
+	plan.fail_alloc = 1;
+	unsigned bad = count_bad(look, what, -MW_E_NOMEM, &n);
+
+	ok(!bad && n > 20, "%s: each of %lu allocations fails once (%u bad)", what, n, bad);
+	memset(&plan, 0, sizeof(plan));
+}
+
+static void test_calls(struct look *look, const char *what, unsigned factor)
+{
+	static const struct {
+		const char *name;
+		enum fault fault;
+		int error;
+		unsigned stride;	/* each call meets some of these */
+	} faults[] = {
+		{ "EPERM", FAULT_ERRNO, EPERM, 1 }, { "ESRCH", FAULT_ERRNO, ESRCH, 3 }, { "EIO", FAULT_ERRNO, EIO, 1 },
+		{ "EINTR", FAULT_ERRNO, EINTR, 3 }, { "ENOENT", FAULT_ERRNO, ENOENT, 2 }, { "EMFILE", FAULT_ERRNO, EMFILE, 5 },
+		{ "EINVAL", FAULT_ERRNO, EINVAL, 5 }, { "nothing", FAULT_ZERO, 0, 1 }, { "less", FAULT_SHORT, 0, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		char name[96];
+		unsigned long n = 0;
+
+		memset(&plan, 0, sizeof(plan));
+		plan.fault = faults[i].fault;
+		plan.error = faults[i].error;
+		plan.stride = faults[i].stride * factor * SLOWER;
+		snprintf(name, sizeof(name), "%s, %s", what, faults[i].name);
+		unsigned bad = count_bad(look, name, 0, &n);
+
+		ok(!bad && n > 20, "%s: from each of %lu calls (%u bad)", name, n, bad);
+	}
+	memset(&plan, 0, sizeof(plan));
+}
+
+/* A new target for each call that is looked at; every ninth one meets every step behind the first so many. */
+static void test_events(const char *what, void (*event)(void), unsigned long dense)
+{
+	unsigned bad = 0;
+	unsigned long at = 1;
+
+	memset(&plan, 0, sizeof(plan));
+	for (; at < 400; at += at < dense ? 1 : 9 * SLOWER) {
+		struct look look = { .opts = { .size = sizeof(look.opts), .smaps = MW_ALWAYS } };
+		char text[320];
+
+		start_target();
+		look.pid = target;
+		plan.event = event;
+		plan.fail_call = at;
+		const char *why = look_once(&look, 0, text, sizeof(text));
+
+		reap_target();
+		if (plan.calls < at)
+			break;
+		if (why && bad++ < 5)
+			printf("# %s before call %lu: %s (%s)\n", what, at, why, text);
+	}
+	ok(!bad && at > 30, "the target %s before each call (%lu calls, %u bad)", what, at, bad);
+	memset(&plan, 0, sizeof(plan));
+}
+
+/* What an undisturbed look says. */
+static bool get_truth(struct look *look)
+{
+	struct mw_snapshot *snap = NULL;
+	struct mw_summary s = { .size = sizeof(s) };
+	struct mw_err err = {};
+
+	if (!ok(mw_collect_pid(look->pid, &look->opts, &snap, &err) == 0, "an undisturbed look %s", err.text))
+		return false;
+	mw_snapshot_summary(snap, &s);
+	look->vsz = s.vsz;
+	look->rss = s.rss;
+	mw_snapshot_destroy(snap);
+	return ok(s.state == MW_EXACT, "is exact");
+}
+
+static void test_tree(void)
+{
+	struct look look = { .pid = 42, .opts = { .size = sizeof(look.opts), .procfs = "tests/fixtures/threads", .smaps = MW_ALWAYS } };
+
+	if (!get_truth(&look))
+		return;
+	test_allocs(&look, "a captured process");
+	test_calls(&look, "a captured process", 1);
+}
+
+static void test_live(void)
+{
+	struct look look = { .opts = { .size = sizeof(look.opts), .smaps = MW_ALWAYS, .rollup = MW_ALWAYS } };
+
+	start_target();
+	look.pid = target;
+	if (get_truth(&look)) {
+		test_allocs(&look, "a live process");
+		test_calls(&look, "a live process", 1);
+		look.opts.pages = MW_PAGES_SMAPS;
+		test_allocs(&look, "a live process by smaps");
+		test_calls(&look, "a live process by smaps", 3);
+	}
+	reap_target();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "--target"))
+		return be_target();
+	self = argv[0];
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	test_tree();
+	test_live();
+	test_events("exits", reap_target, 0);
+	test_events("turns into a zombie", kill_target, 0);
+	test_events("executes another program", exec_target, 60);
+	return done_testing();
+}
