@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records of a ring to faults and moves, and moves to what an address meant at a time. */
+#include "explain/faults.h"
+#include "model/space.h"
+#include "tap.h"
+#include "trace/trace.h"
+
+#include <elf.h>
+#include <stdlib.h>
+
+/* A record as the kernel lays it out: header, body, and for all but samples the trailer. */
+struct record {
+	_Alignas(8) unsigned char bytes[256];
+	size_t n;
+};
+
+static void put(struct record *r, const void *p, size_t n)
+{
+	memcpy(r->bytes + r->n, p, n);
+	r->n += n;
+}
+
+static void put32(struct record *r, uint32_t v) { put(r, &v, 4); }
+static void put64(struct record *r, uint64_t v) { put(r, &v, 8); }
+
+static void begin(struct record *r, uint32_t type, uint16_t misc)
+{
+	struct perf_event_header h = { .type = type, .misc = misc };
+
+	r->n = 0;
+	put(r, &h, sizeof(h));
+}
+
+static struct perf_event_header *end(struct record *r)
+{
+	struct perf_event_header *h = (void *)r->bytes;
+
+	h->size = (uint16_t)r->n;
+	return h;
+}
+
+static void trailer(struct record *r, uint64_t time)
+{
+	put32(r, 7);
+	put32(r, 7);
+	put64(r, time);
+}
+
+static void sample(struct record *r, uint64_t time, uint64_t addr, uint64_t ip, uint32_t tid)
+{
+	begin(r, PERF_RECORD_SAMPLE, 0);
+	put64(r, ip);
+	put32(r, 7);
+	put32(r, tid);
+	put64(r, time);
+	put64(r, addr);
+}
+
+static void mmap2(struct record *r, uint64_t time, uint64_t start, uint64_t len, uint64_t off, const char *name)
+{
+	char padded[64] = "";
+
+	begin(r, PERF_RECORD_MMAP2, 0);
+	put32(r, 7);
+	put32(r, 7);
+	put64(r, start);
+	put64(r, len);
+	put64(r, off);
+	for (int i = 0; i < 3; i++)
+		put64(r, 0);
+	put32(r, 5);	/* PROT_READ | PROT_EXEC */
+	put32(r, 2);
+	strcpy(padded, name);
+	put(r, padded, (strlen(name) + 8) / 8 * 8);
+	trailer(r, time);
+}
+
+static void test_decode(void)
+{
+	struct mw_recording rec;
+	struct mw__events e = { .limit = 2, .zero_ns = 1000 };
+	struct mw__ring ring = {};
+	struct mw__decoder d = { &rec, &e, &ring };
+	struct record r;
+
+	mw__recording_init(&rec);
+	sample(&r, 1500, 0x1234, 0x5678, 9);
+	ok(mw__decode(&d, end(&r)) == 0 && ring.faults.n == 1, "a sample is a fault");
+	is_u64(ring.faults.v[0].time_ns, 500, "times count from the start");
+	is_u64(ring.faults.v[0].addr, 0x1234, "address");
+	is_u64(ring.faults.v[0].ip, 0x5678, "instruction");
+	is_u64(ring.faults.v[0].tid, 9, "thread");
+	sample(&r, 1501, 1, 2, 9);
+	ok(mw__decode(&d, end(&r)) == 0 && mw__decode(&d, end(&r)) == 0 && ring.faults.n == 2 && e.samples == 3,
+	   "above the limit a sample counts, and is not kept");
+	r.n = 24;
+	ok(mw__decode(&d, end(&r)) == 0 && e.samples == 3, "a record that is too short is passed over");
+	mmap2(&r, 2000, 0x10000, 0x3000, 0x1000, "/lib/x.so");
+	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 1, "a mapping is a move");
+	const struct mw__move *m = &rec.moves.v[0];
+
+	ok(m->kind == MW__MOVE_MAP && m->start == 0x10000 && m->end == 0x13000 && m->off == 0x1000 && m->time_ns == 1000 &&
+	   m->prot == (MW__R | MW__X) && !strcmp(m->name, "/lib/x.so"), "its range, offset, time, protection and name");
+	mmap2(&r, 2000, UINT64_MAX - 10, 0x3000, 0, "/lib/x.so");
+	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 1, "one that wraps around is passed over");
+	begin(&r, PERF_RECORD_COMM, PERF_RECORD_MISC_COMM_EXEC);
+	put32(&r, 7);
+	put32(&r, 7);
+	put(&r, "prog\0\0\0", 8);
+	trailer(&r, 3000);
+	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 2 && rec.moves.v[1].kind == MW__MOVE_EXEC, "an exec is a move");
+	begin(&r, PERF_RECORD_FORK, 0);
+	for (uint32_t i = 0; i < 4; i++)
+		put32(&r, 20 + i);
+	put64(&r, 4000);
+	trailer(&r, 4000);
+	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 3 && rec.moves.v[2].pid == 20 && rec.moves.v[2].parent == 21,
+	   "a fork is a move");
+	MW_VEC_FREE(&ring.faults);
+	mw__recording_deinit(&rec);
+}
+
+/* Random bytes in place of records: nothing is read outside of them (run it under ASan). */
+static void test_random(void)
+{
+	struct mw_recording rec;
+	struct mw__events e = { .limit = 100, .stacks = true };
+	struct mw__ring ring = {};
+	struct mw__decoder d = { &rec, &e, &ring };
+
+	mw__recording_init(&rec);
+	for (int i = 0; i < 20000; i++) {
+		size_t size = sizeof(struct perf_event_header) + (unsigned)rand() % 120;
+		struct perf_event_header *h = malloc(size);
+
+		for (size_t k = 0; k < size; k++)
+			((unsigned char *)h)[k] = (unsigned char)rand();
+		h->type = (unsigned)rand() % 12;
+		h->size = (uint16_t)size;
+		if (mw__decode(&d, h) < 0)
+			break;
+		free(h);
+	}
+	ok(e.kept <= 100, "random records are read inside their bounds");
+	MW_VEC_FREE(&ring.faults);
+	mw__recording_deinit(&rec);
+}
+
+static void move(struct mw_recording *rec, uint64_t time, uint64_t start, uint64_t end_, uint64_t off, uint32_t object, const char *name)
+{
+	*MW_VEC_PUSH(&rec->moves) = (struct mw__move){ .time_ns = time, .kind = MW__MOVE_MAP, .start = start, .end = end_, .off = off,
+						       .pid = 7, .tid = 7, .object = object, .name = name };
+}
+
+static const struct mw__segment segments[] = {
+	{ PT_LOAD, PF_R | PF_X, 0, 0, 0x2000, 0x2000, 0x1000 },
+	{ PT_LOAD, PF_R | PF_W, 0x2000, 0x3000, 0x800, 0x2800, 0x1000 },
+};
+static const struct mw__section sections[] = {
+	{ ".text", SHT_PROGBITS, SHF_ALLOC, 0x1000, 0x1000, 0x1000 },
+	{ ".tbss", SHT_NOBITS, SHF_ALLOC | SHF_TLS, 0x3000, 0x900, 0x2000 },
+	{ ".data", SHT_PROGBITS, SHF_ALLOC, 0x3000, 0x800, 0x2000 },
+	{ ".bss", SHT_NOBITS, SHF_ALLOC, 0x3800, 0x2000, 0x2800 },
+};
+
+static void test_space(void)
+{
+	struct mw_recording rec;
+	struct mw__spaces spaces;
+
+	mw__recording_init(&rec);
+	*MW_VEC_PUSH(&rec.objects) = (struct mw__object_file){ .path = "/lib/x.so", .image = { .segments = segments, .n_segments = 2,
+							       .sections = sections, .n_sections = 4 } };
+	/* as ld.so does it: the whole, then the second segment, then .bss */
+	move(&rec, 1, 0x70000000, 0x70006000, 0, 0, "/lib/x.so");
+	move(&rec, 2, 0x70003000, 0x70004000, 0x2000, 0, "/lib/x.so");
+	move(&rec, 3, 0x70004000, 0x70006000, 0, MW__NONE, "//anon");
+	move(&rec, 4, 0x10000, 0x20000, 0, MW__NONE, "//anon");
+	move(&rec, 5, 0x14000, 0x18000, 0, MW__NONE, "/data");
+	*MW_VEC_PUSH(&rec.moves) = (struct mw__move){ .time_ns = 6, .kind = MW__MOVE_FORK, .pid = 8, .parent = 7, .object = MW__NONE, .name = "" };
+	*MW_VEC_PUSH(&rec.moves) = (struct mw__move){ .time_ns = 7, .kind = MW__MOVE_EXEC, .pid = 7, .object = MW__NONE, .name = "y" };
+	mw__spaces_init(&spaces, &rec);
+	ok(mw__recording_freeze(&rec, NULL) == 0 && mw__spaces_play(&spaces, 5) == 0, "moves are played");
+	struct mw__space *s = mw__spaces_find(&spaces, 7);
+	const struct mw__range *text = mw__space_at(s, 0x70001234), *bss = mw__space_at(s, 0x70005000);
+
+	ok(text && text->object == rec.objects.v && text->bias == 0x70000000, "the first mapping gives the bias");
+	ok(bss && bss->object == rec.objects.v && bss->bias == 0x70000000 && !bss->is_file, "anonymous memory behind it is its .bss");
+	is_str(mw__object_section(rec.objects.v, 0x1234)->name, ".text", "a section by address");
+	is_str(mw__object_section(rec.objects.v, 0x3010)->name, ".data", "thread-local .tbss takes no addresses");
+	is_str(mw__object_section(rec.objects.v, 0x5000)->name, ".bss", ".bss");
+	ok(!mw__object_section(rec.objects.v, 0x900) && !mw__object_section(rec.objects.v, 0x9000), "none before and behind");
+	is_str(mw__space_at(s, 0x13fff)->name, "//anon", "a mapping in the middle of another leaves its front");
+	is_str(mw__space_at(s, 0x14000)->name, "/data", "is there itself");
+	is_str(mw__space_at(s, 0x18000)->name, "//anon", "and leaves its end");
+	ok(!mw__space_at(s, 0x20000) && !mw__space_at(s, 0xffff), "nothing outside");
+	ok(mw__spaces_play(&spaces, 7) == 0, "fork and exec are played");
+	s = mw__spaces_find(&spaces, 7);
+	ok(s && s->generation == 1 && !mw__space_at(s, 0x14000), "exec forgets all mappings");
+	s = mw__spaces_find(&spaces, 8);
+	ok(s && mw__space_at(s, 0x14000), "the child of a fork keeps them");
+	mw__spaces_deinit(&spaces);
+	mw__recording_deinit(&rec);
+}
+
+int main(void)
+{
+	test_decode();
+	test_random();
+	test_space();
+	return done_testing();
+}
