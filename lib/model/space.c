@@ -132,7 +132,8 @@ static bool clear_range(struct mw__space *space, uint64_t start, uint64_t end, s
 		;
 	if (k < space->ranges.n && space->ranges.v[k].start < end)
 		cut_front(&space->ranges.v[k], end);
-	memmove(&space->ranges.v[i], &space->ranges.v[k], (space->ranges.n - k) * sizeof(*space->ranges.v));
+	if (k > i)
+		memmove(&space->ranges.v[i], &space->ranges.v[k], (space->ranges.n - k) * sizeof(*space->ranges.v));
 	space->ranges.n -= k - i;
 	*at = i;
 	return true;
