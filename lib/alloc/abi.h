@@ -20,7 +20,7 @@
  *
  * Consistency. Writers never wait for a reader. Each lock has a sequence number,
  * odd while the lock is held; each mcache has one too, odd while its thread is in a
- * slow path. A snapshot is exact when, for the heap lock, every mcentral lock and
+ * slow path (or moves its cached runs). A snapshot is exact when, for the heap lock, every mcentral lock and
  * every mcache, the number was even before the copy and is the same after it, and
  * the copies of the mcaches made before and after are the same. Else each thread can
  * be off by the operation it has in flight: at most one object, or, when its number
@@ -236,7 +236,8 @@ struct mw_mheap {
 	uint64_t n_arenas;
 	uint64_t cap_arenas;
 	uint64_t pages_mapped;          /* = in_use + dirty + clean */
-	uint64_t pages_in_use;          /* in spans, cached runs included */
+	uint64_t pages_in_use;          /* in spans, cached runs included; and, without a span,
+	                                 * the run that is being given back this moment */
 	uint64_t pages_dirty;           /* free, may be resident */
 	uint64_t pages_clean;           /* free, never touched or given back */
 	uint64_t pages_peak;            /* high-water mark of in_use + huge pages */
