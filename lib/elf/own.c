@@ -14,6 +14,7 @@
 #include "names.h"
 #include "plan.h"
 #include "symbols.h"
+#include "unwind.h"
 
 struct range {
 	uint64_t start, end;
@@ -135,6 +136,14 @@ static void give_rest(struct job *j, uint64_t from, uint64_t to, uint32_t who)
 	take(j);
 }
 
+/* Owners that every profile has, in this order. */
+enum { HEADER, PHDRS, SHDRS, PADDING, TRAILING, ROUNDING, GAPS, UNLOADED, NAMELESS, N_FIXED };
+static const char *const fixed_names[N_FIXED] = {
+	"[ELF header]", "[program headers]", "[section headers]", "[padding]", "[behind the last section]",
+	"[rounding to pages]", "[reserved gaps]", "[not loaded]",
+	"[functions without a symbol]",
+};
+
 /* ------------------------------------------------------------------ levels */
 
 static void claim_symbols(struct job *j, size_t first)
@@ -168,6 +177,25 @@ static void claim_symbols(struct job *j, size_t first)
 	}
 }
 
+/* Code that has an unwind record, but no symbol: in stripped files the only trace of functions. */
+static void claim_frames(struct job *j)
+{
+	struct mw__frames t;
+	struct mw__frame f;
+	uint64_t off, left;
+	int rc;
+
+	for (size_t i = 0; (rc = mw__frames_open(j->elf, i, &t)) >= 0; i++)
+		while (rc && j->elf->eh.type != ET_REL && mw__frames_next(&t, &f)) {
+			if (f.is_cie || f.start == MW_UNKNOWN || f.end <= f.start)
+				continue;
+			if (j->memory)
+				claim(j, f.start, f.end - f.start, NAMELESS);
+			else if (mw__elf_addr_to_off(j->elf, f.start, &off, &left))
+				claim(j, off, mw__min(f.end - f.start, left), NAMELESS);
+		}
+}
+
 static void claim_sections(struct job *j, uint32_t first)
 {
 	for (size_t i = 1; i < j->elf->n_sh; i++) {
@@ -194,13 +222,6 @@ static void claim_segments(struct job *j, uint32_t first)
 			claim(j, p->off, p->filesz, first + i);
 	}
 }
-
-/* Owners that every profile has, in this order. */
-enum { HEADER, PHDRS, SHDRS, PADDING, TRAILING, ROUNDING, GAPS, UNLOADED, N_FIXED };
-static const char *const fixed_names[N_FIXED] = {
-	"[ELF header]", "[program headers]", "[section headers]", "[padding]", "[behind the last section]",
-	"[rounding to pages]", "[reserved gaps]", "[not loaded]",
-};
 
 static void claim_headers(struct job *j)
 {
@@ -270,6 +291,8 @@ static void pass(struct job *j, enum mw_elf_sizes by, uint32_t first, size_t fir
 	}
 	if (by == MW_ELF_BY_SYMBOL) {
 		claim_symbols(j, first_symbol);
+		take(j);
+		claim_frames(j);
 		take(j);
 	}
 	claim_headers(j);
