@@ -366,13 +366,13 @@ static void measure_phases(struct mw__fault_report *r, uint64_t *program_ns)
 		if (p->start_ns == MW_UNKNOWN)
 			p->start_ns = m->time_ns;
 		p->ns += mw__sub0(end, m->time_ns);
-		if (m->phase == MW__PHASE_EXEC)
-			p->ns = mw__sub0(p->ns, rec->paused_ns);
 		p->rule = m->rule;
 		p->certainty = m->certainty;
 		if (m->phase == MW__PHASE_LDSO)
 			*program_ns = m->time_ns;
 	}
+	/* the stops behind all execves together */
+	r->phases[MW__PHASE_EXEC].ns = mw__sub0(r->phases[MW__PHASE_EXEC].ns, rec->paused_ns);
 }
 
 static int name_extents(struct mw__fault_report *r)
