@@ -20,7 +20,7 @@ SOVER   := 0
 DEPS := gcc libc6-dev libelf-dev libdw-dev libdwarf-dev libproc2-dev libsmartcols-dev \
 	libjson-c-dev zlib1g-dev libzstd-dev libiberty-dev
 DEPS_CHECK := python3 bats mandoc procps gdb elfutils binutils golang-go busybox-static \
-	gcc-multilib g++ musl-tools util-linux jq redis-server
+	gcc-multilib g++ musl-tools util-linux jq pkgconf redis-server
 DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 
@@ -141,7 +141,7 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
-TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
+TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh tests/lib/install.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 
@@ -232,6 +232,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/memwhy $(DESTDIR)$(PREFIX)/include/memwhy.h \
 		$(DESTDIR)$(PREFIX)/lib/libmemwhy.a $(DESTDIR)$(PREFIX)/lib/libmemwhy.so* \
+		$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc $(DESTDIR)$(BASH_COMP)/memwhy \
 		$(DESTDIR)$(ZSH_COMP)/_memwhy $(DESTDIR)$(FISH_COMP)/memwhy.fish
 	for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done

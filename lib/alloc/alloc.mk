@@ -7,7 +7,7 @@ ALLOC_OBJ := $(ALLOC_SRC:lib/alloc/%.c=$(B)/alloc/%.o)
 ALLOC_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wvla -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc \
 	-fno-builtin-realloc -fno-builtin-free -fno-plt -fno-stack-protector \
-	-fexceptions -Ilib/alloc -I$(B)/alloc $(ALLOC_EXTRA_CFLAGS)
+	-fexceptions -ffile-prefix-map=$(CURDIR)=. -Ilib/alloc -I$(B)/alloc $(ALLOC_EXTRA_CFLAGS)
 ALLOC_LDFLAGS := -shared -Wl,-Bsymbolic -Wl,-z,relro,-z,now -Wl,-z,nodelete \
 	-Wl,--version-script=lib/alloc/alloc.map -Wl,-soname,libmemwhy-malloc.so
 
