@@ -19,7 +19,7 @@ capture() { # NAME SMAPS PROGRAM ARGUMENT...
 	exec 9>"$tmp/$name"	# kept open: closing it ends the program
 	sleep 1.5
 	# with every field of smaps where that stays small; paths of the tree itself become /src/memwhy
-	"$B/memwhy" record --pss=always --smaps="$smaps" "$pid" | sed "s|$PWD|/src/memwhy|g; s|\"path\":\"/process_api[^\"]*\"|\"path\":\"/\"|" >"$dir/$name.snap"
+	"$B/memwhy" record --pss=always --smaps="$smaps" "$pid" | sed "s|$PWD|/src/memwhy|g; s|\"cgroup\":{\"path\":\"[^\"]*\"|\"cgroup\":{\"path\":\"/\"|" >"$dir/$name.snap"
 	exec 9>&-
 	kill "$pid" 2>/dev/null || :
 	wait "$pid" 2>/dev/null || :
