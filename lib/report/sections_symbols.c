@@ -19,16 +19,18 @@
 /* Symbols on the screen without --all. */
 #define MAX_SHOWN 40
 
-enum { Y_SYMBOL, Y_OBJECT, Y_SECTION, Y_TYPE, Y_ADDRESS, Y_SIZE, Y_OTHERS, Y_RAW, Y_MASS };
-#define SYMBOL_COLS(F, OBJ, R)                                                                                           \
-	{ "symbol", "SYMBOL", MW__T_TEXT, (F) | MW__COL_TRUNC, "function or variable" },                                \
-	{ "object", "OBJECT", MW__T_TEXT, (F) | (OBJ) | MW__COL_TRUNC, "image" },                                       \
+/* Names may be very long, so they come last. */
+enum { Y_SECTION, Y_TYPE, Y_ADDRESS, Y_SIZE, Y_OTHERS, Y_MASS, Y_OBJECT = Y_MASS + MW__N_MASS_COLS, Y_SYMBOL, Y_RAW };
+#define SYMBOL_COLS(F, OBJ, R)                                                                                        \
 	{ "section", "SECTION", MW__T_TEXT, (F), "section that it is in" },                                             \
 	{ "type", "TYPE", MW__T_TEXT, (F) | MW__COL_HIDDEN, "function, variable or label" },                             \
 	{ "address", "ADDRESS", MW__T_ADDR, (F), "where it is in memory" },                                             \
 	{ "size", "SIZE", MW__T_BYTES, (F), "size" },                                                                   \
 	{ "others", "OTHERS", MW__T_COUNT, (F) | MW__COL_HIDDEN, "further symbols inside it, other names among them" },   \
-	{ "raw", "RAW", MW__T_TEXT, (F) | MW__COL_HIDDEN, "name as in the file" }, MW__MASS_COLS(F, R)
+	MW__MASS_COLS(F, R),                                                                                            \
+	{ "object", "OBJECT", MW__T_TEXT, (F) | (OBJ) | MW__COL_TRUNC, "image" },                                       \
+	{ "symbol", "SYMBOL", MW__T_TEXT, (F) | MW__COL_TRUNC, "function or variable" },                                \
+	{ "raw", "RAW", MW__T_TEXT, (F) | MW__COL_HIDDEN, "name as in the file" }
 /* Columns of the screen, by what is listed: one image or many; cold symbols have no resident bytes to show. */
 static const struct mw__col cols[2][2][24] = {
 	{ { SYMBOL_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, 0) }, { SYMBOL_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, MW__COL_HIDDEN) } },
