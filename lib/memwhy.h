@@ -123,8 +123,8 @@ struct mw_collect_opts {
 				   mw_report_sections */
 	const char *frames_of;	/* NULL: of no page; otherwise frames of this place, see
 				   mw_report_pages; needs CAP_SYS_ADMIN */
-	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses, and, of
-				   images, symbols and relocs only of those near them */
+	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses, their source
+				   lines, and, of images, symbols and relocs only of those near them */
 	size_t n_frames_at;
 };
 

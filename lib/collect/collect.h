@@ -6,6 +6,7 @@
  *   objects.c   the files behind the mappings: ELF images, page cache, owners
  *   frames.c    frames behind the pages that were asked for
  *   stacks.c    names for the stacks that an allocator recorded
+ *   sources.c   source lines of the addresses that were asked for
  *   runtime.c   which program, allocator and runtime this is
  */
 #ifndef MW_COLLECT_COLLECT_H
@@ -26,6 +27,8 @@ MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *er
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
+/* Source lines of the addresses in opts.frames_at. */
+MW_MUST_CHECK int mw__collect_sources(struct mw__collector *c, struct mw_err *err);
 /* target.runtime and target.allocator from the images. */
 MW_MUST_CHECK int mw__collect_runtime(struct mw_snapshot *snap);
 

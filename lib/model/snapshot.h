@@ -122,6 +122,14 @@ struct mw__frame {
 	uint32_t node;		/* NUMA node; MW__NONE */
 };
 
+/* Where in the source an address is; asked for only. */
+struct mw__source_line {
+	uint64_t addr;		/* in memory */
+	uint32_t depth;		/* 0: the innermost of inlined functions */
+	uint64_t line;
+	const char *function, *file;	/* "" if not known */
+};
+
 /* A file that is mapped, by device and inode. */
 struct mw__file {
 	const char *path;	/* as in maps, without " (deleted)" */
@@ -291,6 +299,7 @@ struct mw_snapshot {
 	MW_VEC(struct mw__run) runs;
 	MW_VEC(struct mw__run) cache;
 	MW_VEC(struct mw__frame) frames;
+	MW_VEC(struct mw__source_line) sources;
 	MW_VEC(struct mw__file) files;
 	MW_VEC(struct mw__image) images;
 	MW_VEC(struct mw__task) tasks;

@@ -95,6 +95,27 @@ static const char *flags_text(uint32_t flags, char buf[static 4])
 
 /* -------------------------------------------------------------------- JSON */
 
+static const struct mw__col source_keys[] = {
+	{ "file", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "line", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "function", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+};
+
+/* Innermost first; the others are what it was inlined into. */
+static void add_source_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
+{
+	struct mw__doc_node *t = mw__doc_table(o, "source", NULL, source_keys, LEN(source_keys));
+
+	for (size_t i = 0; i < v->snap->sources.n; i++) {
+		const struct mw__source_line *src = &v->snap->sources.v[i];
+		struct mw__doc_row *row = src->addr == s->addr ? mw__doc_row(t) : NULL;
+
+		mw__row_text(t, row, 0, src->file);
+		mw__row_u64(t, row, 1, src->line);
+		mw__row_text(t, row, 2, src->function);
+	}
+}
+
 static void add_place_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
 	const struct mw__extent *x = s->x;
@@ -120,7 +141,7 @@ static void add_place_members(struct view *v, struct mw__doc_node *o, const stru
 	mw__doc_u64(o, "symbol_offset", MW__T_COUNT, s->symbol ? symbol_offset(s) : MW_UNKNOWN);
 	mw__doc_u64(o, "symbol_size", MW__T_BYTES, s->symbol && s->symbol->size ? s->symbol->size : MW_UNKNOWN);
 	mw__doc_text(o, "symbols_from", img && img->detail ? img->detail->symbols_from : NULL);
-	mw__doc_text(o, "source", NULL);
+	add_source_members(v, o, s);
 }
 
 static const struct mw__col level_keys[] = {
@@ -204,6 +225,23 @@ static void add_around(struct view *v, struct mw__doc_node *t, uint64_t addr)
 		     above->start, above->end, above->name);
 }
 
+static void add_source_facts(struct view *v, struct mw__doc_node *t, const struct spot *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < v->snap->sources.n; i++) {
+		const struct mw__source_line *src = &v->snap->sources.v[i];
+
+		if (src->addr != s->addr)
+			continue;
+		fact(t, any ? "" : "source", "%s%s:%" PRIu64 "%s%s", any ? "inlined into " : "", src->file, src->line,
+		     *src->function ? " in " : "", src->function);
+		any = true;
+	}
+	if (!any && s->x->segment && s->x->segment->flags & PF_X)
+		fact(t, "source", "unknown: no line table says");
+}
+
 static void add_elf_facts(struct view *v, struct mw__doc_node *t, const struct spot *s)
 {
 	const struct mw__image *img = s->x->image;
@@ -226,7 +264,7 @@ static void add_elf_facts(struct view *v, struct mw__doc_node *t, const struct s
 		     s->symbol->size ? "" : ", a label without size", img->detail->symbols_from);
 	else
 		fact(t, "symbol", "%s", img->detail && img->detail->symbols_from ? "none here" : "unknown: the file has no symbols");
-	fact(t, "source", "unknown: line tables are not read");
+	add_source_facts(v, t, s);
 }
 
 /* The pages around it as in memwhy pages: "FFFF[C]..oo". */

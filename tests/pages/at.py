@@ -100,6 +100,24 @@ def check_facts(tap, process, claims):
     memwhy("at", process.pid, status=2)
 
 
+def check_source(tap, process, claims):
+    """Lines are addr2line's, inlined callers and all."""
+    path = os.path.join(PROGRAMS, "touch")
+    base = min(s for s, _, _, _, n in target.mappings(process.pid) if n == path)
+    code = claims["code"][0]
+    picks = [code + i for i in range(0, 40, 3)]
+    out = subprocess.run(["addr2line", "-e", path], input="\n".join(hex(a - base) for a in picks), capture_output=True,
+                         text=True, timeout=60).stdout.splitlines()
+    found = memwhy("at", "--json", process.pid, *map(hex, picks))["addresses"]
+    wrong = []
+    for a, line, d in zip(picks, out, found):
+        theirs = line.split(" (")[0].split("/")[-1]
+        ours = d["source"] and f"{d['source'][0]['file'].split('/')[-1]}:{d['source'][0]['line']}"
+        if ours != theirs and "?" not in theirs:
+            wrong.append(f"{a:#x}: {ours}, addr2line: {theirs}")
+    tap.check(f"source lines of {len(picks)} addresses are addr2line's", wrong)
+
+
 def check_translations(tap, process):
     """Physical addresses of many pages are pagemap's."""
     real = {a: (e & PFN) for s, t, _, _, n in target.mappings(process.pid) if not n.startswith("[v")
@@ -174,6 +192,7 @@ def main():
         check_facts(tap, p, claims)
         check_translations(tap, p)
         check_addr2line(tap, p)
+        check_source(tap, p, claims)
     check_gdb(tap)
     return tap.end()
 
