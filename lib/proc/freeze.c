@@ -21,25 +21,35 @@
 
 static bool is_held(const struct mw__freeze *f, pid_t tid)
 {
-	for (size_t i = 0; i < f->tids.n; i++)
-		if (f->tids.v[i] == tid)
+	for (size_t i = 0; i < f->threads.n; i++)
+		if (f->threads.v[i].tid == tid)
 			return true;
 	return false;
 }
 
+/* A thread may stop for a signal instead of our call: it must get that signal when it is let go. */
+static void note_stop(struct mw__held *t, int status)
+{
+	t->is_stopped = true;
+	if (WIFSTOPPED(status) && status >> 16 == 0)
+		t->signal = WSTOPSIG(status);
+}
+
 /* True when the thread has stopped, or is gone. */
-static bool wait_stop(pid_t tid)
+static bool wait_stop(struct mw__held *t)
 {
 	struct timespec nap = { .tv_nsec = 50000 };
 
 	for (uint64_t waited = 0; waited < PATIENCE_NS; waited += (uint64_t)nap.tv_nsec) {
 		int status;
-		pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+		pid_t got = waitpid(t->tid, &status, __WALL | WNOHANG);
 
 		if (got < 0 && errno != EINTR)
 			return true;
-		if (got == tid)
+		if (got == t->tid) {
+			note_stop(t, status);
 			return true;
+		}
 		nanosleep(&nap, NULL);
 	}
 	return false;
@@ -66,13 +76,13 @@ static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, st
 			return 0;
 		return mw__fail(err, MW_E_PERM, error, "tid %d: hold it still (ptrace)", tid);
 	}
-	pid_t *slot = MW_VEC_PUSH(&f->tids);
+	struct mw__held *slot = MW_VEC_PUSH(&f->threads);
 
 	if (!slot) {
 		ptrace(PTRACE_DETACH, tid, 0, 0);
 		return mw__fail_nomem(err, "threads");
 	}
-	*slot = tid;
+	slot->tid = tid;
 	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 	return 0;
 }
@@ -81,7 +91,7 @@ static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, st
 static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
-	size_t before = f->tids.n;
+	size_t before = f->threads.n;
 
 	if (!dir)
 		return mw__fail(err, MW_E_GONE, errno, "pid %d: list threads", proc->pid);
@@ -93,7 +103,7 @@ static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw
 		if (rc < 0)
 			return rc;
 	}
-	return (int)(f->tids.n - before);
+	return (int)(f->threads.n - before);
 }
 
 int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
@@ -109,15 +119,25 @@ int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct m
 		}
 		if (n == 0)
 			return 0;
-		for (; stopped < f->tids.n; stopped++)
-			f->unstopped += !wait_stop(f->tids.v[stopped]);
+		for (; stopped < f->threads.n; stopped++)
+			f->unstopped += !wait_stop(&f->threads.v[stopped]);
 	}
 	return 0;
 }
 
+/* Only a thread that has stopped can be let go; one that did not in time is asked once more. */
+static void let_go(struct mw__held *t)
+{
+	int status;
+
+	if (!t->is_stopped && waitpid(t->tid, &status, __WALL | WNOHANG) == t->tid)
+		note_stop(t, status);
+	ptrace(PTRACE_DETACH, t->tid, 0, (void *)(intptr_t)t->signal);
+}
+
 void mw__freeze_end(struct mw__freeze *f)
 {
-	for (size_t i = 0; i < f->tids.n; i++)
-		ptrace(PTRACE_DETACH, f->tids.v[i], 0, 0);
-	MW_VEC_FREE(&f->tids);
+	for (size_t i = 0; i < f->threads.n; i++)
+		let_go(&f->threads.v[i]);
+	MW_VEC_FREE(&f->threads);
 }

@@ -133,8 +133,13 @@ MW_MUST_CHECK int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot
 MW_MUST_CHECK int mw__frames_read(const struct mw__proc *proc, struct mw_snapshot *snap, uint64_t start, uint64_t end);
 
 /* freeze.c: hold every thread of a live target still. End it always; ending nothing is allowed. */
+struct mw__held {
+	pid_t tid;
+	int signal;		/* that it was about to get when it stopped, or 0 */
+	bool is_stopped;
+};
 struct mw__freeze {
-	MW_VEC(pid_t) tids;
+	MW_VEC(struct mw__held) threads;
 	size_t unstopped;	/* threads that did not stop in time */
 };
 MW_MUST_CHECK int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err);
