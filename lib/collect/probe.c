@@ -95,10 +95,13 @@ static int try_map_files(struct prober *p)
 	return ENOENT;
 }
 
-/* Reading somebody's memory, tried on a thread's own word: length 0 checks the right only. */
+/* Reading somebody's memory, tried at address 0, where nothing is: a read of no bytes is allowed to everybody. */
 static int try_memory(struct prober *p)
 {
-	return process_vm_readv(p->proc.pid, NULL, 0, NULL, 0, 0) < 0 ? errno : 0;
+	char byte;
+	struct iovec local = { &byte, 1 }, remote = { NULL, 1 };
+
+	return process_vm_readv(p->proc.pid, &local, 1, &remote, 1, 0) < 0 && errno != EFAULT ? errno : 0;
 }
 
 static const char owner_or_root[] = "be the owner of the process, or root (CAP_SYS_PTRACE)";
