@@ -90,23 +90,16 @@ static struct candidates intersect(const struct candidates *a, const struct cand
 	return c;
 }
 
-/* Is the first page of this segment mapped where the bias puts it? */
-static bool is_in_place(const struct mw_snapshot *snap, const struct mw__segment *s, uint64_t bias,
-			const uint32_t *vmas, size_t n)
+/* Is the first page of this segment of the file mapped where the bias puts it? */
+static bool is_in_place(const struct mw_snapshot *snap, const struct mw__segment *s, uint64_t bias, uint32_t file)
 {
 	uint64_t at = bias + mw__align_down(s->vaddr, 4096);
+	const struct mw__vma *v = mw__snapshot_vma_at(snap, at);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct mw__vma *v = &snap->vmas.v[vmas[i]];
-
-		if (at >= v->start && at < v->end && v->off + (at - v->start) == mw__align_down(s->off, 4096))
-			return true;
-	}
-	return false;
+	return v && v->file == file && v->off + (at - v->start) == mw__align_down(s->off, 4096);
 }
 
-static bool is_loaded(const struct mw_snapshot *snap, const struct mw__image *img, uint64_t bias,
-		      const uint32_t *vmas, size_t n)
+static bool is_loaded(const struct mw_snapshot *snap, const struct mw__image *img, uint64_t bias, uint32_t file)
 {
 	uint32_t loads = 0, in_place = 0;
 
@@ -116,13 +109,18 @@ static bool is_loaded(const struct mw_snapshot *snap, const struct mw__image *im
 		if (s->type != PT_LOAD || !s->filesz)
 			continue;
 		loads++;
-		in_place += is_in_place(snap, s, bias, vmas, n);
+		in_place += is_in_place(snap, s, bias, file);
 	}
 	return loads && in_place * 2 >= loads;
 }
 
+/* An image that would wrap around the end of the address space is none: its file lies. */
 static int add_instance(struct mw_snapshot *snap, const struct mw__image *file_img, uint32_t file, uint64_t bias)
 {
+	uint64_t start, end;
+
+	if (!mw__image_span(file_img, &start, &end) || start + bias > end + bias)
+		return 0;
 	struct mw__image *img = MW_VEC_PUSH(&snap->images);
 
 	if (!img)
@@ -131,10 +129,8 @@ static int add_instance(struct mw_snapshot *snap, const struct mw__image *file_i
 	img->file = file;
 	img->path = file != MW__NONE ? snap->files.v[file].path : "[vdso]";
 	img->bias = bias;
-	if (mw__image_span(img, &img->start, &img->end)) {
-		img->start += bias;
-		img->end += bias;
-	}
+	img->start = start + bias;
+	img->end = end + bias;
 	return 0;
 }
 
@@ -151,7 +147,7 @@ static int find_instances(struct mw_snapshot *snap, const struct mw__image *img,
 
 		if (v && (!v->prot || !c.n))
 			continue;	/* a gap, or a mapping of the file as data */
-		if (!both.n && current.n && is_loaded(snap, img, current.bias[0], vmas, n) &&
+		if (!both.n && current.n && is_loaded(snap, img, current.bias[0], file) &&
 		    add_instance(snap, img, file, current.bias[0]) < 0)
 			return -MW_E_NOMEM;
 		current = both.n ? both : c;
@@ -348,7 +344,9 @@ static int claim_bss(struct mw_snapshot *snap, const struct mw__image *img)
 /* Inaccessible mappings inside the span of a library: ld.so reserved it as one piece. */
 static int claim_gaps(struct mw_snapshot *snap, const struct mw__image *img)
 {
-	for (size_t i = 0; i < snap->vmas.n; i++) {
+	const struct mw__vma *first = mw__snapshot_vma_at(snap, img->start);
+
+	for (size_t i = first ? (size_t)(first - snap->vmas.v) : 0; i < snap->vmas.n; i++) {
 		const struct mw__vma *v = &snap->vmas.v[i];
 
 		if (v->start >= img->end)
