@@ -24,7 +24,7 @@ DEPS_CHECK := python3 bats mandoc procps gdb elfutils binutils golang-go busybox
 DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 
-LIBS := -lelf -ldwarf -lproc2 -lsmartcols -ljson-c -liberty -lz -lzstd
+LIBS := -lelf -ldwarf -lproc2 -lsmartcols -ljson-c -liberty -lz -lzstd -lm
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wwrite-strings \
 	-Wpointer-arith -Wvla
 ALL_CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
@@ -93,7 +93,7 @@ $(B)/libmemwhy.pc: lib/memwhy.h Makefile
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 		'Name: libmemwhy' 'Description: explains the memory of a process' \
 		'Version: $(VERSION)' 'Requires.private: libelf libproc2 smartcols json-c' \
-		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd' \
+		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd -lm' \
 		'Cflags: -I$${includedir}' >$@
 
 $(B)/memwhy: $(CMD_OBJ) $(B)/libmemwhy.a

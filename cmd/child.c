@@ -22,6 +22,7 @@ struct child {
 	int status;		/* when it ended */
 	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
 	sigset_t mask;
+	int in, out;		/* its standard input and output; 0: ours */
 };
 
 /* The child: wait until the parent is ready, then become the command. */
@@ -34,7 +35,8 @@ static void become(const struct child *c, int ready, int report, char **argv)
 		signal(SIGINT, SIG_DFL);
 		signal(SIGQUIT, SIG_DFL);
 	}
-	if (read(ready, &byte, 1) != 1)
+	if (read(ready, &byte, 1) != 1 || (c->in && dup2(c->in, STDIN_FILENO) < 0) ||
+	    (c->out && dup2(c->out, STDOUT_FILENO) < 0))
 		_exit(127);
 	execvp(argv[0], argv);
 	int error = errno;
@@ -224,9 +226,9 @@ static void pass_on(const struct child *c, const sigset_t *set)
 }
 
 /* Until it ends; at_end is called once, while it stands still just before that. */
-static void watch(struct child *c, const sigset_t *set, struct settings *s, void (*at_end)(struct settings *, pid_t))
+static void watch(struct child *c, const sigset_t *set, const struct watch *w)
 {
-	bool told = false;
+	bool told = !w->at_end;
 	int status;
 
 	while (!c->ended) {
@@ -240,28 +242,28 @@ static void watch(struct child *c, const sigset_t *set, struct settings *s, void
 			set_ended(c, status);
 		} else if (pid > 0 && handle_stop(c, status)) {
 			if (!told)
-				at_end(s, c->pid);
+				w->at_end(w->ctx, c->pid);
 			told = true;
 			ptrace(PTRACE_CONT, c->pid, 0, 0);
 		}
 	}
 }
 
-int watch_child(struct settings *s, char **argv, void (*at_end)(struct settings *, pid_t), int *status)
+int watch_child(const struct watch *w, int *status)
 {
-	struct child c = { .keeps_signals = true };
+	struct child c = { .keeps_signals = true, .in = w->in, .out = w->out };
 	sigset_t set;
 
 	watch_set(&set);
 	sigprocmask(SIG_BLOCK, &set, &c.mask);
-	int error = start(&c, argv);
+	int error = start(&c, w->argv);
 
 	if (error) {
 		end_child(&c);
 	} else {
 		if (!c.traced)
-			fail_text(0, NULL, "%s: no end report: it cannot be traced", argv[0]);
-		watch(&c, &set, s, at_end);
+			fail_text(0, NULL, "%s: it cannot be traced, so it cannot be looked at when it ends", w->argv[0]);
+		watch(&c, &set, w);
 		*status = c.status;
 	}
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);

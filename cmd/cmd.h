@@ -50,7 +50,7 @@ struct command {
 };
 extern const struct command *const commands[];	/* ends with NULL */
 extern const struct command cmd_faults, cmd_tlb;
-extern const struct command cmd_heap, cmd_run;
+extern const struct command cmd_heap, cmd_run, cmd_bench;
 
 extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_top, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
 
@@ -78,10 +78,29 @@ int split_place(struct settings *s, int *argc, char **argv, const char **place);
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);
 
 /*
- * Start argv and wait for its end, passing signals on; at_end is called while it stands still just before its
- * memory goes. 0 and its wait status, or errno of starting it.
+ * Start argv and wait for its end, passing signals on; at_end (NULL: nobody) is called while it stands still just
+ * before its memory goes. 0 and its wait status, or errno of starting it.
  */
-int watch_child(struct settings *s, char **argv, void (*at_end)(struct settings *, pid_t), int *status);
+struct watch {
+	char **argv;
+	void (*at_end)(void *ctx, pid_t pid);
+	void *ctx;
+	int in, out;	/* its standard input and output, 0: ours */
+};
+int watch_child(const struct watch *w, int *status);
+
+/* library.c: the absolute path of our allocator: lib, or the one that belongs to this command; 0 or -1 with an error printed. */
+#define PATHS 4096
+int find_allocator(const char *lib, char path[PATHS]);
+
+/* workloads.c */
+/* Workload i with a few words about it, or NULL. */
+const char *workload_name(size_t i, const char **what);
+/*
+ * Run one and print what its process measured, in one line: CPU in ns, largest RSS, RSS after everything was
+ * freed, and pages of files in it, in bytes. An exit code.
+ */
+int serve_workload(const char *name, double scale);
 
 /* out.c */
 /* "memwhy: text" and a hint; returns code. */

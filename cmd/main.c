@@ -9,7 +9,7 @@
 
 const struct command *const commands[] = {
 	&cmd_explain, &cmd_maps, &cmd_sections, &cmd_pages, &cmd_at, &cmd_top,
-	&cmd_elf, &cmd_record, &cmd_faults, &cmd_tlb, &cmd_heap, &cmd_run,
+	&cmd_elf, &cmd_record, &cmd_faults, &cmd_tlb, &cmd_heap, &cmd_run, &cmd_bench,
 	&cmd_doctor, &cmd_demo, &cmd_completion, NULL,
 };
 

@@ -21,9 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIBRARY "libmemwhy-malloc.so"
-#define PATHS 4096
-
 enum { EXIT_RUN = 125, EXIT_CANNOT = 126, EXIT_ABSENT = 127 };
 
 enum { OPT_LIB = 1000, OPT_REPORT, OPT_SAMPLE, OPT_STACKS, OPT_RETAIN, OPT_DECAY, OPT_PURGE, OPT_THP, OPT_ERRORS, OPT_AUDIT,
@@ -114,42 +111,7 @@ static int parse(int argc, char **argv, struct settings *s, struct plan *p)
 	return fail_text(EXIT_RUN, "memwhy run -- COMMAND", "run: no command given");
 }
 
-/* ------------------------------------------------------------------ library */
-
-/* In a build tree it lies beside the command, installed in ../lib. */
-static bool find_library(char path[PATHS])
-{
-	static const char *const places[] = { LIBRARY, "../lib/" LIBRARY, "../lib/memwhy/" LIBRARY };
-	char dir[PATHS / 2];
-	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	if (n <= 0)
-		return false;
-	dir[n] = '\0';
-	*strrchr(dir, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, PATHS, "%s/%s", dir, places[i]);
-		if (access(path, R_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The absolute path of the library; the loader would look elsewhere for a relative one. */
-static int choose_library(const struct plan *p, char path[PATHS])
-{
-	char found[PATHS];
-
-	if (p->lib && !realpath(p->lib, path))
-		return fail_text(EXIT_RUN, NULL, "%s: open: %s", p->lib, strerror(errno));
-	if (!p->lib && !find_library(found))
-		return fail_text(EXIT_RUN, "--lib=PATH tells where it is", "run: " LIBRARY " is neither beside this command nor in ../lib or ../lib/memwhy");
-	if (!p->lib && !realpath(found, path))
-		return fail_text(EXIT_RUN, NULL, "%s: open: %s", found, strerror(errno));
-	if (strpbrk(path, " :"))
-		return fail_text(EXIT_RUN, "--lib=PATH takes a copy elsewhere", "%s: the loader takes no path with a blank or a colon", path);
-	return 0;
-}
+/* -------------------------------------------------------------- environment */
 
 /* NAME=first + sep + what was there. */
 static int prepend(const char *name, const char *first, char sep, bool behind)
@@ -168,7 +130,7 @@ static int prepend(const char *name, const char *first, char sep, bool behind)
 static int set_environment(const struct plan *p)
 {
 	char path[PATHS];
-	int code = choose_library(p, path);
+	int code = find_allocator(p->lib, path) < 0 ? EXIT_RUN : 0;
 
 	if (code == 0)
 		code = prepend("LD_PRELOAD", path, ':', false);
@@ -244,12 +206,13 @@ static int write_stderr(void *ctx, const void *bytes, size_t len)
 }
 
 /* The program stands still, its memory is about to go. */
-static void print_end(struct settings *s, pid_t pid)
+static void print_end(void *ctx, pid_t pid)
 {
 	const struct mw_sink sink = { write_stderr, NULL };
 	struct mw_heap_opts opts = { .size = sizeof(opts) };
 	struct mw_snapshot *snap = NULL;
 	struct mw_document *doc = NULL;
+	struct settings *s = ctx;
 	struct mw_err err = {};
 
 	s->text.color = false;
@@ -297,7 +260,7 @@ static int run(int argc, char **argv)
 		execvp(argv[optind], argv + optind);
 		return say_not_started(argv[optind], errno);
 	}
-	int error = watch_child(&s, argv + optind, print_end, &status);
+	int error = watch_child(&(struct watch){ .argv = argv + optind, .at_end = print_end, .ctx = &s }, &status);
 
 	return error ? say_not_started(argv[optind], error) : end_as(status);
 }

@@ -364,6 +364,21 @@ struct mw_tlb_opts {
 	bool all;		/* every mapping */
 	uint64_t working_set;	/* ns between clearing the references and the snapshot; 0: not cleared */
 };
+/** One run of one workload under one allocator; MW_UNKNOWN where something was not measured. */
+struct mw_bench_run {
+	size_t size;
+	const char *workload, *allocator;
+	unsigned round;		/* runs of one round are compared with each other */
+	uint64_t wall_ns, cpu_ns;
+	uint64_t peak;		/* largest RSS less pages of files; bytes */
+	uint64_t after;		/* the same after everything was freed; bytes */
+	uint64_t faults;
+};
+struct mw_bench_opts {
+	size_t size;
+	const char *base;	/* the allocator that others are compared with; NULL: the first */
+	const char *control;	/* base once more, to see how much the machine scatters; or NULL */
+};
 /** How much of a heap is shown. */
 struct mw_heap_opts {
 	size_t size;
@@ -455,6 +470,14 @@ MW_API MW_MUST_CHECK int mw_report_heap(const struct mw_snapshot *snap, const st
  */
 MW_API MW_MUST_CHECK int mw_report_top(const struct mw_ranking *ranking, const struct mw_top_opts *opts,
 				       struct mw_document **ret, struct mw_err *err);
+/**
+ * mw_report_bench() - runs of workloads under several allocators, compared
+ * @runs: n of them, their texts are copied
+ *
+ * Return: 0, -MW_E_NOMEM, -MW_E_USAGE (no run of the base).
+ */
+MW_API MW_MUST_CHECK int mw_report_bench(const struct mw_bench_run *runs, size_t n, const struct mw_bench_opts *opts,
+					 struct mw_document **ret, struct mw_err *err);
 /** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);

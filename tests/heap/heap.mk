@@ -3,8 +3,8 @@
 
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
-HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites
-HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh
+HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py
 
 $(HEAP_DIR)/books: tests/heap/books.c
 	$(call say,CC,$<)
@@ -21,3 +21,8 @@ $(HEAP_DIR)/sites: tests/heap/sites.cc
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	-$(Q)g++ -O1 -g -Wall -o $@ $<
+
+$(HEAP_DIR)/overlap.so: tests/heap/overlap.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -Wall -Wextra -fno-builtin -shared -fPIC -o $@ $<

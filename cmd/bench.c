@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Allocators side by side. In each round every workload runs once under every allocator, which is preloaded,
+ * and once more under the C library's own, which tells how much the machine scatters; the order rotates from
+ * round to round. A built-in workload is another copy of this command, which measures itself; what it says is
+ * its own CPU time without that of starting. A command is measured from outside: CPU time and faults with all
+ * its children, and the largest RSS of itself, taken just before its memory goes.
+ */
+#include "cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_ALLOCATORS 16
+#define MAX_WORKLOADS 32
+#define BASE "glibc"
+#define CONTROL "glibc again"
+
+enum { OPT_WITH = 1000, OPT_ONLY, OPT_ROUNDS, OPT_SCALE, OPT_LIST, OPT_LIB, OPT_SERVE };
+
+static const struct opt own[] = {
+	{ 'w', "workload", "NAMES", ARG_TEXT, "only these built-in workloads, separated by commas", NULL },
+	{ OPT_LIST, "list", NULL, ARG_NONE, "list the built-in workloads and the allocators that are there", NULL },
+	{ OPT_ONLY, "only", "NAMES", ARG_TEXT, "only these allocators beside glibc, separated by commas", NULL },
+	{ OPT_WITH, "with", "NAME=PATH", ARG_TEXT, "also the allocator in this library; may be given again", NULL },
+	{ OPT_ROUNDS, "rounds", "N", ARG_NUMBER, "how often each is run, up to 100 (default 5)", NULL },
+	{ OPT_SCALE, "scale", "FACTOR", ARG_NUMBER, "built-in workloads do so many times their work (default 1)", NULL },
+	{ OPT_LIB, "lib", "PATH", ARG_FILE, "our allocator, instead of the one beside this command", NULL },
+	{ OPT_SERVE, "serve", "NAME", ARG_TEXT, "only be this workload, and print what it measured of itself", NULL },
+	{ 0 },
+};
+static const struct opt *const tables[] = { own, opts_print, NULL };
+
+struct allocator {
+	const char *name;
+	char path[PATHS];	/* "": the C library's */
+};
+
+struct bench {
+	struct settings s;
+	struct allocator allocators[MAX_ALLOCATORS];
+	size_t n_allocators;
+	const char *workloads[MAX_WORKLOADS];
+	size_t n_workloads;
+	char **command;		/* NULL: the built-in ones */
+	const char *chosen, *only, *lib, *serve;
+	const char *with[MAX_ALLOCATORS];
+	size_t n_with;
+	double rounds, scale;
+	bool list;
+	struct mw_bench_run *runs;
+	size_t n_runs;
+	unsigned failures;
+	char scale_text[32];
+	char *old_preload;	/* LD_PRELOAD as it was, or NULL */
+};
+
+/* --------------------------------------------------------------- what to run */
+
+/* Is name in a list separated by commas? No list holds every name. */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!list)
+		return true;
+	for (; *list; list += strcspn(list, ","), list += *list == ',')
+		if (strcspn(list, ",") == len && !strncmp(list, name, len))
+			return true;
+	return false;
+}
+
+static int add_allocator(struct bench *b, const char *name, const char *path)
+{
+	if (b->n_allocators == MAX_ALLOCATORS)
+		return fail_text(EXIT_USAGE, NULL, "bench: more than %d allocators", MAX_ALLOCATORS);
+	struct allocator *a = &b->allocators[b->n_allocators++];
+
+	a->name = name;
+	snprintf(a->path, sizeof(a->path), "%s", path);
+	return 0;
+}
+
+struct known {
+	const char *name, *file;
+};
+static const struct known installed[] = {
+	{ "jemalloc", "libjemalloc.so.2" },	{ "tcmalloc", "libtcmalloc_minimal.so.4" }, { "tcmalloc", "libtcmalloc.so.4" },
+	{ "mimalloc", "libmimalloc.so.3" },	{ "mimalloc", "libmimalloc.so.2" },	    { "mimalloc", "libmimalloc.so.2.0" },
+};
+
+static bool has_allocator(const struct bench *b, const char *name)
+{
+	for (size_t i = 0; i < b->n_allocators; i++)
+		if (!strcmp(b->allocators[i].name, name))
+			return true;
+	return false;
+}
+
+/* Where distributions put libraries. */
+static bool find_installed(const char *file, char path[PATHS])
+{
+	static const char *const dirs[] = { "/usr/local/lib", "/usr/lib/%s-linux-gnu", "/usr/lib64", "/usr/lib", "/lib" };
+	struct utsname u;
+
+	uname(&u);
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		char dir[256];
+
+		snprintf(dir, sizeof(dir), i == 1 ? "/usr/lib/%s-linux-gnu" : "%s", i == 1 ? u.machine : dirs[i]);
+		snprintf(path, PATHS, "%s/%s", dir, file);
+		if (access(path, R_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int add_with(struct bench *b, const char *arg)
+{
+	const char *eq = strchr(arg, '=');
+	char path[PATHS];
+
+	if (!eq || eq == arg)
+		return fail_text(EXIT_USAGE, NULL, "--with: %s is not NAME=PATH", arg);
+	if (!realpath(eq + 1, path))
+		return fail_text(EXIT_TARGET, NULL, "%s: open: %s", eq + 1, strerror(errno));
+	char *name = strndup(arg, (size_t)(eq - arg));	/* lives as long as we do */
+
+	return name ? add_allocator(b, name, path) : fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+}
+
+static int choose_allocators(struct bench *b)
+{
+	char path[PATHS];
+	int code = add_allocator(b, BASE, "");
+
+	if (is_listed(b->only, "memwhy")) {
+		if (find_allocator(b->lib, path) < 0)
+			return EXIT_TARGET;
+		add_allocator(b, "memwhy", path);
+	}
+	for (size_t i = 0; i < sizeof(installed) / sizeof(installed[0]); i++)
+		if (is_listed(b->only, installed[i].name) && !has_allocator(b, installed[i].name) &&
+		    find_installed(installed[i].file, path))
+			add_allocator(b, installed[i].name, path);
+	for (size_t i = 0; !code && i < b->n_with; i++)
+		code = add_with(b, b->with[i]);
+	return code ? code : add_allocator(b, CONTROL, "");
+}
+
+static int choose_workloads(struct bench *b)
+{
+	const char *name, *what;
+
+	if (b->command) {
+		b->workloads[b->n_workloads++] = b->command[0];
+		return 0;
+	}
+	for (size_t i = 0; (name = workload_name(i, &what)) && b->n_workloads < MAX_WORKLOADS; i++)
+		if (is_listed(b->chosen, name))
+			b->workloads[b->n_workloads++] = name;
+	if (b->n_workloads)
+		return 0;
+	return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: %s names none of the built-in ones", b->chosen);
+}
+
+static int print_list(const struct bench *b)
+{
+	const char *name, *what;
+
+	printf("Workloads:\n");
+	for (size_t i = 0; (name = workload_name(i, &what)); i++)
+		printf("  %-10s %s\n", name, what);
+	printf("Allocators:\n");
+	for (size_t i = 0; i + 1 < b->n_allocators; i++)
+		printf("  %-10s %s\n", b->allocators[i].name, *b->allocators[i].path ? b->allocators[i].path : "the C library's");
+	return finish_output();
+}
+
+/* ------------------------------------------------------------------- one run */
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t cpu_ns(const struct rusage *u)
+{
+	return ((uint64_t)u->ru_utime.tv_sec + (uint64_t)u->ru_stime.tv_sec) * 1000000000u +
+	       ((uint64_t)u->ru_utime.tv_usec + (uint64_t)u->ru_stime.tv_usec) * 1000u;
+}
+
+/* Largest RSS less pages of files, of a process that is about to end. */
+static void read_peak(void *ctx, pid_t pid)
+{
+	struct mw_bench_run *run = ctx;
+	unsigned long long hwm = 0, file = 0;
+	char path[64], line[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "VmHWM: %llu", &hwm);
+		sscanf(line, "RssFile: %llu", &file);
+	}
+	if (f)
+		fclose(f);
+	if (hwm > file)
+		run->peak = (hwm - file) * 1024;
+}
+
+/* What a built-in workload says of itself. */
+static bool read_serving(int fd, struct mw_bench_run *run)
+{
+	unsigned long long cpu, hwm, rss, file;
+	char line[256];
+	ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+
+	line[n > 0 ? n : 0] = '\0';
+	if (sscanf(line, "%llu %llu %llu %llu", &cpu, &hwm, &rss, &file) != 4)
+		return false;
+	run->cpu_ns = cpu;
+	run->peak = hwm > file ? hwm - file : MW_UNKNOWN;
+	run->after = rss > file ? rss - file : MW_UNKNOWN;
+	return true;
+}
+
+static int set_preload(const struct bench *b, const char *path)
+{
+	char *all = NULL;
+	int n;
+
+	if (!*path)
+		return b->old_preload ? setenv("LD_PRELOAD", b->old_preload, 1) : unsetenv("LD_PRELOAD");
+	n = b->old_preload ? asprintf(&all, "%s:%s", path, b->old_preload) : asprintf(&all, "%s", path);
+	int rc = n < 0 ? -1 : setenv("LD_PRELOAD", all, 1);
+
+	if (n >= 0)
+		free(all);
+	return rc;
+}
+
+/* Start it and measure; false when it did not end well, which is said. */
+static bool measure(struct bench *b, const struct allocator *a, struct watch *w, struct mw_bench_run *run, bool *stopped)
+{
+	struct rusage before, after;
+	int status = 0, error = set_preload(b, a->path) < 0 ? ENOMEM : 0;
+
+	getrusage(RUSAGE_CHILDREN, &before);
+	uint64_t start = now_ns();
+
+	if (!error)
+		error = watch_child(w, &status);
+	run->wall_ns = now_ns() - start;
+	getrusage(RUSAGE_CHILDREN, &after);
+	run->cpu_ns = cpu_ns(&after) - cpu_ns(&before);
+	run->faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
+	set_preload(b, "");
+	*stopped = error || (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
+	if (error)
+		fail_text(0, NULL, "%s: start: %s", w->argv[0], strerror(error));
+	else if (WIFSIGNALED(status))
+		fail_text(0, NULL, "%s under %s: killed by signal %d", run->workload, a->name, WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		fail_text(0, NULL, "%s under %s: exit status %d", run->workload, a->name, WEXITSTATUS(status));
+	return !error && status == 0;
+}
+
+/* 0, or -1 when the user or a missing command ends it all. */
+static int run_once(struct bench *b, const char *workload, const struct allocator *a, unsigned round)
+{
+	char *serve[] = { (char *)"/proc/self/exe", (char *)"bench", (char *)"--scale", b->scale_text, (char *)"--serve",
+			  (char *)workload, NULL };
+	struct mw_bench_run run = { .size = sizeof(run), .workload = workload, .allocator = a->name, .round = round,
+				    .peak = MW_UNKNOWN, .after = MW_UNKNOWN };
+	bool stopped = false;
+	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int out = b->command ? open("/dev/null", O_WRONLY | O_CLOEXEC) : memfd_create("memwhy-bench", MFD_CLOEXEC);
+	struct watch w = { .argv = b->command ? b->command : serve, .at_end = b->command ? read_peak : NULL, .ctx = &run, .in = in, .out = out };
+	bool good = in > 0 && out > 0 && measure(b, a, &w, &run, &stopped);
+
+	if (good && !b->command)
+		good = read_serving(out, &run);
+	if (good)
+		b->runs[b->n_runs++] = run;
+	else
+		b->failures++;
+	close(in);
+	close(out);
+	return stopped ? -1 : 0;
+}
+
+static void show_progress(const struct bench *b, unsigned round, const char *workload, const char *allocator)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[Kround %u of %.0f: %s under %s", round + 1, b->rounds, workload, allocator);
+}
+
+static void end_progress(void)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+}
+
+static int run_rounds(struct bench *b)
+{
+	int rc = 0;
+
+	for (unsigned round = 0; !rc && round < (unsigned)b->rounds; round++)
+		for (size_t w = 0; !rc && w < b->n_workloads; w++)
+			for (size_t i = 0; !rc && i < b->n_allocators; i++) {
+				const struct allocator *a = &b->allocators[(i + round + w) % b->n_allocators];
+
+				show_progress(b, round, b->workloads[w], a->name);
+				rc = run_once(b, b->workloads[w], a, round);
+			}
+	end_progress();
+	return rc;
+}
+
+static size_t allocator_index(const struct bench *b, const char *name)
+{
+	size_t i = 0;
+
+	while (i < b->n_allocators && strcmp(b->allocators[i].name, name))
+		i++;
+	return i;
+}
+
+static size_t workload_index(const struct bench *b, const char *name)
+{
+	size_t i = 0;
+
+	while (i < b->n_workloads && strcmp(b->workloads[i], name))
+		i++;
+	return i;
+}
+
+/* The runs come in rotated order; the report lists names as they first appear. */
+static int compare_runs(const void *a, const void *b, void *ctx)
+{
+	const struct mw_bench_run *x = a, *y = b;
+	size_t ax = allocator_index(ctx, x->allocator), ay = allocator_index(ctx, y->allocator);
+	size_t wx = workload_index(ctx, x->workload), wy = workload_index(ctx, y->workload);
+
+	if (ax != ay)
+		return ax < ay ? -1 : 1;
+	if (x->round != y->round)
+		return x->round < y->round ? -1 : 1;
+	return wx < wy ? -1 : wx > wy;
+}
+
+static int report(struct bench *b)
+{
+	struct mw_bench_opts opts = { .size = sizeof(opts), .base = BASE, .control = CONTROL };
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+
+	qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare_runs, b);
+	if (mw_report_bench(b->runs, b->n_runs, &opts, &doc, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	int code = print_document(&b->s, doc);
+
+	return code ? code : b->failures ? EXIT_TARGET : EXIT_OK;
+}
+
+/* ------------------------------------------------------------------- options */
+
+static int number(const char *name, const char *text, double min, double max, double *ret)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end || !(v >= min && v <= max))
+		return fail_text(EXIT_USAGE, NULL, "--%s: %s is not a number from %g to %g", name, text, min, max);
+	*ret = v;
+	return 0;
+}
+
+static int set_option(struct bench *b, int id, const char *arg)
+{
+	switch (id) {
+	case 'w': b->chosen = arg; return 0;
+	case OPT_ONLY: b->only = arg; return 0;
+	case OPT_LIB: b->lib = arg; return 0;
+	case OPT_SERVE: b->serve = arg; return 0;
+	case OPT_LIST: b->list = true; return 0;
+	case OPT_ROUNDS: return number("rounds", arg, 1, 100, &b->rounds);
+	case OPT_SCALE: return number("scale", arg, 1e-6, 1e6, &b->scale);
+	case OPT_WITH:
+		if (b->n_with == MAX_ALLOCATORS)
+			return fail_text(EXIT_USAGE, NULL, "bench: more than %d allocators", MAX_ALLOCATORS);
+		b->with[b->n_with++] = arg;
+		return 0;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static int go(struct bench *b)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	int code = choose_allocators(b);
+
+	if (!code)
+		code = choose_workloads(b);
+	if (code || b->list)
+		return code ? code : print_list(b);
+	b->old_preload = preload && *preload ? strdup(preload) : NULL;
+	b->runs = calloc((size_t)b->rounds * b->n_workloads * b->n_allocators, sizeof(*b->runs));
+	if (!b->runs)
+		return fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+	snprintf(b->scale_text, sizeof(b->scale_text), "%.9g", b->scale);
+	code = run_rounds(b) < 0 ? EXIT_TARGET : report(b);
+	free(b->runs);
+	free(b->old_preload);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	const char *arg;
+	int code = b ? 0 : fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+
+	if (code)
+		return code;
+	b->rounds = 5;
+	b->scale = 1;
+	init_settings(&b->s);
+	for (int id; !code && (id = next_option(&cmd_bench, argc, argv, &b->s, &arg)) != -1;)
+		code = set_option(b, id, arg);
+	if (!code && b->serve)
+		code = serve_workload(b->serve, b->scale);
+	else if (!code) {
+		b->command = optind < argc ? argv + optind : NULL;
+		code = go(b);
+	}
+	free(b);
+	return code;
+}
+
+const struct command cmd_bench = {
+	.name = "bench",
+	.summary = "Compares allocators on built-in workloads or on a command: time, memory, faults",
+	.usage = "bench [OPTION]... [-- COMMAND [ARGUMENT]...]",
+	.examples = "  memwhy bench\n"
+		    "  memwhy bench --rounds=9 -- python3 script.py\n"
+		    "  memwhy bench -w small,server --with=new=./libnew.so\n",
+	.tables = tables,
+	.is_wrapper = true,
+	.run = run,
+};

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The built-in workloads of memwhy bench. Each does a fixed amount of work from a fixed seed, whatever the
+ * allocator; scale multiplies it. The memory is checked as it comes and before it goes: aligned as C asks,
+ * and still holding what was written there, so that blocks which overlap are noticed. Everything is freed
+ * at the end. They run in a child of their own, under the allocator that is measured; nothing is timed here.
+ */
+#include "cmd.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct work {
+	double scale;
+	bool failed;	/* memory was not as it should be */
+};
+
+struct workload {
+	const char *name, *what;
+	void (*run)(struct work *w);
+};
+
+/* n times the scale, at least once. */
+static uint64_t times(const struct work *w, uint64_t n)
+{
+	double scaled = (double)n * w->scale;
+
+	return scaled < 1 ? 1 : (uint64_t)scaled;
+}
+
+/* ------------------------------------------------------------------- blocks */
+
+static uint64_t next(uint64_t *s)
+{
+	uint64_t x = *s += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb) >> 11;
+}
+
+/* Sizes as programs have them: many small ones, few large; log-uniform below max. */
+static size_t log_size(uint64_t *s, unsigned bits)
+{
+	unsigned top = 4 + (unsigned)(next(s) % (bits - 3));
+
+	return ((size_t)1 << top) + next(s) % ((size_t)1 << top);
+}
+
+struct block {
+	unsigned char *p;
+	size_t size;
+	uint64_t tag;
+};
+
+static bool check(struct work *w, bool good)
+{
+	if (!good)
+		__atomic_store_n(&w->failed, true, __ATOMIC_RELAXED);
+	return good;
+}
+
+/* First and last word hold the tag; the compiler may not take malloc and free for nothing. */
+static void seal(struct block *b)
+{
+	memcpy(b->p, &b->tag, sizeof(b->tag));
+	memcpy(b->p + b->size - sizeof(b->tag), &b->tag, sizeof(b->tag));
+	__asm__ volatile("" : : "r"(b->p) : "memory");
+}
+
+static bool is_sealed(const struct block *b)
+{
+	uint64_t first, last;
+
+	memcpy(&first, b->p, sizeof(first));
+	memcpy(&last, b->p + b->size - sizeof(last), sizeof(last));
+	return first == b->tag && last == b->tag;
+}
+
+static void take(struct work *w, struct block *b, size_t size, uint64_t tag)
+{
+	*b = (struct block){ malloc(size < 16 ? 16 : size), size < 16 ? 16 : size, tag };
+	if (!check(w, b->p && !((uintptr_t)b->p % 16)))
+		abort();	/* nothing sensible can follow */
+	seal(b);
+}
+
+static void give(struct work *w, struct block *b)
+{
+	if (!b->p)
+		return;
+	check(w, is_sealed(b));
+	free(b->p);
+	b->p = NULL;
+}
+
+static struct block *blocks(size_t n)
+{
+	struct block *b = calloc(n, sizeof(*b));
+
+	if (!b)
+		abort();
+	return b;
+}
+
+static void give_all(struct work *w, struct block *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		give(w, &b[i]);
+	free(b);
+}
+
+/* ---------------------------------------------------------------- one thread */
+
+/* One small block after the other. */
+static void run_small(struct work *w)
+{
+	for (uint64_t i = 0; i < times(w, 10000000); i++) {
+		struct block b;
+
+		take(w, &b, 16 + i % 8 * 16, i);
+		give(w, &b);
+	}
+}
+
+/* A thousand taken, then given in the same order. */
+static void run_batch(struct work *w)
+{
+	struct block *b = blocks(1000);
+
+	for (uint64_t j = 0; j < times(w, 10000); j++) {
+		for (uint64_t i = 0; i < 1000; i++)
+			take(w, &b[i], 64, i ^ j);
+		for (uint64_t i = 0; i < 1000; i++)
+			give(w, &b[i]);
+	}
+	give_all(w, b, 1000);
+}
+
+static void churn(struct work *w, struct block *b, size_t n, uint64_t rounds, unsigned bits, uint64_t *s)
+{
+	for (uint64_t i = 0; i < rounds; i++) {
+		struct block *k = &b[next(s) % n];
+
+		give(w, k);
+		take(w, k, log_size(s, bits), i);
+	}
+}
+
+/* Random sizes up to 2 KiB, replaced in random order among 50,000. */
+static void run_random(struct work *w)
+{
+	struct block *b = blocks(50000);
+	uint64_t s = 1;
+
+	churn(w, b, 50000, times(w, 600000), 10, &s);
+	give_all(w, b, 50000);
+}
+
+/* A heap that grows, of which nine tenths go again, in random places; then other sizes. */
+static void run_shrink(struct work *w)
+{
+	const size_t n = 120000;
+	uint64_t s = 2;
+
+	for (uint64_t j = 0; j < times(w, 3); j++) {
+		struct block *b = blocks(n);
+
+		for (size_t i = 0; i < n; i++)
+			take(w, &b[i], 100 + next(&s) % 300 + j * 64, i);
+		for (size_t i = 0; i < n; i++)
+			if (next(&s) % 10)
+				give(w, &b[i]);
+		for (size_t i = 0; i < n; i += 2)
+			if (!b[i].p)
+				take(w, &b[i], 600 + next(&s) % 600, i);
+		give_all(w, b, n);
+	}
+}
+
+/* Blocks of 64 KiB to 2 MiB, a few at a time, of which every page is written. */
+static void run_large(struct work *w)
+{
+	struct block *b = blocks(16);
+	uint64_t s = 3;
+
+	for (uint64_t i = 0; i < times(w, 1200); i++) {
+		struct block *k = &b[next(&s) % 16];
+
+		give(w, k);
+		take(w, k, 65536 + next(&s) % 2000000, i);
+		for (size_t at = 4096; at + 4096 < k->size; at += 4096)
+			k->p[at] = (unsigned char)i;
+	}
+	give_all(w, b, 16);
+}
+
+/* Buffers that grow by half, up to 4 MiB. */
+static void run_realloc(struct work *w)
+{
+	for (uint64_t i = 0; i < times(w, 120); i++) {
+		struct block b;
+
+		take(w, &b, 64, i);
+		while (b.size < 4u << 20) {
+			uint64_t first;
+			size_t size = b.size + b.size / 2;
+			unsigned char *p = realloc(b.p, size);
+
+			if (!check(w, p != NULL))
+				break;
+			memcpy(&first, p, sizeof(first));
+			check(w, first == i);
+			memset(p + b.size, (int)i, size - b.size);
+			b.p = p;
+			b.size = size;
+			seal(&b);
+		}
+		give(w, &b);
+	}
+}
+
+/* ------------------------------------------------------------------- threads */
+
+#define QUEUE 4096
+
+/* A ring that one thread fills and another empties. */
+struct ring {
+	struct work *w;
+	struct block slots[QUEUE];
+	size_t head, tail;	/* of those given, of those taken */
+	uint64_t n;
+};
+
+static void *consume(void *arg)
+{
+	struct ring *r = arg;
+
+	for (uint64_t i = 0; i < r->n; i++) {
+		while (__atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) == r->head)
+			sched_yield();
+		give(r->w, &r->slots[r->head % QUEUE]);
+		__atomic_store_n(&r->head, r->head + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* One thread allocates, the other frees. */
+static void run_handover(struct work *w)
+{
+	struct ring *r = calloc(1, sizeof(*r));
+	uint64_t s = 4;
+	pthread_t t;
+
+	if (!r)
+		abort();
+	r->w = w;
+	r->n = times(w, 1500000);
+	if (pthread_create(&t, NULL, consume, r))
+		abort();
+	for (uint64_t i = 0; i < r->n; i++) {
+		while (r->tail - __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) == QUEUE)
+			sched_yield();
+		take(w, &r->slots[r->tail % QUEUE], 16 + next(&s) % 240, i);
+		__atomic_store_n(&r->tail, r->tail + 1, __ATOMIC_RELEASE);
+	}
+	pthread_join(t, NULL);
+	free(r);
+}
+
+struct crew {
+	struct work *w;
+	struct block *b;
+	size_t n;
+	uint64_t rounds, seed;
+};
+
+static void *serve(void *arg)
+{
+	struct crew *c = arg;
+
+	churn(c->w, c->b, c->n, c->rounds, 8, &c->seed);
+	return NULL;
+}
+
+/* Generations of threads, each taking over the blocks of one before it: a server's sessions (after Larson). */
+static void run_server(struct work *w)
+{
+	struct crew crew[4];
+	pthread_t t[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		crew[i] = (struct crew){ w, blocks(2000), 2000, 25000, 5 + i };
+	for (uint64_t j = 0; j < times(w, 24); j++) {
+		for (unsigned i = 0; i < 4; i++)
+			if (pthread_create(&t[i], NULL, serve, &crew[(i + j) % 4]))
+				abort();
+		for (unsigned i = 0; i < 4; i++)
+			pthread_join(t[i], NULL);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		give_all(w, crew[i].b, crew[i].n);
+}
+
+static void *live_short(void *arg)
+{
+	struct work *w = arg;
+	struct block b[50];
+
+	for (uint64_t i = 0; i < 50; i++)
+		take(w, &b[i], 16 + i * 40, i);
+	for (uint64_t i = 0; i < 50; i++)
+		give(w, &b[i]);
+	return NULL;
+}
+
+/* Threads that come, allocate a little, and go. */
+static void run_threads(struct work *w)
+{
+	for (uint64_t i = 0; i < times(w, 3000); i++) {
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, live_short, w))
+			abort();
+		pthread_join(t, NULL);
+	}
+}
+
+static const struct workload workloads[] = {
+	{ "small", "one small block after the other", run_small },
+	{ "batch", "a thousand blocks taken, then given", run_batch },
+	{ "random", "random sizes, replaced in random order", run_random },
+	{ "shrink", "a heap that grows, and of which nine tenths go", run_shrink },
+	{ "large", "blocks of 64 KiB to 2 MiB", run_large },
+	{ "realloc", "buffers that grow by half", run_realloc },
+	{ "handover", "one thread allocates, another frees", run_handover },
+	{ "server", "generations of threads that take over each other's blocks", run_server },
+	{ "threads", "threads that come and go", run_threads },
+	{ NULL, NULL, NULL },
+};
+
+/* ------------------------------------------------------------------ measuring */
+
+/* A member of /proc/self/status in bytes, read without allocating; MW_UNKNOWN. */
+static uint64_t status_bytes(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : MW_UNKNOWN;
+}
+
+static bool read_status(char *text, size_t size)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	size_t n = f ? fread(text, 1, size - 1, f) : 0;
+
+	text[n] = '\0';
+	if (f)
+		fclose(f);
+	return n > 0;
+}
+
+const char *workload_name(size_t i, const char **what)
+{
+	*what = i < sizeof(workloads) / sizeof(workloads[0]) ? workloads[i].what : NULL;
+	return *what ? workloads[i].name : NULL;
+}
+
+int serve_workload(const char *name, double scale)
+{
+	struct work w = { .scale = scale };
+	struct timespec a, b;
+	char text[4096];
+
+	for (const struct workload *k = workloads; k->name; k++) {
+		if (strcmp(k->name, name))
+			continue;
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+		k->run(&w);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+		if (w.failed || !read_status(text, sizeof(text)))
+			return EXIT_NO;
+		printf("%lld %llu %llu %llu\n", (b.tv_sec - a.tv_sec) * 1000000000LL + b.tv_nsec - a.tv_nsec,
+		       (unsigned long long)status_bytes(text, "VmHWM:"), (unsigned long long)status_bytes(text, "VmRSS:"),
+		       (unsigned long long)status_bytes(text, "RssFile:"));
+		return finish_output();
+	}
+	return EXIT_USAGE;
+}

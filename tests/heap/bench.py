@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy bench: everything runs everywhere, its numbers follow from its runs, and memory
+that is not as it should be is noticed. No time is tested."""
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
+from tap import Tap  # noqa: E402
+
+MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
+BUILD = os.environ.get("BUILD", "build")
+METRICS = {"time_ratio": "time_ns", "cpu_ratio": "cpu_ns", "peak_ratio": "peak", "after_ratio": "after", "faults_ratio": "faults"}
+CONTROL = "glibc again"
+
+
+def bench(*args, env=None):
+    p = subprocess.run([MEMWHY, "bench", *map(str, args)], capture_output=True, text=True, timeout=300, check=False,
+                       env={**os.environ, **(env or {})})
+    return p.returncode, p.stdout, p.stderr
+
+
+def listed():
+    code, out, _ = bench("--list")
+    work, _, allocs = out.partition("Allocators:\n")
+    names = [[line.split()[0] for line in part.splitlines() if line.startswith("  ")] for part in (work, allocs)]
+    return code, names
+
+
+def close(a, b):
+    """JSON has six digits of a ratio."""
+    return (a is None and b is None) or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-5, abs_tol=2e-5))
+
+
+def number_complaints(d):
+    """Medians of ratios within rounds, and their geometric means, made again from the runs."""
+    out = []
+    runs = {(r["workload"], r["allocator"], r["round"]): r for r in d["runs"]}
+    ratios = {}
+    for r in d["results"]:
+        mine = [x for x in d["runs"] if (x["workload"], x["allocator"]) == (r["workload"], r["allocator"])]
+        for key, field in METRICS.items():
+            pairs = [(x[field], runs[(x["workload"], d["base"], x["round"])][field]) for x in mine]
+            values = [a / b for a, b in pairs if a is not None and b]
+            want = statistics.median(values) if values else None
+            if not close(r[key], want):
+                out.append(f"{r['workload']} {r['allocator']} {key}: {r[key]}, not {want}")
+            if key == "cpu_ratio" and values and not (close(r["cpu_ratio_min"], min(values)) and
+                                                      close(r["cpu_ratio_max"], max(values))):
+                out.append(f"{r['workload']} {r['allocator']}: spread")
+            if want:
+                ratios.setdefault((r["allocator"], key), []).append(want)
+    for s in d["summary"]:
+        for key in METRICS:
+            values = ratios.get((s["allocator"], key))
+            want = math.exp(sum(map(math.log, values)) / len(values)) if values else None
+            if not close(s[key], want):
+                out.append(f"mean {s['allocator']} {key}: {s[key]}, not {want}")
+    far = [abs(r["cpu_ratio"] - 1) for r in d["results"] if r["allocator"] == CONTROL]
+    if not close(d["noise"], max(far)) or d["noisy"] != (d["noise"] > 0.05):
+        out.append(f"noise {d['noise']} {d['noisy']}, not {max(far)}")
+    return out
+
+
+def check_builtin(t):
+    code, (work, allocs) = listed()
+    t.check("the list has nine workloads, glibc and ours", [] if code == 0 and len(work) == 9 and
+            allocs[:2] == ["glibc", "memwhy"] else [str((work, allocs))])
+    code, out, err = bench("--rounds=3", "--scale=0.02", "--json")
+    t.check("every workload runs under every allocator", [f"{code} {err}"] if code or err else [])
+    d = json.loads(out)
+    want = {(w, a) for w in work for a in allocs + [CONTROL]}
+    got = {(r["workload"], r["allocator"]) for r in d["results"]}
+    bad = [r for r in d["runs"] if not r["cpu_ns"] or not r["peak"] or r["after"] is None]
+    t.check("and each run measured something", [str(x) for x in want ^ got] + [str(r) for r in bad] +
+            ([] if len(d["runs"]) == 3 * len(want) else [f"{len(d['runs'])} runs"]))
+    t.check("ratios, spreads and means follow from the runs", number_complaints(d))
+    code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small,threads", "--only=memwhy")
+    t.check("a choice of both, as text", [] if code == 0 and "GEOMETRIC MEANS" in out and "jemalloc" not in out and
+            "threads" in out and "server" not in out and "differs from itself" in out else [out + err])
+
+
+def check_command(t):
+    code, out, err = bench("--rounds=2", "--json", "--only=memwhy", "--", "python3", "-c", "x = bytearray(60 << 20)")
+    d = json.loads(out) if code == 0 else {"runs": []}
+    bad = [r for r in d["runs"] if not 60 << 20 < (r["peak"] or 0) < 90 << 20 or r["after"] is not None or r["faults"] < 15000]
+    t.check("a command: its peak, its faults", [str(r) for r in bad] + ([] if len(d["runs"]) == 6 else [f"{code} {err}"]))
+    code, out, err = bench("--rounds=1", "--only=memwhy", "--", "sh", "-c", "echo x; cat")
+    t.check("its output does not mix with ours, its input is empty", [] if code == 0 and "x\n" not in out else [f"{code} {out} {err}"])
+    code, out, err = bench("--rounds=1", "--only=memwhy", "--", "sh", "-c", "exit 3")
+    t.check("one that fails is told", [] if code == 3 and "exit status 3" in err else [f"{code} {err}"])
+    code, out, err = bench("--", "/no/such/command")
+    t.check("one that is not there ends it", [] if code == 3 and err.count("start:") == 1 else [f"{code} {err}"])
+    code, out, err = bench("--rounds=1", "--only=memwhy", "--json", "--", "sh", "-c", 'case "$LD_PRELOAD" in *libm.so.6) ;; *) exit 9; esac',
+                           env={"LD_PRELOAD": "libm.so.6"})
+    t.check("what was preloaded stays so", [] if code == 0 else [f"{code} {err}"])
+
+
+def check_others(t):
+    with tempfile.TemporaryDirectory() as tmp:
+        copy = os.path.join(tmp, "new.so")
+        shutil.copy(f"{BUILD}/libmemwhy-malloc.so", copy)
+        code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small", "--only=none", f"--with=new={copy}", "--json")
+        names = [s["allocator"] for s in json.loads(out)["summary"]] if code == 0 else err
+        t.check("--with adds a library", [] if names == ["glibc", "new", CONTROL] else [str(names)])
+    code, out, err = bench("--rounds=1", "--scale=0.1", "-w", "random", "--only=none", f"--with=wrong={BUILD}/tests/heap/overlap.so")
+    t.check("blocks that overlap are noticed", [] if code == 3 and "random under wrong: exit status" in err else [f"{code} {out} {err}"])
+    for args, want, word in ((("--with=x",), 2, "NAME=PATH"), (("--with=x=/no/such",), 3, "/no/such"),
+                             (("--rounds=0",), 2, "1 to 100"), (("-w", "nonsense"), 2, "nonsense"), (("--serve=nonsense",), 2, "")):
+        code, out, err = bench(*args)
+        t.check(f"wrong: {' '.join(args)}", [] if code == want and word in err and not out else [f"{code} {out} {err}"])
+
+
+def main():
+    t = Tap()
+    check_builtin(t)
+    check_command(t)
+    check_others(t)
+    return t.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
