@@ -18,20 +18,24 @@ static int run(int argc, char **argv)
 	struct mw_document *doc = NULL;
 	struct mw_err err = {};
 	struct settings s;
-	const char *arg;
+	const char *arg, *text = NULL;
+	char *end;
 
 	init_settings(&s);
-	if (next_option(&cmd_doctor, argc, argv, &s, &arg) != -1)
-		return EXIT_USAGE;
-	if (optind < argc && !s.pid) {
-		const char *word = argv[optind++];
-
-		if (!*word || strspn(word, "0123456789") != strlen(word) || strlen(word) > 7 || !atoi(word))
-			return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not the id of a process", word);
-		s.pid = atoi(word);
+	for (int id; (id = next_option(&cmd_doctor, argc, argv, &s, &arg)) != -1;) {
+		if (id != 'p')
+			return EXIT_USAGE;
+		text = arg;
 	}
+	if (optind < argc && !text)
+		text = argv[optind++];
 	if (optind < argc)
 		return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: one process at a time", argv[optind]);
+	if (text) {
+		s.pid = (pid_t)strtol(text, &end, 10);
+		if (end == text || *end || s.pid < 1)
+			return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not a process id", text);
+	}
 	opts.pid = s.pid;
 	if (mw_report_doctor(&opts, &doc, &err) < 0)
 		return fail(EXIT_TARGET, &err);
