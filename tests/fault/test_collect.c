@@ -165,7 +165,7 @@ static int be_target(void)
 {
 	pthread_t t;
 
-	alarm(60);
+	alarm(60 * SLOWER);
 	signal(SIGUSR1, become_sleep);
 	for (int i = 0; i < 3; i++)
 		pthread_create(&t, NULL, wait_here, NULL);
