@@ -17,7 +17,7 @@ static int print_usage(void)
 {
 	printf("Usage: memwhy COMMAND [OPTION]... TARGET\n"
 	       "       memwhy TARGET               the same as memwhy explain TARGET\n\n"
-	       "Says where a process's memory went.\n\nCommands:\n");
+	       "Says where a process's memory went.\nCommands:\n");
 	for (const struct command *const *c = commands; *c; c++)
 		printf("  %-12s%s\n", (*c)->name, (*c)->summary);
 	printf("\nA TARGET is a pid, the name of a process, a saved snapshot, or -- COMMAND to start one.\n"
