@@ -3,8 +3,8 @@
 
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
-HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so
-HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py
+HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/hostile.sh
 
 $(HEAP_DIR)/books: tests/heap/books.c
 	$(call say,CC,$<)
@@ -26,3 +26,10 @@ $(HEAP_DIR)/overlap.so: tests/heap/overlap.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -Wextra -fno-builtin -shared -fPIC -o $@ $<
+
+$(HEAP_DIR)/hostile: tests/heap/hostile.c $(B)/libmemwhy.a
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -Ilib -MMD -MP -o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
+
+-include $(HEAP_DIR)/hostile.d
