@@ -436,10 +436,10 @@ static int run(int argc, char **argv)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	const char *arg;
-	int code = b ? 0 : fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+	int code = 0;
 
-	if (code)
-		return code;
+	if (!b)
+		return fail_text(EXIT_TARGET, NULL, "bench: out of memory");
 	b->rounds = 5;
 	b->scale = 1;
 	init_settings(&b->s);

@@ -77,9 +77,10 @@ static bool is_valid(const struct opt *o, const char *value)
 }
 
 /* The long options are the allocator's own names. */
-static int add_option(struct plan *p, int id, const char *value)
+static int add_option(struct plan *p, int id, const char *arg)
 {
 	const struct opt *o = find_opt(id);
+	const char *value = o && o->arg ? arg : NULL;
 	size_t used = strlen(p->options);
 
 	if (!o)
@@ -103,7 +104,7 @@ static int parse(int argc, char **argv, struct settings *s, struct plan *p)
 			p->report = true;
 		else if (id < OPT_LIB)
 			return EXIT_RUN;
-		else if ((code = add_option(p, id, find_opt(id)->arg ? arg : NULL)))
+		else if ((code = add_option(p, id, arg)))
 			return code;
 	}
 	if (optind < argc)
