@@ -103,7 +103,7 @@ static const struct known installed[] = {
 static bool has_allocator(const struct bench *b, const char *name)
 {
 	for (size_t i = 0; i < b->n_allocators; i++)
-		if (!strcmp(b->allocators[i].name, name))
+		if (!strcmp(b->allocators[i].name, name) != 0)
 			return true;
 	return false;
 }
@@ -337,7 +337,7 @@ static size_t allocator_index(const struct bench *b, const char *name)
 {
 	size_t i = 0;
 
-	while (i < b->n_allocators && strcmp(b->allocators[i].name, name))
+	while (i < b->n_allocators && strcmp(b->allocators[i].name, name) != 0)
 		i++;
 	return i;
 }
@@ -346,7 +346,7 @@ static size_t workload_index(const struct bench *b, const char *name)
 {
 	size_t i = 0;
 
-	while (i < b->n_workloads && strcmp(b->workloads[i], name))
+	while (i < b->n_workloads && strcmp(b->workloads[i], name) != 0)
 		i++;
 	return i;
 }
