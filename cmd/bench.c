@@ -103,7 +103,7 @@ static const struct known installed[] = {
 static bool has_allocator(const struct bench *b, const char *name)
 {
 	for (size_t i = 0; i < b->n_allocators; i++)
-		if (!strcmp(b->allocators[i].name, name) != 0)
+		if (!strcmp(b->allocators[i].name, name))
 			return true;
 	return false;
 }
