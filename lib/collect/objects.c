@@ -420,6 +420,9 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 	if (r->cache_denied)
 		mw__note(snap, MW__INFO, "cachestat", "the owner of the files, or CAP_SYS_ADMIN, may ask",
 			 "whether the rest of some files is in the page cache is unknown: the kernel tells only who may write them");
+	if (r->c->proc.is_live && !r->c->proc.own_pids)
+		mw__note(snap, MW__INFO, "pid namespace", "run memwhy in the namespace of the mounted /proc",
+			 "this /proc belongs to another pid namespace, so the target's memory is not read");
 	if (mem->error == EPERM)
 		mw__note(snap, MW__INFO, "process_vm_readv", "CAP_SYS_PTRACE allows it",
 			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");
@@ -431,7 +434,7 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid };
 	struct reading r = { .c = c };
 
-	if (c->proc.is_live)
+	if (c->proc.own_pids)
 		r.mem = (struct mw__mem){ mw__proc_mem_read, &mem, 8 };
 	if (sort_by_file(c->snap, &b) < 0)
 		return mw__fail_nomem(err, "mapped files");

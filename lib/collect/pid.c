@@ -240,7 +240,7 @@ static void read_roads(struct mw__collector *c, const struct mw__stat *stat)
 	if (!c->opts.verify)
 		return;
 	mw__statm_read(&c->proc, c->snap->target.page_size, &r->statm_size, &r->statm_rss);
-	if (c->proc.is_live)
+	if (c->proc.own_pids)
 		mw__status_by_procps(c->proc.pid, &r->procps_vsize, &r->procps_rss);
 }
 
@@ -405,7 +405,9 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 	snap->target.taken_at_ns = now_ns(CLOCK_REALTIME);
 	uint64_t start = now_ns(CLOCK_MONOTONIC);
 
-	if (c.opts.freeze && c.proc.is_live)
+	if (c.opts.freeze && c.proc.is_live && !c.proc.own_pids)
+		rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "pid %d: hold it still: this /proc belongs to another pid namespace", pid);
+	else if (c.opts.freeze && c.proc.own_pids)
 		rc = mw__freeze_begin(&c.proc, &freeze, err);
 	if (rc == 0)
 		rc = collect(&c, err);

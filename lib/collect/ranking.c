@@ -165,7 +165,7 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", pid);
-	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .root = "/proc" };
+	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .own_pids = true, .root = "/proc" };
 	proc->pid_fd = openat(r->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return proc->pid_fd >= 0;
 }

@@ -366,7 +366,8 @@ int mw_account_create(const struct mw_snapshot *snap, struct mw_account **ret, s
 	}
 	if (acc->objects.n)
 		qsort(acc->objects.v, acc->objects.n, sizeof(*acc->objects.v), compare_objects);
-	acc->n_vmas = snap->vmas.n;
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		acc->n_vmas += !mw__vma_is_vsyscall(&snap->vmas.v[i]);
 	fill_residuals(acc, snap);
 	*ret = acc;
 	return 0;

@@ -33,6 +33,16 @@ static enum mw_errcode code_of(int error)
 	}
 }
 
+/* A /proc of another pid namespace does not know us, or knows us by another number. */
+static bool has_own_pids(int root_fd)
+{
+	char link[16] = "";
+	char own[16];
+
+	snprintf(own, sizeof(own), "%d", getpid());
+	return readlinkat(root_fd, "self", link, sizeof(link) - 1) > 0 && !strcmp(link, own);
+}
+
 int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err)
 {
 	struct statfs fs;
@@ -47,6 +57,7 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 	if (fd < 0)
 		return mw__fail(err, code_of(errno), errno, "%s: open", proc->root);
 	proc->is_live = !fstatfs(fd, &fs) && fs.f_type == PROC_SUPER_MAGIC;
+	proc->own_pids = proc->is_live && has_own_pids(fd);
 	snprintf(name, sizeof(name), "%d", pid);
 	proc->pid_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (proc->pid_fd < 0)

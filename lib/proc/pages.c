@@ -126,6 +126,14 @@ static int scan_call(struct scanner *s, struct mw__pm_scan *arg, bool file)
 	}
 }
 
+/* A sandbox may refuse the call or not know it: then the older roads are taken. */
+static enum mw_errcode scan_error(int error)
+{
+	if (error == ESRCH)
+		return MW_E_GONE;
+	return error == EPERM || error == EINVAL || error == ENOTTY || error == ENOSYS ? MW_E_UNSUPPORTED : MW_E_OS;
+}
+
 static int scan_range(struct scanner *s, uint64_t start, uint64_t end, bool file, struct mw_err *err)
 {
 	while (start < end) {
@@ -137,7 +145,7 @@ static int scan_range(struct scanner *s, uint64_t start, uint64_t end, bool file
 		uint64_t found = 0;
 
 		if (n < 0)
-			return mw__fail(err, n == -ESRCH ? MW_E_GONE : MW_E_OS, -n, "pid %d: scan pages", s->proc->pid);
+			return mw__fail(err, scan_error(-n), -n, "pid %d: scan pages", s->proc->pid);
 		for (int i = 0; i < n; i++) {
 			const struct mw__pm_region *r = &s->regions[i];
 

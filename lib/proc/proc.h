@@ -24,6 +24,7 @@ struct mw__proc {
 	int task_fd;	/* /proc/PID/task, or -1 */
 	pid_t pid;
 	pid_t live_tid;	/* whose memory can be read: pid, or the thread that pid_fd shows */
+	bool own_pids;	/* its pids are those of our own namespace: system calls on a pid reach the target */
 	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
 	char root[256];
 };
