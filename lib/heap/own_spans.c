@@ -21,6 +21,7 @@
 #define MAX_HUGE_SLOTS (UINT64_C(1) << 24)
 #define SPAN_ALIGN 64u
 #define SCAN (64u << 10)
+#define SCAN_LIMIT (UINT64_C(1) << 30)	/* bytes of metadata looked through at most: spoiled books may name any range */
 
 static bool has_bit(const uint64_t *bits, uint32_t i)
 {
@@ -258,6 +259,19 @@ static int read_huge(struct mw__own_reader *r)
 	return 0;
 }
 
+/* The end of the anonymous memory that is mapped from start on without a hole, at most end. */
+static uint64_t mapped_until(const struct mw_snapshot *snap, uint64_t start, uint64_t end)
+{
+	while (start < end) {
+		const struct mw__vma *v = mw__snapshot_vma_at(snap, start);
+
+		if (!v || v->kind != MW__ANON)
+			break;
+		start = v->end;
+	}
+	return mw__min(start, end);
+}
+
 static int read_metas(struct mw__own_reader *r)
 {
 	const struct mw_abi_table *t = &r->region.tables[MW_TABLE_META];
@@ -268,11 +282,14 @@ static int read_metas(struct mw__own_reader *r)
 		if (!mw__own_element(r, t->addr, t->stride, i, &m, sizeof(m)) || m.base % 4096 || !m.size ||
 		    m.base > UINT64_MAX - m.size)
 			continue;
-		struct mw__own_range *new = MW_VEC_PUSH(&r->own->metas);
+		uint64_t end = mapped_until(r->w->snap, m.base, m.base + m.size);
+		struct mw__own_range *new = end > m.base ? MW_VEC_PUSH(&r->own->metas) : NULL;
 
+		if (end <= m.base)
+			continue;	/* nothing is mapped there: the books are spoiled */
 		if (!new)
 			return -MW_E_NOMEM;
-		*new = (struct mw__own_range){ m.base, m.base + m.size };
+		*new = (struct mw__own_range){ m.base, end };
 	}
 	return 0;
 }
@@ -297,11 +314,12 @@ static int read_idle(struct mw__own_reader *r)
 {
 	MW_CLEANUP(mw__freep) char *bytes = malloc(SCAN + sizeof(struct mw_mspan));
 	size_t before = r->own->spans.n;
-	uint64_t pages = 0;
+	uint64_t pages = 0, budget = SCAN_LIMIT;
 	int rc = bytes ? 0 : -MW_E_NOMEM;
 
 	for (size_t i = 0; rc == 0 && i < r->own->metas.n; i++)
-		for (uint64_t at = r->own->metas.v[i].start, end = r->own->metas.v[i].end; rc == 0 && at < end; at += SCAN) {
+		for (uint64_t at = r->own->metas.v[i].start, end = r->own->metas.v[i].end; rc == 0 && at < end && budget; at += SCAN) {
+			budget -= mw__min(budget, SCAN);
 			/* a structure may reach into the next piece; its start is found once, in the first */
 			size_t n = mw__min(SCAN + sizeof(struct mw_mspan) - SPAN_ALIGN, end - at);
 

