@@ -187,7 +187,7 @@ static int take(struct mw__collector *c, struct mw_err *err)
 	}
 	if (rc < 0)
 		return rc;
-	snap->roads.vsz_before = before.vm_size;
+	snap->roads.vsz_before = before.vm_size; /* NOLINT(clang-analyzer-core.uninitialized.Assign) */
 	snap->roads.rss_before = before.vm_rss;
 	return mw__status_read(&c->proc, &snap->status, &snap->arena, &snap->target.comm, err);
 }

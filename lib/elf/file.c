@@ -634,7 +634,7 @@ int mw_elf_open(const char *path, struct mw_elf **ret, struct mw_err *err)
 	int fd;
 	int rc = open_input(path, &fd, &size, err);
 
-	return rc < 0 ? rc : mw__elf_open_part(fd, 0, size, path, ret, err);
+	return rc < 0 ? rc : mw__elf_open_part(fd, 0, size, path, ret, err); /* NOLINT(clang-analyzer-core.CallAndMessage) */
 }
 
 void mw_elf_close(struct mw_elf *elf)

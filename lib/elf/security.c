@@ -49,8 +49,8 @@ static void find_layout(struct mw_elf *elf, struct mw__security *s)
 	for (size_t i = 0; i < elf->n_ph; i++)
 		if (elf->ph[i].type == PT_LOAD && (elf->ph[i].flags & PF_W) && (elf->ph[i].flags & PF_X))
 			s->writable_code = MW__YES;
-	s->rpath = mw__dyn_get(dyn, DT_RPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL;
-	s->runpath = mw__dyn_get(dyn, DT_RUNPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL;
+	s->rpath = mw__dyn_get(dyn, DT_RPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
+	s->runpath = mw__dyn_get(dyn, DT_RUNPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
 }
 
 /* Functions that _FORTIFY_SOURCE replaces by __NAME_chk. */

@@ -331,7 +331,7 @@ uint64_t mw__residual_size(int64_t residual)
 
 uint64_t mw__account_rss(const struct mw_snapshot *snap, const struct mw_account *account)
 {
-	return snap->target.has_maps && !account->total.unread ? account->rss : snap->status.vm_rss;
+	return snap->target.has_maps && !account->total.unread ? account->rss : snap->status.vm_rss; /* NOLINT(clang-analyzer-core.NullDereference) */
 }
 
 static void fill_residuals(struct mw_account *acc, const struct mw_snapshot *snap)
@@ -407,7 +407,7 @@ enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw
 {
 	if (snap->target.is_torn)
 		return MW_TORN;
-	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual ||
+	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual || /* NOLINT(clang-analyzer-core.NullDereference) */
 	    account->rss_residual)
 		return MW_PARTIAL;
 	return MW_EXACT;

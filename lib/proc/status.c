@@ -225,14 +225,14 @@ int mw__status_list(pid_t **ret, size_t *count, struct mw_err *err)
 
 	rc = !f ? mw__fail(err, MW_E_OS, errno, "/proc: list processes") : pids ? 0 : mw__fail_nomem(err, "/proc");
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		pids[i] = PIDS_VAL(0, s_int, f->stacks[i], info);
+		pids[i] = PIDS_VAL(0, s_int, f->stacks[i], info); /* NOLINT(clang-analyzer-core.NullDereference) */
 	procps_pids_unref(&info);
 	if (rc < 0) {
 		free(pids);
 		return rc;
 	}
 	if (n)
-		qsort(pids, n, sizeof(*pids), compare_pids);
+		qsort(pids, n, sizeof(*pids), compare_pids); /* NOLINT(clang-analyzer-core.NonNullParamChecker) */
 	*ret = pids;
 	*count = n;
 	return 0;

