@@ -457,6 +457,17 @@ static uint64_t sum_smaps(const struct mw_snapshot *snap, size_t offset)
 
 #define SUM(snap, field) sum_smaps(snap, offsetof(struct mw__smaps, field))
 
+/* Swap is in use, and nothing told how much of some shared memory lies there. */
+static bool evicted_unknown(const struct mw_snapshot *snap)
+{
+	if (snap->smaps || snap->limits.swap_total == snap->limits.swap_free)
+		return false;
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (snap->vmas.v[i].kind == MW__SHMEM && snap->vmas.v[i].evicted == MW_UNKNOWN)
+			return true;
+	return false;
+}
+
 static void add_verify(struct view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "verify", "EVERY ROAD TO THE SAME NUMBER", verify_cols, 5);
@@ -481,7 +492,7 @@ static void add_verify(struct view *v)
 	add_road(t, "rss", "smaps_rollup", s->rollup.rss, rss, NULL);
 	add_road(t, "rss", "libproc2", s->roads.procps_rss, rss, NULL);
 	uint64_t swap = rss == MW_UNKNOWN ? MW_UNKNOWN : a->total.swap;
-	uint64_t all = swap == MW_UNKNOWN ? MW_UNKNOWN : swap + a->total.evicted;
+	uint64_t all = swap == MW_UNKNOWN || evicted_unknown(s) ? MW_UNKNOWN : swap + a->total.evicted;
 
 	add_road(t, "swap", "page states", swap, swap, NULL);
 	add_road(t, "swap", "VmSwap of status", s->status.vm_swap, swap, "anonymous memory only");
@@ -508,7 +519,7 @@ static void add_numbers(struct view *v)
 	mw__doc_u64(v->root, "swap", MW__T_BYTES, s->status.vm_swap);
 	mw__doc_u64(v->root, "pss", MW__T_BYTES, s->rollup.pss);
 	mw__doc_u64(v->root, "uss", MW__T_BYTES, mw__add(s->rollup.private_clean, s->rollup.private_dirty));
-	mw__doc_u64(v->root, "mappings", MW__T_COUNT, maps ? s->vmas.n : MW_UNKNOWN);
+	mw__doc_u64(v->root, "mappings", MW__T_COUNT, maps ? v->acc->n_vmas : MW_UNKNOWN);
 	mw__doc_delta(v->root, "residual", v->acc->residual);
 	mw__doc_delta(v->root, "rss_residual", v->acc->rss_residual);
 }
