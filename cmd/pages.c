@@ -27,7 +27,7 @@ static int run(int argc, char **argv)
 	init_settings(&s);
 	for (int id; (id = next_option(&cmd_pages, argc, argv, &s, &arg)) != -1;) {
 		if (id == OPT_FRAMES)
-			frames = true;
+			opts.frames = frames = true;
 		else if (id == 'a')
 			opts.all = true;
 		else

@@ -6,8 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OPT_SYMBOLS = 1000, OPT_FRAMES };
+
 static const struct opt own[] = {
 	{ 'o', "output", "FILE", ARG_FILE, "write to FILE instead of standard output", NULL },
+	{ OPT_SYMBOLS, "symbols", NULL, ARG_NONE, "also each function and variable, for sections and at on another machine", NULL },
+	{ OPT_FRAMES, "frames", NULL, ARG_NONE, "also the frame of each page, for pages --frames and at; needs root", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, NULL };
@@ -42,11 +46,14 @@ static int run(int argc, char **argv)
 
 	init_settings(&s);
 	s.collect.smaps = MW_AUTO;
-	s.collect.verify = true;
+	s.collect.verify = s.collect.relocs = s.collect.cache_places = true;
 	for (int id; (id = next_option(&cmd_record, argc, argv, &s, &arg)) != -1;) {
-		if (id != 'o')
-			return EXIT_USAGE;
-		s.output = arg;
+		switch (id) {
+		case 'o': s.output = arg; break;
+		case OPT_SYMBOLS: s.collect.symbols = true; break;
+		case OPT_FRAMES: s.collect.frames_of = ""; break;
+		default: return EXIT_USAGE;
+		}
 	}
 	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
 

@@ -19,10 +19,10 @@ static int by_pid(struct settings *s, pid_t pid, struct mw_snapshot **ret)
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
 
-static int by_file(const char *path, struct mw_snapshot **ret)
+static int by_file(const struct settings *s, const char *path, struct mw_snapshot **ret)
 {
 	struct mw_err err = {};
-	int rc = mw_collect_saved(path, ret, &err);
+	int rc = mw_collect_saved(path, &s->collect, ret, &err);
 
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
@@ -79,7 +79,7 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 		return by_pid(s, (pid_t)pid, ret);
 	}
 	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode)))
-		return by_file(argv[0], ret);
+		return by_file(s, argv[0], ret);
 	return by_name(s, argv[0], ret);
 }
 

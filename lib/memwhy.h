@@ -152,12 +152,15 @@ MW_API MW_MUST_CHECK int mw_collect_pid(pid_t pid, const struct mw_collect_opts 
 /**
  * mw_collect_saved() - read a snapshot that mw_snapshot_save() wrote
  * @path: the file; it is untrusted and checked throughout
+ * @opts: NULL for what is in the file. Of the options, symbols, relocs and the source lines of frames_at count: what
+ *        the snapshot has not, is read from the ELF files that it names, where they are here and the same (by
+ *        build ID, else by inode and size); a note tells what is missing. details_of and frames_at narrow it.
  *
  * Return: 0, -MW_E_NOT_FOUND, -MW_E_OS, -MW_E_NOMEM, -MW_E_FORMAT (not a snapshot, of a
  * newer major version, or damaged; the text names the line).
  */
-MW_API MW_MUST_CHECK int mw_collect_saved(const char *path, struct mw_snapshot **ret,
-					  struct mw_err *err);
+MW_API MW_MUST_CHECK int mw_collect_saved(const char *path, const struct mw_collect_opts *opts,
+					  struct mw_snapshot **ret, struct mw_err *err);
 
 /** Write the snapshot as lines of JSON (memwhy-json(5)). Return: 0, or the sink's error. */
 MW_API MW_MUST_CHECK int mw_snapshot_save(const struct mw_snapshot *snap,
@@ -352,6 +355,7 @@ struct mw_pages_opts {
 	const char *place;	/* NULL: every mapping; otherwise START-END, START+SIZE, an address, a mapping
 				   ("[heap]"), an object ("libc"), or a section (".data", "libc:.data") */
 	bool all;		/* on the screen: one character a page, and every frame */
+	bool frames;		/* also the page frames, as far as the snapshot has them */
 };
 struct mw_at_opts {
 	size_t size;

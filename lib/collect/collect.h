@@ -7,6 +7,7 @@
  *   frames.c    frames behind the pages that were asked for
  *   stacks.c    names for the stacks that an allocator recorded
  *   sources.c   source lines of the addresses that were asked for
+ *   saved.c     a snapshot from a file, completed from the ELF files that are here
  *   runtime.c   which program, allocator and runtime this is
  */
 #ifndef MW_COLLECT_COLLECT_H
@@ -23,12 +24,17 @@ struct mw__collector {
 
 /* Images, page cache and claims of an accepted snapshot. What cannot be read becomes a note. */
 MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
-/* Frame numbers of what opts.frames_of and opts.frames_at name. */
+/* Frame numbers of what opts.frames_of and opts.frames_at name; levels of page tables. */
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
 /* Source lines of the addresses in opts.frames_at. */
-MW_MUST_CHECK int mw__collect_sources(struct mw__collector *c, struct mw_err *err);
+MW_MUST_CHECK int mw__collect_sources(struct mw_snapshot *snap, const struct mw_collect_opts *opts, struct mw_err *err);
+/*
+ * The file of this image, open, and what it says now; -1 when it is not here, or another one by its build ID or,
+ * without one, by inode and size.
+ */
+int mw__collect_open_image(struct mw_snapshot *snap, const struct mw__image *img, struct mw__image *now);
 /* target.runtime and target.allocator from the images. */
 MW_MUST_CHECK int mw__collect_runtime(struct mw_snapshot *snap);
 

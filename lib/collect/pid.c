@@ -345,10 +345,10 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 		if (rc < 0)
 			return rc;
 	}
-	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at)) {
+	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at || c->opts.verify)) {
 		rc = mw__collect_frames(c, err);
 		if (rc == 0)
-			rc = mw__collect_sources(c, err);
+			rc = mw__collect_sources(snap, &c->opts, err);
 		if (rc < 0)
 			return rc;
 	}

@@ -9,19 +9,42 @@
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../elf/dwarf.h"
+#include "../elf/image.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Line tables are walked whole: more addresses are answered without. */
 #define MAX_ADDRS 64u
 
-static bool is_same_file(const struct mw_snapshot *snap, const struct mw__image *img)
+int mw__collect_open_image(struct mw_snapshot *snap, const struct mw__image *img, struct mw__image *now)
 {
+	const struct mw__file *file = img->file != MW__NONE ? &snap->files.v[img->file] : NULL;
 	struct stat st;
 
-	return img->file != MW__NONE && *img->path == '/' && stat(img->path, &st) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_ino == snap->files.v[img->file].ino;
+	if (!file || *img->path != '/')
+		return -1;
+	MW_CLEANUP(mw__closep) int fd = open(img->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || mw__image_read_fd(fd, &snap->arena, now, NULL) <= 0)
+		return -1;
+	bool same = img->build_id || now->build_id ? img->build_id && now->build_id && !strcmp(img->build_id, now->build_id) :
+		    st.st_ino == file->ino && (uint64_t)st.st_size == file->size;
+	int ret = same ? fd : -1;
+
+	if (same)
+		fd = -1;	/* the caller's */
+	return ret;
+}
+
+static bool is_same_file(struct mw_snapshot *snap, const struct mw__image *img)
+{
+	struct mw__image now = {};
+	MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);
+
+	return fd >= 0;
 }
 
 static int keep(struct mw_snapshot *snap, const struct mw__image *img, const struct mw__dwarf_answer *a)
@@ -41,7 +64,7 @@ static int keep(struct mw_snapshot *snap, const struct mw__image *img, const str
 	return 0;
 }
 
-static int ask(struct mw__collector *c, const struct mw__image *img, const uint64_t *addrs, size_t n)
+static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint64_t *addrs, size_t n)
 {
 	struct mw__dwarf_query q = { .path = img->path, .addrs = addrs, .n_addrs = n };
 	struct mw_elf elf = { .path = img->path, .fd = -1 };
@@ -50,7 +73,7 @@ static int ask(struct mw__collector *c, const struct mw__image *img, const uint6
 
 	if (rc < 0)
 		return rc == -MW_E_NOMEM ? rc : 0;
-	rc = keep(c->snap, img, &answer);
+	rc = keep(snap, img, &answer);
 	mw__dwarf_answer_deinit(&answer);
 	return rc;
 }
@@ -64,28 +87,27 @@ static bool is_repeated(const uint64_t *addrs, size_t n, uint64_t addr)
 	return false;
 }
 
-int mw__collect_sources(struct mw__collector *c, struct mw_err *err)
+int mw__collect_sources(struct mw_snapshot *snap, const struct mw_collect_opts *o, struct mw_err *err)
 {
-	const struct mw_collect_opts *o = &c->opts;
 	uint64_t addrs[MAX_ADDRS];
 
 	if (o->n_frames_at > MAX_ADDRS) {
-		mw__note(c->snap, MW__INFO, "line tables", "fewer addresses", "source lines are looked up for %u addresses at most", MAX_ADDRS);
+		mw__note(snap, MW__INFO, "line tables", "fewer addresses", "source lines are looked up for %u addresses at most", MAX_ADDRS);
 		return 0;
 	}
-	for (size_t i = 0; i < c->snap->images.n; i++) {
-		const struct mw__image *img = &c->snap->images.v[i];
+	for (size_t i = 0; i < snap->images.n; i++) {
+		const struct mw__image *img = &snap->images.v[i];
 		size_t n = 0;
 
 		for (size_t k = 0; k < o->n_frames_at; k++) {
-			const struct mw__vma *v = mw__snapshot_vma_at(c->snap, o->frames_at[k]);
+			const struct mw__vma *v = mw__snapshot_vma_at(snap, o->frames_at[k]);
 			uint64_t addr = o->frames_at[k] - img->bias;
 
 			if (v && v->prot & MW__X && v->file == img->file && o->frames_at[k] >= img->start &&
 			    o->frames_at[k] < img->end && !is_repeated(addrs, n, addr))
 				addrs[n++] = addr;
 		}
-		if (n && is_same_file(c->snap, img) && ask(c, img, addrs, n) < 0)
+		if (n && is_same_file(snap, img) && ask(snap, img, addrs, n) < 0)
 			return mw__fail_nomem(err, "source lines");
 	}
 	return 0;

@@ -144,6 +144,7 @@ int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relo
 	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	int rc = elf && symbols ? read_symbols(elf, img, arena, detail) : 0;
 
+	detail->symbols_read = elf && symbols;
 	if (rc == 0 && elf && relocs)
 		rc = mw__detail_touched(elf, img, arena, detail);
 	if (rc == 0)

@@ -28,21 +28,30 @@ static bool is_marker(const char *name)
 	return name[0] == '$' && name[1] && (!name[2] || name[2] == '.');
 }
 
-static bool is_wanted(const struct mw__image *img, const GElf_Sym *sym)
+/* Sections that are not loaded have symbols, too: glibc keeps texts for linkers at address 0. */
+static bool is_in_memory(Elf *elf, const GElf_Sym *sym)
+{
+	GElf_Shdr sh;
+	Elf_Scn *scn = sym->st_shndx < SHN_LORESERVE ? elf_getscn(elf, sym->st_shndx) : NULL;
+
+	return !scn || !gelf_getshdr(scn, &sh) || sh.sh_flags & SHF_ALLOC;
+}
+
+static bool is_wanted(Elf *elf, const struct mw__image *img, const GElf_Sym *sym)
 {
 	int type = GELF_ST_TYPE(sym->st_info);
 
-	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS)
+	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS || !is_in_memory(elf, sym))
 		return false;
 	if (type != STT_FUNC && type != STT_OBJECT && type != STT_GNU_IFUNC && type != STT_NOTYPE)
 		return false;
 	return is_loaded(img, sym->st_value);
 }
 
-static int add_symbol(const struct mw__image *img, const GElf_Sym *sym, const char *name, struct mw__arena *arena,
+static int add_symbol(Elf *elf, const struct mw__image *img, const GElf_Sym *sym, const char *name, struct mw__arena *arena,
 		      struct mw__symbols *ret)
 {
-	if (!is_wanted(img, sym) || !name || !*name || is_marker(name))
+	if (!is_wanted(elf, img, sym) || !name || !*name || is_marker(name))
 		return 0;
 	struct mw__symbol *s = MW_VEC_PUSH(&ret->list);
 	const char *copy = mw__arena_str(arena, name);
@@ -65,7 +74,7 @@ static int read_table(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, const struct 
 
 		if (!gelf_getsym(data, (int)i, &sym))
 			break;
-		if (add_symbol(img, &sym, elf_strptr(elf, sh->sh_link, sym.st_name), arena, ret) < 0)
+		if (add_symbol(elf, img, &sym, elf_strptr(elf, sh->sh_link, sym.st_name), arena, ret) < 0)
 			return -MW_E_NOMEM;
 	}
 	return 0;

@@ -115,7 +115,8 @@ static int cut_image(struct mw__image_pieces *out, bool symbols)
 
 /* -------------------------------------------------------------------- why */
 
-static bool is_relocated(const struct mw__image *img, uint64_t page)
+/* The first relocated page at or above this one, without bias; UINT64_MAX without any. */
+static uint64_t next_relocated(const struct mw__image *img, uint64_t page)
 {
 	const struct mw__detail *d = img->detail;
 	size_t low = 0, high = d ? d->n_reloc_pages : 0;
@@ -123,37 +124,39 @@ static bool is_relocated(const struct mw__image *img, uint64_t page)
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (d->reloc_pages[mid].addr == page)
-			return true;
-		if (d->reloc_pages[mid].addr > page)
+		if (d->reloc_pages[mid].addr >= page)
 			high = mid;
 		else
 			low = mid + 1;
 	}
-	return false;
+	return d && low < d->n_reloc_pages ? d->reloc_pages[low].addr : UINT64_MAX;
 }
 
-/* The end of the file part of a segment with memory beyond it: the rest of its page was cleared. */
-static bool is_cleared(const struct mw__image *img, uint64_t page)
+/*
+ * The first page at or above this one in which the file part of a segment ends with memory beyond it: the
+ * rest of it was cleared. UINT64_MAX without any.
+ */
+static uint64_t next_cleared(const struct mw__image *img, uint64_t page)
 {
+	uint64_t next = UINT64_MAX;
+
 	for (uint32_t i = 0; i < img->n_segments; i++) {
 		const struct mw__segment *s = &img->segments[i];
-		uint64_t end = s->vaddr + s->filesz;
+		uint64_t end = s->vaddr + s->filesz, at = mw__align_down(end, PAGE);
 
-		if (s->type == PT_LOAD && s->memsz > s->filesz && s->flags & PF_W && end % PAGE &&
-		    mw__align_down(end, PAGE) == page)
-			return true;
+		if (s->type == PT_LOAD && s->memsz > s->filesz && s->flags & PF_W && end % PAGE && at >= page)
+			next = mw__min(next, at);
 	}
-	return false;
+	return next;
 }
 
 enum mw__why mw__image_why(const struct mw__image *img, uint64_t addr)
 {
 	uint64_t page = mw__align_down(addr - img->bias, PAGE);
 
-	if (is_relocated(img, page))
+	if (next_relocated(img, page) == page)
 		return MW__BY_RELOC;
-	return is_cleared(img, page) ? MW__BY_CLEAR : MW__BY_WRITE;
+	return next_cleared(img, page) == page ? MW__BY_CLEAR : MW__BY_WRITE;
 }
 
 /* ------------------------------------------------------------------ masses */
@@ -165,8 +168,12 @@ static void add_mass(struct mw__mass *m, const struct mw__image *img, const stru
 	m->at[s->where] += to - from;
 	if (s->is_huge && mw__wheres[s->where].is_resident)
 		m->huge += to - from;
+	/* page by page where there is a reason, else in one step */
 	for (uint64_t at = from; s->where == MW__AT_COPY && at < to;) {
-		uint64_t next = mw__min(mw__align_down(at, PAGE) + PAGE, to);
+		uint64_t page = mw__align_down(at - img->bias, PAGE);
+		uint64_t reason = mw__min(next_relocated(img, page), next_cleared(img, page));
+		uint64_t step = reason > page ? reason - (at - img->bias) : page + PAGE - (at - img->bias);
+		uint64_t next = at + mw__min(step, to - at);
 
 		m->why[mw__image_why(img, at)] += next - at;
 		at = next;

@@ -191,6 +191,25 @@ static const char *check_vma(const struct mw_snapshot *snap, const struct mw__vm
 	return NULL;
 }
 
+/* Pages of the cache: in order, inside their mapping, and as many as the mapping says. */
+static const char *check_cache(const struct mw_snapshot *snap, const struct mw__vma *vma)
+{
+	uint64_t from = vma->start, page = snap->target.page_size, sum = 0;
+
+	if (vma->n_cache && (!vma->cache_placed || vma->cache >= snap->cache.n || vma->n_cache > snap->cache.n - vma->cache))
+		return "its pages in the cache are not where they should be";
+	for (uint32_t i = 0; i < vma->n_cache; i++) {
+		const struct mw__run *run = &snap->cache.v[vma->cache + i];
+
+		if (run->start % page || run->start < from || run->start >= vma->end || !run->pages ||
+		    run->pages > (vma->end - run->start) / page)
+			return "its pages in the cache overlap, or are not inside it";
+		from = run->start + run->pages * page;
+		sum += run->pages * page;
+	}
+	return vma->cache_placed && sum != vma->cached ? "its pages in the cache do not add up" : NULL;
+}
+
 static int check_vmas(const struct mw_snapshot *snap, struct mw_err *err)
 {
 	uint64_t from = 0;
@@ -202,6 +221,9 @@ static int check_vmas(const struct mw_snapshot *snap, struct mw_err *err)
 
 		if (why)
 			return fail(err, "mapping", i, why);
+		why = check_cache(snap, vma);
+		if (why)
+			return fail(err, "mapping", i, why);
 		int rc = check_runs(snap, vma, &next_run, err);
 
 		if (rc < 0)
@@ -211,6 +233,24 @@ static int check_vmas(const struct mw_snapshot *snap, struct mw_err *err)
 	if (next_run != snap->runs.n)
 		return fail(err, "run", next_run, "it belongs to no mapping");
 	return 0;
+}
+
+static const char *check_detail(const struct mw__detail *d)
+{
+	if ((d->n_symbols && (!d->symbols || !d->symbols_from)) || (d->n_reloc_pages && !d->reloc_pages))
+		return "its symbols or relocations are missing";
+	for (uint32_t i = 0; i < d->n_symbols; i++) {
+		const struct mw__symbol *s = &d->symbols[i], *last = i ? s - 1 : NULL;
+
+		if (!s->name)
+			return "a symbol of it has no name";
+		if (last && (s->addr < last->addr || (s->addr == last->addr && s->size > last->size)))
+			return "its symbols are out of order";
+	}
+	for (uint32_t i = 0; i < d->n_reloc_pages; i++)
+		if (d->reloc_pages[i].addr % 4096 || (i && d->reloc_pages[i].addr <= d->reloc_pages[i - 1].addr))
+			return "its relocated pages are out of order";
+	return NULL;
 }
 
 static const char *check_image(const struct mw_snapshot *snap, const struct mw__image *image)
@@ -225,7 +265,7 @@ static const char *check_image(const struct mw_snapshot *snap, const struct mw__
 		return "its role is not known";
 	if ((image->n_segments && !image->segments) || (image->n_sections && !image->sections))
 		return "its segments or sections are missing";
-	return NULL;
+	return image->detail ? check_detail(image->detail) : NULL;
 }
 
 static int check_images(const struct mw_snapshot *snap, struct mw_err *err)
@@ -236,6 +276,15 @@ static int check_images(const struct mw_snapshot *snap, struct mw_err *err)
 		if (why)
 			return fail(err, "image", i, why);
 	}
+	return 0;
+}
+
+static int check_frames(const struct mw_snapshot *snap, struct mw_err *err)
+{
+	for (size_t i = 0; i < snap->frames.n; i++)
+		if (snap->frames.v[i].addr % snap->target.page_size ||
+		    (i && snap->frames.v[i].addr <= snap->frames.v[i - 1].addr))
+			return fail(err, "frame", i, "it is out of order, or inside a page");
 	return 0;
 }
 
@@ -304,6 +353,10 @@ static void fill_texts(struct mw_snapshot *snap)
 		fill_in(&snap->images.v[i].path);
 		fill_in(&snap->images.v[i].source);
 	}
+	for (size_t i = 0; i < snap->sources.n; i++) {
+		fill_in(&snap->sources.v[i].function);
+		fill_in(&snap->sources.v[i].file);
+	}
 	for (size_t i = 0; i < snap->tasks.n; i++)
 		fill_in(&snap->tasks.v[i].comm);
 	for (size_t i = 0; i < snap->claims.n; i++)
@@ -327,6 +380,8 @@ int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *err)
 
 	if (rc == 0)
 		rc = check_images(snap, err);
+	if (rc == 0)
+		rc = check_frames(snap, err);
 	if (rc == 0)
 		rc = check_claims(snap, err);
 	if (rc == 0)

@@ -172,6 +172,7 @@ struct mw__detail {
 	const struct mw__symbol *symbols;
 	uint32_t n_symbols;
 	const char *symbols_from;	/* ".symtab", ".dynsym", ".gopclntab", a debug file; NULL: none */
+	bool symbols_read;	/* otherwise there may be some */
 	bool relocs_known;
 	const struct mw__reloc_page *reloc_pages;	/* by addr */
 	uint32_t n_reloc_pages;

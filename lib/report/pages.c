@@ -385,30 +385,39 @@ static void frame_row(struct mw__doc_node *t, const struct mw__frame *f, struct 
 	mw__row_text(t, row, F_FLAGS, f->flags == MW_UNKNOWN ? NULL : mw__frame_flags(f->flags, scratch));
 }
 
+/* A saved snapshot may have more frames than were asked for. */
+static bool is_in_place(const struct view *v, uint64_t addr)
+{
+	for (size_t i = 0; i < v->place.ranges.n; i++)
+		if (addr + PAGE > v->place.ranges.v[i].start && addr < v->place.ranges.v[i].end)
+			return true;
+	return !v->place.ranges.n;
+}
+
 static void add_frames(struct view *v)
 {
 	MW_CLEANUP(mw__str_deinit) struct mw__str scratch = {};
 	const struct mw_snapshot *snap = v->snap;
-	size_t shown = v->opts->all ? snap->frames.n : mw__min(snap->frames.n, MAX_FRAME_ROWS), shared = 0, known = 0;
-	struct mw__doc_node *json = mw__doc_table(v->root, "frames", NULL, frame_keys, LEN(frame_keys));
+	size_t limit = v->opts->all ? SIZE_MAX : MAX_FRAME_ROWS, n = 0, shared = 0, known = 0;
+	struct mw__doc_node *json = mw__doc_table(v->root, "frames", NULL, frame_keys, LEN(frame_keys)), *t = NULL;
 
-	if (!snap->frames.n)
-		return;
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "FRAMES", frame_cols, LEN(frame_cols));
-
-	for (size_t i = 0; i < snap->frames.n; i++) {
+	for (size_t i = 0; v->opts->frames && i < snap->frames.n; i++) {
 		const struct mw__frame *f = &snap->frames.v[i];
 
+		if (!is_in_place(v, f->addr))
+			continue;
+		if (!t)
+			t = mw__doc_table(v->root, NULL, "FRAMES", frame_cols, LEN(frame_cols));
 		frame_row(json, f, &scratch);
-		if (i < shown)
+		if (n++ < limit)
 			frame_row(t, f, &scratch);
 		known += f->mappers != MW_UNKNOWN;
 		shared += f->mappers != MW_UNKNOWN && f->mappers > 1;
 	}
-	if (shown < snap->frames.n)
-		mw__doc_linef(v->root, NULL, 0, "%zu more (--all lists them)", snap->frames.n - shown);
+	if (n > limit)
+		mw__doc_linef(v->root, NULL, 0, "%zu more (--all lists them)", n - limit);
 	if (known)
-		mw__doc_linef(v->root, NULL, 0, "%zu of %zu pages are mapped somewhere else as well", shared, snap->frames.n);
+		mw__doc_linef(v->root, NULL, 0, "%zu of %zu pages are mapped somewhere else as well", shared, n);
 	v->root->doc->failed |= scratch.failed;
 }
 

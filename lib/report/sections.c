@@ -222,7 +222,7 @@ static int add_object(struct mw__sections_view *v, struct mw__doc_node *list, co
 	mw__doc_text(o, "role", roles[img->role]);
 	mw__doc_u64(o, "load_bias", MW__T_ADDR, img->bias);
 	mw__doc_text(o, "build_id", img->build_id);
-	mw__doc_text(o, "symbols_from", img->detail ? img->detail->symbols_from : NULL);
+	mw__doc_text(o, "symbols_from", v->symbols && img->detail ? img->detail->symbols_from : NULL);
 	mw__mass_members(o, &ic->sum, img);
 	mw__doc_delta(o, "residual", residual_of(v, ic));
 	fill_sections(mw__doc_table(o, "sections", NULL, section_keys, LEN(section_keys)), ic, &sum, false);
@@ -287,7 +287,9 @@ int mw_report_sections(const struct mw_snapshot *snap, const struct mw_sections_
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));
 	if (o.object && !*o.object)
 		o.object = NULL;
-	if (mw__pieces_make(snap, o.object, o.symbols || o.cold || o.hot, &pieces) < 0)
+	bool symbols = o.symbols || o.cold || o.hot;
+
+	if (mw__pieces_make(snap, o.object, symbols, &pieces) < 0)
 		return mw__fail_nomem(err, "sections");
 	int rc = check_object(snap, o.object, &pieces, err);
 
@@ -301,7 +303,7 @@ int mw_report_sections(const struct mw_snapshot *snap, const struct mw_sections_
 		mw_account_destroy(acc);
 		return mw__fail_nomem(err, "report");
 	}
-	struct mw__sections_view v = { .snap = snap, .acc = acc, .opts = &o, .pieces = &pieces, .root = doc->root };
+	struct mw__sections_view v = { .snap = snap, .acc = acc, .opts = &o, .pieces = &pieces, .root = doc->root, .symbols = symbols };
 
 	mw__view_target(doc->root, snap);
 	mw__doc_text(doc->root, "state", mw__view_state(mw__snapshot_state(snap, acc)));

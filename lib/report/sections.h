@@ -12,6 +12,7 @@ struct mw__sections_view {
 	const struct mw_sections_opts *opts;
 	const struct mw__pieces *pieces;
 	struct mw__doc_node *root;
+	bool symbols;	/* pieces have them */
 };
 
 /* "symbols" of one object, and when text is true also on the screen. */

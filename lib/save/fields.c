@@ -129,6 +129,7 @@ static const struct mw__field vma[] = {
 	NUMBER(mw__vma, file), NUMBER(mw__vma, prot), NAME(mw__vma, kind, name_kind),
 	BOOL(mw__vma, is_shared), BOOL(mw__vma, no_pages), BOOL(mw__vma, states_known),
 	NUMBER(mw__vma, zero_unplaced), NUMBER(mw__vma, cached), NUMBER(mw__vma, evicted),
+	BOOL(mw__vma, cache_placed),
 };
 const struct mw__fields mw__vma_fields = TABLE(vma, mw__vma);
 
@@ -160,6 +161,36 @@ static const struct mw__field section[] = {
 	ADDR(mw__section, addr), NUMBER(mw__section, size), NUMBER(mw__section, off),
 };
 const struct mw__fields mw__section_fields = TABLE(section, mw__section);
+
+static const struct mw__field detail[] = {
+	TEXT(mw__detail, symbols_from), BOOL(mw__detail, symbols_read), BOOL(mw__detail, relocs_known), NUMBER(mw__detail, n_relative),
+	NUMBER(mw__detail, n_symbolic), NUMBER(mw__detail, n_plt), NUMBER(mw__detail, n_copy),
+	NUMBER(mw__detail, n_ifunc), BOOL(mw__detail, binds_now),
+};
+const struct mw__fields mw__detail_fields = TABLE(detail, mw__detail);
+
+static const struct mw__field symbol[] = {
+	NUMBER(mw__symbol, addr), NUMBER(mw__symbol, size), NUMBER(mw__symbol, type), NUMBER(mw__symbol, bind),
+	TEXT(mw__symbol, name),
+};
+const struct mw__fields mw__symbol_fields = TABLE(symbol, mw__symbol);
+
+static const struct mw__field reloc_page[] = {
+	NUMBER(mw__reloc_page, addr), NUMBER(mw__reloc_page, relocs), NUMBER(mw__reloc_page, own),
+};
+const struct mw__fields mw__reloc_page_fields = TABLE(reloc_page, mw__reloc_page);
+
+static const struct mw__field frame[] = {
+	NUMBER(mw__frame, addr), NUMBER(mw__frame, pfn), NUMBER(mw__frame, flags), NUMBER(mw__frame, mappers),
+	NUMBER(mw__frame, node),
+};
+const struct mw__fields mw__frame_fields = TABLE(frame, mw__frame);
+
+static const struct mw__field source_line[] = {
+	NUMBER(mw__source_line, addr), NUMBER(mw__source_line, depth), NUMBER(mw__source_line, line),
+	TEXT(mw__source_line, function), TEXT(mw__source_line, file),
+};
+const struct mw__fields mw__source_line_fields = TABLE(source_line, mw__source_line);
 
 static const struct mw__field task[] = {
 	PID(mw__task, tid), TEXT(mw__task, comm), CHAR(mw__task, state), ADDR(mw__task, sp),

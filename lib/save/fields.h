@@ -38,7 +38,9 @@ struct mw__fields {
 extern const struct mw__fields mw__target_fields, mw__status_fields, mw__roads_fields,
 	mw__limits_fields, mw__cgroup_fields, mw__layout_fields, mw__smaps_fields,
 	mw__vma_fields, mw__file_fields, mw__image_fields, mw__segment_fields,
-	mw__section_fields, mw__task_fields, mw__claim_fields, mw__note_fields;
+	mw__section_fields, mw__detail_fields, mw__task_fields, mw__claim_fields, mw__note_fields;
+/* These are written as rows, [VALUE,...] in the order of the table, since there are many. */
+extern const struct mw__fields mw__symbol_fields, mw__reloc_page_fields, mw__frame_fields, mw__source_line_fields;
 
 /* The structs that are there once, as members of the first line. */
 struct mw__head_part {

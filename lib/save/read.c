@@ -23,6 +23,8 @@ enum {
 	VMAS_MAX = 1 << 22, RUNS_MAX = 1 << 26, FILES_MAX = 1 << 22, IMAGES_MAX = 1 << 16,
 	PARTS_MAX = 1 << 20,	/* segments or sections of one image */
 	TASKS_MAX = 1 << 22, CLAIMS_MAX = 1 << 22, NOTES_MAX = 1 << 16,
+	SYMBOLS_MAX = 1 << 25,	/* or relocated pages of one image */
+	FRAMES_MAX = 1 << 28, SOURCES_MAX = 1 << 20,
 };
 
 struct reader {
@@ -38,6 +40,9 @@ struct reader {
 	size_t n_smaps, cap_smaps;	/* of snap->smaps */
 	MW_VEC(struct mw__segment) segments;	/* of the image read last */
 	MW_VEC(struct mw__section) sections;
+	struct mw__detail *detail;
+	MW_VEC(struct mw__symbol) symbols;
+	MW_VEC(struct mw__reloc_page) reloc_pages;
 	size_t start, n;	/* unread bytes of buf */
 	char buf[16384];
 };
@@ -245,6 +250,21 @@ static int read_struct(struct reader *r, const struct mw__fields *fields, struct
 	return 0;
 }
 
+/* [VALUE,...]: all members of the table, in its order; a later version may have more. */
+static int read_row(struct reader *r, const struct mw__fields *fields, struct json_object *o, const char *key, void *base)
+{
+	mw__fields_init(fields, base);
+	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) < fields->n)
+		return fail(r, "%s: not a row of %zu values", key, fields->n);
+	for (size_t i = 0; i < fields->n; i++) {
+		int rc = read_member(r, &fields->v[i], json_object_array_get_idx(o, i), base);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* ------------------------------------------------------------------- records */
 
 static bool has_room(struct reader *r, size_t n, size_t max, const char *what)
@@ -315,6 +335,50 @@ static int read_runs(struct reader *r, struct json_object *o)
 	return 0;
 }
 
+/* [page, pages] of the page cache, counted from the start of the mapping. */
+static int read_cached(struct reader *r, struct mw__vma *vma, struct json_object *o)
+{
+	uint64_t v[2] = { 0 };
+
+	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) != 2)
+		return fail(r, "pages in the cache are not [page, pages]");
+	for (size_t i = 0; i < 2; i++) {
+		int rc = read_number(r, "cache", json_object_array_get_idx(o, i), i ? UINT32_MAX : UINT64_C(1) << 52, &v[i]);
+
+		if (rc < 0)
+			return rc;
+	}
+	struct mw__run *run = ADD(r, &r->snap->cache, RUNS_MAX, "pages in the cache");
+
+	if (!run)
+		return r->failure;
+	if (__builtin_mul_overflow(v[0], r->snap->target.page_size, &run->start) ||
+	    __builtin_add_overflow(run->start, vma->start, &run->start))
+		return fail(r, "pages in the cache start behind the end of memory");
+	run->pages = (uint32_t)v[1];
+	run->state = MW__OF_FILE;
+	if (!vma->n_cache++)
+		vma->cache = (uint32_t)(r->snap->cache.n - 1);
+	return 0;
+}
+
+static int read_cache(struct reader *r, struct json_object *o)
+{
+	struct mw_snapshot *snap = r->snap;
+
+	if (!snap->vmas.n)
+		return fail(r, "cache without a mapping before");
+	if (!json_object_is_type(o, json_type_array))
+		return fail(r, "cache is not a list");
+	for (size_t i = 0; i < json_object_array_length(o); i++) {
+		int rc = read_cached(r, &snap->vmas.v[snap->vmas.n - 1], json_object_array_get_idx(o, i));
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* Let snap->smaps have as many elements as there are mappings. */
 static int extend_smaps(struct reader *r)
 {
@@ -358,29 +422,44 @@ static int read_file(struct reader *r, struct json_object *o)
 	return file ? read_struct(r, &mw__file_fields, o, "file", file) : r->failure;
 }
 
+/* Move what a vector holds into the arena: *list and *count. */
+#define MOVE(r, vec, list, count)                                                                      \
+	({                                                                                           \
+		__typeof__((vec)->v) copy_ = NULL;                                                   \
+		int rc_ = 0;                                                                         \
+		if ((vec)->n) {                                                                      \
+			copy_ = mw__arena_array(&(r)->snap->arena, (vec)->n, sizeof(*(vec)->v));     \
+			if (copy_)                                                                   \
+				memcpy(copy_, (vec)->v, (vec)->n * sizeof(*(vec)->v));               \
+			else                                                                         \
+				rc_ = fail_nomem(r);                                                 \
+		}                                                                                    \
+		*(list) = copy_;                                                                     \
+		*(count) = (uint32_t)(vec)->n;                                                          \
+		(vec)->n = 0;                                                                        \
+		rc_;                                                                                 \
+	})
+
 /* The image read last gets the parts that were read after it. */
 static int close_image(struct reader *r)
 {
 	struct mw_snapshot *snap = r->snap;
+	struct mw__image *image = snap->images.n ? &snap->images.v[snap->images.n - 1] : NULL;
+	struct mw__detail *d = r->detail;
 
-	if (!r->segments.n && !r->sections.n)
+	if (!image)
 		return 0;
-	struct mw__image *image = &snap->images.v[snap->images.n - 1];
-	struct mw__segment *segments = mw__arena_array(&snap->arena, r->segments.n, sizeof(*segments));
-	struct mw__section *sections = mw__arena_array(&snap->arena, r->sections.n, sizeof(*sections));
+	int rc = MOVE(r, &r->segments, &image->segments, &image->n_segments);
 
-	if (!segments || !sections)
-		return fail_nomem(r);
-	if (r->segments.n)
-		memcpy(segments, r->segments.v, r->segments.n * sizeof(*segments));
-	if (r->sections.n)
-		memcpy(sections, r->sections.v, r->sections.n * sizeof(*sections));
-	image->segments = r->segments.n ? segments : NULL;
-	image->sections = r->sections.n ? sections : NULL;
-	image->n_segments = (uint32_t)r->segments.n;
-	image->n_sections = (uint32_t)r->sections.n;
-	r->segments.n = r->sections.n = 0;
-	return 0;
+	if (rc == 0)
+		rc = MOVE(r, &r->sections, &image->sections, &image->n_sections);
+	if (rc == 0 && d)
+		rc = MOVE(r, &r->symbols, &d->symbols, &d->n_symbols);
+	if (rc == 0 && d)
+		rc = MOVE(r, &r->reloc_pages, &d->reloc_pages, &d->n_reloc_pages);
+	image->detail = d;
+	r->detail = NULL;
+	return rc;
 }
 
 static int read_image(struct reader *r, struct json_object *o)
@@ -394,12 +473,10 @@ static int read_image(struct reader *r, struct json_object *o)
 	return image ? read_struct(r, &mw__image_fields, o, "image", image) : r->failure;
 }
 
-/* A list that belongs to an image: call read_one for each. */
-static int read_parts(struct reader *r, struct json_object *o, const char *key,
-		      int (*read_one)(struct reader *r, struct json_object *o))
+/* A list: call read_one for each. */
+static int read_rows(struct reader *r, struct json_object *o, const char *key,
+		     int (*read_one)(struct reader *r, struct json_object *o))
 {
-	if (!r->snap->images.n)
-		return fail(r, "%s without an image before", key);
 	if (!json_object_is_type(o, json_type_array))
 		return fail(r, "%s is not a list", key);
 	for (size_t i = 0; i < json_object_array_length(o); i++) {
@@ -409,6 +486,13 @@ static int read_parts(struct reader *r, struct json_object *o, const char *key,
 			return rc;
 	}
 	return 0;
+}
+
+/* A list that belongs to an image. */
+static int read_parts(struct reader *r, struct json_object *o, const char *key,
+		      int (*read_one)(struct reader *r, struct json_object *o))
+{
+	return r->snap->images.n ? read_rows(r, o, key, read_one) : fail(r, "%s without an image before", key);
 }
 
 static int read_segment(struct reader *r, struct json_object *o)
@@ -426,6 +510,62 @@ static int read_section(struct reader *r, struct json_object *o)
 	if (rc == 0 && !section->name)
 		section->name = "";
 	return rc;
+}
+
+static int read_detail(struct reader *r, struct json_object *o)
+{
+	if (!r->snap->images.n || r->detail)
+		return fail(r, r->detail ? "a second detail of one image" : "detail without an image before");
+	r->detail = mw__arena_alloc(&r->snap->arena, sizeof(*r->detail));
+	return r->detail ? read_struct(r, &mw__detail_fields, o, "detail", r->detail) : fail_nomem(r);
+}
+
+static int read_symbol(struct reader *r, struct json_object *o)
+{
+	struct mw__symbol *symbol = ADD(r, &r->symbols, SYMBOLS_MAX, "symbols");
+
+	return symbol ? read_row(r, &mw__symbol_fields, o, "symbols", symbol) : r->failure;
+}
+
+static int read_reloc_page(struct reader *r, struct json_object *o)
+{
+	struct mw__reloc_page *page = ADD(r, &r->reloc_pages, SYMBOLS_MAX, "relocated pages");
+
+	return page ? read_row(r, &mw__reloc_page_fields, o, "reloc_pages", page) : r->failure;
+}
+
+static int read_symbols(struct reader *r, struct json_object *o)
+{
+	return r->detail ? read_parts(r, o, "symbols", read_symbol) : fail(r, "symbols without a detail before");
+}
+
+static int read_reloc_pages(struct reader *r, struct json_object *o)
+{
+	return r->detail ? read_parts(r, o, "reloc_pages", read_reloc_page) : fail(r, "reloc_pages without a detail before");
+}
+
+static int read_frame(struct reader *r, struct json_object *o)
+{
+	struct mw__frame *frame = ADD(r, &r->snap->frames, FRAMES_MAX, "frames");
+
+	return frame ? read_row(r, &mw__frame_fields, o, "frames", frame) : r->failure;
+}
+
+static int read_source(struct reader *r, struct json_object *o)
+{
+	struct mw__source_line *line = ADD(r, &r->snap->sources, SOURCES_MAX, "source lines");
+
+	return line ? read_row(r, &mw__source_line_fields, o, "sources", line) : r->failure;
+}
+
+static int read_frames(struct reader *r, struct json_object *o)
+{
+	return read_rows(r, o, "frames", read_frame);
+}
+
+static int read_sources(struct reader *r, struct json_object *o)
+{
+	return read_rows(r, o, "sources", read_source);
 }
 
 static int read_segments(struct reader *r, struct json_object *o)
@@ -484,7 +624,9 @@ static const struct {
 } kinds[] = {
 	{ "vma", read_vma }, { "runs", read_runs }, { "file", read_file }, { "image", read_image },
 	{ "segments", read_segments }, { "sections", read_sections }, { "task", read_task },
-	{ "claim", read_claim }, { "note", read_note },
+	{ "claim", read_claim }, { "note", read_note }, { "cache", read_cache }, { "detail", read_detail },
+	{ "symbols", read_symbols }, { "reloc_pages", read_reloc_pages }, { "frames", read_frames },
+	{ "sources", read_sources },
 };
 
 static int read_record(struct reader *r, struct json_object *line)
@@ -619,6 +761,8 @@ static void free_reader(struct reader **rp)
 	mw__str_deinit(&r->line);
 	MW_VEC_FREE(&r->segments);
 	MW_VEC_FREE(&r->sections);
+	MW_VEC_FREE(&r->symbols);
+	MW_VEC_FREE(&r->reloc_pages);
 	free(r);
 }
 

@@ -6,7 +6,12 @@
  *   {"file":{...}}                       files come first: mappings and images name them by number
  *   {"vma":{...,"smaps":{...},"runs":[[page,pages,state],...]}}     page counts from the start
  *   {"runs":[...]}                       more runs of the mapping before, when there are many
- *   {"image":{...}}, then {"segments":[...]} and {"sections":[...]} of it
+ *   {"cache":[[page,pages],...]}         pages of the mapping before that are in the page cache only
+ *   {"image":{...}}, then {"segments":[...]} and {"sections":[...]} of it, and where they were read
+ *     {"detail":{...}}, then {"symbols":[[addr,size,type,bind,name],...]} and
+ *     {"reloc_pages":[[addr,relocs,own],...]}
+ *   {"frames":[[addr,pfn,flags,mappers,node],...]}
+ *   {"sources":[[addr,depth,line,function,file],...]}
  *   {"task":{...}}, {"claim":{...}}, {"note":{...}}
  *   {"end":{"records":N}}                lines between the first and this one
  *

@@ -137,6 +137,23 @@ static void write_list(struct writer *w, const char *key, const struct mw__field
 	}
 }
 
+/* Lines {"key":[[...],...]}: the members without their names. */
+static void write_rows(struct writer *w, const char *key, const struct mw__fields *fields, const void *base, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		begin_line(w, key);
+		mw__jsonw_begin(&w->json, '[');
+		for (; i < n && !is_line_full(w); i++) {
+			mw__jsonw_begin(&w->json, '[');
+			for (size_t k = 0; k < fields->n; k++)
+				write_value(&w->json, &fields->v[k], (const char *)base + i * fields->size);
+			mw__jsonw_end(&w->json, ']');
+		}
+		mw__jsonw_end(&w->json, ']');
+		end_line(w);
+	}
+}
+
 static void write_head(struct writer *w)
 {
 	struct mw__jsonw *json = &w->json;
@@ -178,6 +195,24 @@ static void write_runs(struct writer *w, const struct mw__vma *vma, uint32_t *ne
 	mw__jsonw_end(&w->json, ']');
 }
 
+static void write_cache(struct writer *w, const struct mw__vma *vma)
+{
+	for (uint32_t i = 0; i < vma->n_cache;) {
+		begin_line(w, "cache");
+		mw__jsonw_begin(&w->json, '[');
+		for (; i < vma->n_cache && !is_line_full(w); i++) {
+			const struct mw__run *run = &w->snap->cache.v[vma->cache + i];
+
+			mw__jsonw_begin(&w->json, '[');
+			mw__jsonw_u64(&w->json, (run->start - vma->start) / w->snap->target.page_size);
+			mw__jsonw_u64(&w->json, run->pages);
+			mw__jsonw_end(&w->json, ']');
+		}
+		mw__jsonw_end(&w->json, ']');
+		end_line(w);
+	}
+}
+
 static void write_vma(struct writer *w, size_t i)
 {
 	const struct mw__vma *vma = &w->snap->vmas.v[i];
@@ -199,6 +234,7 @@ static void write_vma(struct writer *w, size_t i)
 		write_runs(w, vma, &next);
 		end_line(w);
 	}
+	write_cache(w, vma);
 }
 
 static void write_image(struct writer *w, const struct mw__image *image)
@@ -206,6 +242,11 @@ static void write_image(struct writer *w, const struct mw__image *image)
 	write_record(w, "image", &mw__image_fields, image);
 	write_list(w, "segments", &mw__segment_fields, image->segments, image->n_segments);
 	write_list(w, "sections", &mw__section_fields, image->sections, image->n_sections);
+	if (!image->detail)
+		return;
+	write_record(w, "detail", &mw__detail_fields, image->detail);
+	write_rows(w, "symbols", &mw__symbol_fields, image->detail->symbols, image->detail->n_symbols);
+	write_rows(w, "reloc_pages", &mw__reloc_page_fields, image->detail->reloc_pages, image->detail->n_reloc_pages);
 }
 
 static void write_end(struct writer *w)
@@ -234,6 +275,8 @@ static void write_records(struct writer *w)
 		write_vma(w, i);
 	for EACH(snap->images, i)
 		write_image(w, &snap->images.v[i]);
+	write_rows(w, "frames", &mw__frame_fields, snap->frames.v, snap->frames.n);
+	write_rows(w, "sources", &mw__source_line_fields, snap->sources.v, snap->sources.n);
 	for EACH(snap->tasks, i)
 		write_record(w, "task", &mw__task_fields, &snap->tasks.v[i]);
 	for EACH(snap->claims, i)

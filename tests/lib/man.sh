@@ -87,7 +87,7 @@ sleep 60 &
 target=$!
 trap 'kill $target; rm -rf "$tmp"' EXIT
 if command -v python3 >/dev/null; then
-	for view in "explain --json --all --verify --smaps=always" "maps --json -XX" "doctor --json -p" "record --smaps=always" "demo --json"; do
+	for view in "explain --json --all --verify --smaps=always" "maps --json -XX" "doctor --json -p" "record --smaps=always --symbols --frames" "demo --json"; do
 		what=$target
 		case $view in demo*) what= ;; esac
 		# shellcheck disable=SC2086

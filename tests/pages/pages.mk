@@ -5,7 +5,7 @@
 PAGES_DIR := $(B)/tests/pages
 PAGES_PROGRAMS := $(PAGES_DIR)/touch $(PAGES_DIR)/touch-now $(PAGES_DIR)/libslots.so $(PAGES_DIR)/share \
 	$(PAGES_DIR)/rawrollup
-PAGES_TESTS := tests/pages/manual.sh tests/pages/sections.py tests/pages/at.py tests/pages/top.py
+PAGES_TESTS := tests/pages/manual.sh tests/pages/sections.py tests/pages/saved.py tests/pages/at.py tests/pages/top.py
 PAGES_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra
 
 $(PAGES_DIR)/touch: tests/pages/touch.c $(PAGES_DIR)/libslots.so

@@ -76,6 +76,23 @@ static bool sample_runs(struct mw_snapshot *snap, struct mw__vma *vma, size_t n)
 	return true;
 }
 
+/* A page in the cache every three pages, where places are known. */
+static bool sample_cache(struct mw_snapshot *snap, struct mw__vma *vma, size_t n)
+{
+	vma->cache_placed = n;
+	for (size_t i = 0; i < n; i++) {
+		struct mw__run *run = MW_VEC_PUSH(&snap->cache);
+
+		if (!run)
+			return false;
+		*run = (struct mw__run){ vma->start + i * 3 * 4096, 1 + i % 3, MW__OF_FILE };
+		vma->cached = (i ? vma->cached : 0) + run->pages * 4096;
+		if (!vma->n_cache++)
+			vma->cache = (uint32_t)(snap->cache.n - 1);
+	}
+	return true;
+}
+
 static bool sample_vmas(struct mw_snapshot *snap, size_t n, size_t n_runs)
 {
 	uint64_t start = 0x400000;
@@ -92,13 +109,49 @@ static bool sample_vmas(struct mw_snapshot *snap, size_t n, size_t n_runs)
 		start += i * 4096;
 		vma->file = i % 2 ? MW__NONE : 0;
 		vma->prot = i % 8;
-		if (!vma->name || !sample_runs(snap, vma, i % 2 ? n_runs : 0))
+		if (!vma->name || !sample_runs(snap, vma, i % 2 ? n_runs : 0) ||
+		    !sample_cache(snap, vma, i % 4 == 1 ? n_runs : 0))
 			return false;
 	}
 	snap->smaps = calloc(n ? n : 1, sizeof(*snap->smaps));
 	for (size_t i = 0; snap->smaps && i < n; i++)
 		sample_struct(snap, &mw__smaps_fields, &snap->smaps[i]);
 	return snap->smaps;
+}
+
+static const struct mw__detail *sample_detail(struct mw_snapshot *snap, uint32_t n)
+{
+	struct mw__detail *d = mw__arena_alloc(&snap->arena, sizeof(*d));
+	struct mw__symbol *symbols = mw__arena_array(&snap->arena, n + 1, sizeof(*symbols));
+	struct mw__reloc_page *pages = mw__arena_array(&snap->arena, n + 1, sizeof(*pages));
+
+	if (!d || !symbols || !pages)
+		return NULL;
+	sample_struct(snap, &mw__detail_fields, d);
+	d->symbols = symbols;
+	d->reloc_pages = pages;
+	d->n_symbols = d->n_reloc_pages = n;
+	for (uint32_t i = 0; i < n; i++) {
+		sample_struct(snap, &mw__symbol_fields, &symbols[i]);
+		sample_struct(snap, &mw__reloc_page_fields, &pages[i]);
+		symbols[i].addr = UINT64_MAX - 1 - n + i / 2;	/* beyond what a signed number holds */
+		symbols[i].size = i % 2 ? 3 : 7;
+		pages[i].addr = i * UINT64_C(8192);
+	}
+	return d;
+}
+
+static bool sample_frames(struct mw_snapshot *snap, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct mw__frame *frame = MW_VEC_PUSH(&snap->frames);
+
+		if (!frame)
+			return false;
+		sample_struct(snap, &mw__frame_fields, frame);
+		frame->addr = 4096 * (3 * i + 1);
+	}
+	return true;
 }
 
 static bool sample_images(struct mw_snapshot *snap, size_t n, uint32_t n_parts)
@@ -123,6 +176,9 @@ static bool sample_images(struct mw_snapshot *snap, size_t n, uint32_t n_parts)
 			sample_struct(snap, &mw__segment_fields, &segments[k]);
 			sample_struct(snap, &mw__section_fields, &sections[k]);
 		}
+		image->detail = i % 3 == 2 ? NULL : sample_detail(snap, i ? 3 * n_parts : 0);
+		if (i % 3 != 2 && !image->detail)
+			return false;
 	}
 	return true;
 }
@@ -169,6 +225,7 @@ static struct mw_snapshot *sample_create(size_t n, size_t n_runs, uint32_t n_par
 	snap->target.page_size = 4096;
 	if (sample_vmas(snap, n, n_runs) && sample_images(snap, n, n_parts) && sample_claims(snap, n) &&
 	    SAMPLE_EACH(snap, files, mw__file_fields, n) && SAMPLE_EACH(snap, tasks, mw__task_fields, n) &&
+	    sample_frames(snap, n_runs) && SAMPLE_EACH(snap, sources, mw__source_line_fields, n) &&
 	    SAMPLE_EACH(snap, notes, mw__note_fields, n) && mw__snapshot_freeze(snap, NULL) == 0)
 		return snap;
 	mw_snapshot_destroy(snap);

@@ -79,7 +79,7 @@ static void check_saved(const struct mw_snapshot *snap, const struct mw__str *te
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 
 	ok(file && mw_snapshot_save(snap, &sink, NULL) == 0 && fwrite(saved.v, 1, saved.n, file) == saved.n && fclose(file) == 0 &&
-	   mw_collect_saved(path, &back, NULL) == 0, "saved and read again");
+	   mw_collect_saved(path, NULL, &back, NULL) == 0, "saved and read again");
 	if (back) {
 		print(back, &again);
 		is_str(again.v, text->v, "the saved one says the same");

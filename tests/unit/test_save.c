@@ -70,6 +70,39 @@ static bool same_images(const struct mw_snapshot *a, const struct mw_snapshot *b
 	return true;
 }
 
+static bool same_detail(const struct mw__detail *x, const struct mw__detail *y)
+{
+	if (!x || !y)
+		return x == y;
+	return x->n_symbols == y->n_symbols && x->n_reloc_pages == y->n_reloc_pages &&
+	       same_structs(&mw__detail_fields, x, y, 1) &&
+	       same_structs(&mw__symbol_fields, x->symbols, y->symbols, x->n_symbols) &&
+	       same_structs(&mw__reloc_page_fields, x->reloc_pages, y->reloc_pages, x->n_reloc_pages);
+}
+
+static bool same_details(const struct mw_snapshot *a, const struct mw_snapshot *b)
+{
+	for (size_t i = 0; i < a->images.n; i++)
+		if (!same_detail(a->images.v[i].detail, b->images.v[i].detail))
+			return false;
+	return true;
+}
+
+static bool same_cache(const struct mw_snapshot *a, const struct mw_snapshot *b)
+{
+	if (a->cache.n != b->cache.n)
+		return false;
+	for (size_t i = 0; i < a->vmas.n; i++)
+		for (uint32_t k = 0; k < a->vmas.v[i].n_cache; k++) {
+			const struct mw__run *x = &a->cache.v[a->vmas.v[i].cache + k], *y = &b->cache.v[b->vmas.v[i].cache + k];
+
+			if (a->vmas.v[i].n_cache != b->vmas.v[i].n_cache || x->start != y->start || x->pages != y->pages ||
+			    x->state != y->state)
+				return false;
+		}
+	return true;
+}
+
 static bool same_runs(const struct mw_snapshot *a, const struct mw_snapshot *b)
 {
 	if (a->runs.n != b->runs.n)
@@ -104,6 +137,10 @@ static void check_same(const struct mw_snapshot *a, const struct mw_snapshot *b)
 	ok(SAME(files, mw__file_fields), "so are the files");
 	ok(SAME(images, mw__image_fields), "so are the images");
 	ok(same_images(a, b), "so are their segments and sections");
+	ok(same_details(a, b), "so are their symbols and relocated pages");
+	ok(same_cache(a, b), "so are the places in the page cache");
+	ok(SAME(frames, mw__frame_fields), "so are the frames");
+	ok(SAME(sources, mw__source_line_fields), "so are the source lines");
 	ok(SAME(tasks, mw__task_fields), "so are the tasks");
 	ok(SAME(claims, mw__claim_fields), "so are the claims");
 	ok(SAME(notes, mw__note_fields), "so are the notes");
@@ -150,7 +187,11 @@ struct derived {
 };
 #define DERIVED(type, m) { offsetof(struct type, m), sizeof(((struct type *)0)->m) }
 static const struct derived vma_derived[] = { DERIVED(mw__vma, run), DERIVED(mw__vma, n_runs),
-	DERIVED(mw__vma, cache), DERIVED(mw__vma, n_cache), DERIVED(mw__vma, cache_placed), { 0, 0 } };
+	DERIVED(mw__vma, cache), DERIVED(mw__vma, n_cache), { 0, 0 } };
+static const struct derived detail_derived[] = {
+	DERIVED(mw__detail, symbols), DERIVED(mw__detail, n_symbols), DERIVED(mw__detail, reloc_pages),
+	DERIVED(mw__detail, n_reloc_pages), { 0, 0 },
+};
 static const struct derived image_derived[] = {
 	DERIVED(mw__image, segments), DERIVED(mw__image, n_segments), DERIVED(mw__image, sections),
 	DERIVED(mw__image, n_sections), DERIVED(mw__image, detail), { 0, 0 },
@@ -185,7 +226,9 @@ static void check_tables(void)
 		{ "file", &mw__file_fields, NULL }, { "image", &mw__image_fields, image_derived },
 		{ "segment", &mw__segment_fields, NULL }, { "section", &mw__section_fields, NULL },
 		{ "task", &mw__task_fields, NULL }, { "claim", &mw__claim_fields, NULL },
-		{ "note", &mw__note_fields, NULL },
+		{ "note", &mw__note_fields, NULL }, { "detail", &mw__detail_fields, detail_derived },
+		{ "symbol", &mw__symbol_fields, NULL }, { "relocated page", &mw__reloc_page_fields, NULL },
+		{ "frame", &mw__frame_fields, NULL }, { "source line", &mw__source_line_fields, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -249,7 +292,12 @@ static void check_counts(void)
 	check_members("mw__cgroup", &mw__cgroup_fields, 0);
 	check_members("mw__layout", &mw__layout_fields, 0);
 	check_members("mw__smaps", &mw__smaps_fields, n_smaps);
-	check_members("mw__vma", &mw__vma_fields, -5);
+	check_members("mw__vma", &mw__vma_fields, -4);
+	check_members("mw__detail", &mw__detail_fields, -4);
+	check_members("mw__symbol", &mw__symbol_fields, 0);
+	check_members("mw__reloc_page", &mw__reloc_page_fields, 0);
+	check_members("mw__frame", &mw__frame_fields, 0);
+	check_members("mw__source_line", &mw__source_line_fields, 0);
 	check_members("mw__file", &mw__file_fields, 0);
 	check_members("mw__image", &mw__image_fields, -5);
 	check_members("mw__segment", &mw__segment_fields, 0);
@@ -265,6 +313,8 @@ static const char head[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page
 #define END(n) "{\"end\":{\"records\":" #n "}}\n"
 #define VMA "{\"vma\":{\"start\":\"0x1000\",\"end\":\"0x5000\",\"prot\":4,\"kind\":\"file\"}}\n"
 #define IMAGE "{\"image\":{\"start\":\"0x0\",\"end\":\"0x0\",\"elf_class\":64}}\n"
+#define PLACED "{\"vma\":{\"start\":\"0x1000\",\"end\":\"0x5000\",\"prot\":4,\"kind\":\"file\",\"cached\":12288,\"cache_placed\":true}}\n"
+#define DETAIL "{\"detail\":{\"symbols_from\":\".symtab\"}}\n"
 
 static void check_file(const char *body, const char *why)
 {
@@ -333,6 +383,39 @@ static void check_bodies(void)
 		{ "{\"vma\":{\"ino\":18446744073709551616}}\n" END(1), "ino is too large" },
 		{ "{\"vma\":{\"file\":4294967296}}\n" END(1), "file is too large" },
 		{ "{\"vma\":{\"is_shared\":1}}\n" END(1), "is_shared is neither true nor false" },
+		{ PLACED "{\"cache\":[[0,1],[2,2]]}\n" END(2), NULL },
+		{ PLACED END(1), "its pages in the cache do not add up" },
+		{ PLACED "{\"cache\":[[0,1]]}\n{\"cache\":[[2,2]]}\n" END(3), NULL },
+		{ PLACED "{\"cache\":[[0,1],[0,2]]}\n" END(2), "its pages in the cache overlap" },
+		{ PLACED "{\"cache\":[[2,3]]}\n" END(2), "its pages in the cache overlap" },
+		{ PLACED "{\"cache\":[[0,0]]}\n" END(2), "its pages in the cache overlap" },
+		{ PLACED "{\"cache\":[[4503599627370495,1]]}\n" END(2), "behind the end of memory" },
+		{ PLACED "{\"cache\":[[0]]}\n" END(2), "are not [page, pages]" },
+		{ PLACED "{\"cache\":1}\n" END(2), "cache is not a list" },
+		{ VMA "{\"cache\":[[0,1]]}\n" END(2), "its pages in the cache are not where they should be" },
+		{ "{\"cache\":[]}\n" END(1), "cache without a mapping before" },
+		{ IMAGE DETAIL "{\"symbols\":[[1,2,0,0,\"a\"],[1,1,0,0,\"b\",9]]}\n" END(3), NULL },
+		{ IMAGE DETAIL "{\"reloc_pages\":[[4096,1,0]]}\n{\"reloc_pages\":[[8192,1,0]]}\n" END(4), NULL },
+		{ IMAGE DETAIL "{\"symbols\":[[1,2,0,0,null]]}\n" END(3), "a symbol of it has no name" },
+		{ IMAGE DETAIL "{\"symbols\":[[2,2,0,0,\"a\"],[1,1,0,0,\"b\"]]}\n" END(3), "its symbols are out of order" },
+		{ IMAGE DETAIL "{\"symbols\":[[1,1,0,0,\"a\"],[1,2,0,0,\"b\"]]}\n" END(3), "its symbols are out of order" },
+		{ IMAGE DETAIL "{\"symbols\":[[1,2,0,0]]}\n" END(3), "symbols: not a row of 5 values" },
+		{ IMAGE DETAIL "{\"symbols\":[[1,2,256,0,\"a\"]]}\n" END(3), "type is too large" },
+		{ IMAGE DETAIL "{\"symbols\":{}}\n" END(3), "symbols is not a list" },
+		{ IMAGE DETAIL "{\"reloc_pages\":[[4096,1,0],[4096,1,0]]}\n" END(3), "its relocated pages are out of order" },
+		{ IMAGE DETAIL "{\"reloc_pages\":[[1,1,0]]}\n" END(3), "its relocated pages are out of order" },
+		{ IMAGE DETAIL DETAIL END(3), "a second detail of one image" },
+		{ IMAGE DETAIL IMAGE DETAIL END(4), NULL },
+		{ IMAGE "{\"detail\":{}}\n{\"symbols\":[[1,2,0,0,\"a\"]]}\n" END(3), "its symbols or relocations are missing" },
+		{ IMAGE "{\"symbols\":[]}\n" END(2), "symbols without a detail before" },
+		{ IMAGE "{\"reloc_pages\":[]}\n" END(2), "reloc_pages without a detail before" },
+		{ DETAIL END(1), "detail without an image before" },
+		{ "{\"frames\":[[4096,7,0,1,null],[8192,null,null,null,0]]}\n" END(1), NULL },
+		{ "{\"frames\":[[4096,7,0,1,0],[4096,7,0,1,0]]}\n" END(1), "frame 1: it is out of order" },
+		{ "{\"frames\":[[1,7,0,1,0]]}\n" END(1), "frame 0: it is out of order" },
+		{ "{\"frames\":[[4096,7,0,1,4294967296]]}\n" END(1), "node is too large" },
+		{ "{\"sources\":[[1,0,10,null,\"f\"]]}\n" END(1), NULL },
+		{ "{\"sources\":[{}]}\n" END(1), "sources: not a row of 5 values" },
 		{ "{\"task\":{\"tid\":2147483648}}\n" END(1), "tid is too large" },
 		{ "{\"task\":{\"state\":\"RS\"}}\n" END(1), "state is not one character" },
 		{ "{\"claim\":{\"owner\":\"me\"}}\n" END(1), "owner: 'me' is not known" },
@@ -362,7 +445,7 @@ static void check_heads(void)
 		struct mw_err err = { .text = "" };
 		size_t len = strlen(cases[i].text);
 		int rc = len ? load(cases[i].text, len, &snap, &err) :
-			       mw_collect_saved("/dev/null", &snap, &err);
+			       mw_collect_saved("/dev/null", NULL, &snap, &err);
 
 		ok(rc == -MW_E_FORMAT && !snap && strstr(err.text, cases[i].why), "refused: %s", cases[i].why);
 		if (!strstr(err.text, cases[i].why))
@@ -427,9 +510,9 @@ static void check_paths(void)
 	struct mw_snapshot *snap = NULL;
 	struct mw_err err;
 
-	ok(mw_collect_saved("/nonexistent/file", &snap, &err) == -MW_E_NOT_FOUND &&
+	ok(mw_collect_saved("/nonexistent/file", NULL, &snap, &err) == -MW_E_NOT_FOUND &&
 	   err.os_errno == ENOENT, "a file that is not there");
-	ok(mw_collect_saved("/", &snap, &err) == -MW_E_OS && !snap, "a directory");
+	ok(mw_collect_saved("/", NULL, &snap, &err) == -MW_E_OS && !snap, "a directory");
 }
 
 /* --------------------------------------------------------------------- damage */

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Views of a saved snapshot against the same views of the live process: sections, pages, at."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from target import BUILD, MEMWHY, READY, Tap, memwhy, running
+
+PROGRAMS = os.path.join(BUILD, "tests/pages")
+# What another moment or another process changes: when it was taken, who else maps a page, and what the page
+# cache keeps of a file (both states of it are "not mapped here").
+CHANGES = {"taken_at", "took_ns", "tries", "pss", "uss", "mappers", "node", "flags", "frame_flags"}
+CACHE = {"cached", "uncached"}
+
+
+def settled(value):
+    """The document without what changes by itself."""
+    if isinstance(value, list):
+        return merged([settled(v) for v in value])
+    if not isinstance(value, dict):
+        return "not mapped here" if value in CACHE else value
+    kept = {k: settled(v) for k, v in value.items() if k not in CHANGES | CACHE}
+    if CACHE <= set(value):
+        kept["not mapped here"] = sum(value[k] or 0 for k in CACHE)
+    return kept
+
+
+def merged(runs):
+    """Neighbouring runs that differ by the page cache only are one."""
+    out = []
+    for run in runs:
+        last = out[-1] if out else None
+        if isinstance(run, dict) and "pages" in run and "state" in run and isinstance(last, dict) and \
+                last["end"] == run["start"] and {k: v for k, v in last.items() if k not in ("start", "end", "pages")} == \
+                {k: v for k, v in run.items() if k not in ("start", "end", "pages")}:
+            out[-1] = dict(last, end=run["end"], pages=last["pages"] + run["pages"])
+        else:
+            out.append(run)
+    return out
+
+
+def difference(a, b, path=""):
+    """The first places where two documents differ."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return [d for k in a for d in difference(a[k], b[k], f"{path}.{k}")][:5]
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return [d for i, (x, y) in enumerate(zip(a, b)) for d in difference(x, y, f"{path}[{i}]")][:5]
+    return [] if a == b else [f"{path}: live {str(a)[:300]}, saved {str(b)[:300]}"]
+
+
+def check_same(tap, pid, snap, addrs):
+    root = os.geteuid() == 0
+    views = [["sections"], ["sections", "--symbols"], ["sections", "--relocs"], ["sections", "--cold", "--hot"],
+             ["pages"], ["at"]] + ([["pages", "--frames"]] if root else [])
+    for view in views:
+        rest = addrs if view == ["at"] else []
+        live, saved = (settled(memwhy(*view, "--json", target, *rest)) for target in (pid, snap))
+        tap.check(f"{' '.join(view)} of the file is that of the process", difference(live, saved))
+    for place in (["touch"], ["libslots"]):
+        live, saved = (settled(memwhy("sections", "--symbols", "--json", t, *place)) for t in (pid, snap))
+        tap.check(f"sections of {place[0]} likewise", difference(live, saved))
+    for place in ("[stack]", ".truth", "libc:.data"):
+        live, saved = (settled(memwhy("pages", "--json", t, place)) for t in (pid, snap))
+        tap.check(f"pages of {place} likewise", difference(live, saved))
+
+
+def check_text(tap, pid, snap, addrs):
+    for view in (["sections", "libslots"], ["at", *addrs]):
+        live, saved = (memwhy(view[0], target, *view[1:]).splitlines() for target in (pid, snap))
+        keep = [x for x in live if not any(w in x for w in ("PSS", "mapped by"))]
+        lost = [x for x in keep if x not in saved]
+        # the page cache may have changed between the two
+        tap.check(f"text of {view[0]} is the same", lost if len(lost) > (4 if view[0] == "sections" else 0) else [])
+
+
+def check_elsewhere(tap):
+    """As on another machine: the program's files are gone."""
+    directory = tempfile.mkdtemp(prefix="memwhy-saved-")
+    try:
+        for name in ("touch", "libslots.so"):
+            shutil.copy(os.path.join(PROGRAMS, name), directory)
+        full, plain = os.path.join(directory, "full.snap"), os.path.join(directory, "plain.snap")
+        with running([os.path.join(directory, "touch")], READY) as p:
+            memwhy("record", "--symbols", "-o", full, p.pid)
+            memwhy("record", "-o", plain, p.pid)
+            live = settled(memwhy("sections", "--symbols", "--json", p.pid, "touch"))
+        here = settled(memwhy("sections", "--symbols", "--json", plain, "touch"))
+        tap.check("symbols that were not saved come from the file, where it is here", difference(live, here))
+        with open(os.path.join(directory, "touch"), "r+b") as file:     # another program by that name
+            data = file.read()
+            at = data.index(b"GNU\0", data.index(b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0"))
+            file.seek(at + 4)
+            file.write(bytes(20))
+        other = memwhy("sections", "--symbols", "--json", plain, "touch")
+        tap.check("but not from another build of it", [] if not other["objects"][0]["symbols"] and
+                  other["objects"][0]["symbols_from"] is None else [str(other["objects"][0]["symbols"])[:200]])
+        for name in ("touch", "libslots.so"):
+            os.unlink(os.path.join(directory, name))
+        tap.check("with them saved the files are not needed",
+                  difference(live, settled(memwhy("sections", "--symbols", "--json", full, "touch"))))
+        gone = memwhy("sections", "--symbols", "--json", plain, "touch")
+        tap.check("without them it is said what is missing",
+                  [] if any("record --symbols" in (n["remedy"] or "") for n in gone["notes"]) else [str(gone["notes"])])
+        relocs = memwhy("sections", "--relocs", "--json", plain, "touch")
+        tap.check("relocations are always saved", [] if relocs["relocations"][0]["pages"] else [str(relocs["relocations"])])
+    finally:
+        shutil.rmtree(directory)
+
+
+def check_damage(tap, snap):
+    """A file that is cut anywhere, or that lies about its lists, is refused in a sentence."""
+    with open(snap) as file:
+        lines = file.read().splitlines(keepends=True)
+    wrong = []
+    picks = {next(iter(json.loads(x))): i for i, x in enumerate(lines)}
+    for key in ("cache", "symbols", "reloc_pages", "detail"):
+        if key not in picks:
+            wrong.append(f"{key}: no such line")
+            continue
+        bad = snap + ".bad"
+        with open(bad, "w") as file:
+            file.writelines(lines[:picks[key]] + lines[picks[key] + 1:])
+        run = subprocess.run([MEMWHY, "sections", bad], capture_output=True, text=True, timeout=60)
+        if run.returncode != 3 or not run.stderr.startswith("memwhy: ") or "line" not in run.stderr:
+            wrong.append(f"without a line of {key}: exit {run.returncode}: {run.stderr}")
+    tap.check("a snapshot with a line missing is refused", wrong)
+
+
+def main():
+    tap = Tap()
+    with running([os.path.join(PROGRAMS, "touch")], READY) as p, tempfile.TemporaryDirectory() as directory:
+        snap = os.path.join(directory, "touch.snap")
+        addrs = [c["address"] for c in p.claims if "address" in c] + ["0x10"]
+        memwhy("sections", "--symbols", "--json", p.pid)    # what it reads is in the page cache from now on
+        memwhy("at", p.pid, *addrs)
+        memwhy("record", "--symbols", *(["--frames"] if os.geteuid() == 0 else []), "-o", snap, p.pid)
+        check_same(tap, p.pid, snap, addrs)
+        check_text(tap, p.pid, snap, addrs)
+        check_damage(tap, snap)
+    check_elsewhere(tap)
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
