@@ -25,6 +25,8 @@ DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 
 LIBS := -lelf -ldwarf -lproc2 -lsmartcols -ljson-c -liberty -lz -lzstd -lm
+# Of these the command loads when it first calls them (lib/README.md, Start-up); LATE= links it plainly.
+LATE := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),dwarf proc2 smartcols json-c zstd m elf z)
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wwrite-strings \
 	-Wpointer-arith -Wvla
 ALL_CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
@@ -96,9 +98,13 @@ $(B)/libmemwhy.pc: lib/memwhy.h Makefile
 		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd -lm' \
 		'Cflags: -I$${includedir}' >$@
 
-$(B)/memwhy: $(CMD_OBJ) $(B)/libmemwhy.a
+$(B)/late.S: cmd/late.sh Makefile $(CMD_OBJ) $(B)/libmemwhy.a
+	$(call say,LATE,$@)
+	$(Q)CC='$(CC)' cmd/late.sh $(LATE) -- $(CMD_OBJ) $(B)/libmemwhy.a >$@.new && mv $@.new $@
+
+$(B)/memwhy: $(CMD_OBJ) $(B)/libmemwhy.a $(if $(LATE),$(B)/late.S)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $(CMD_OBJ) $(B)/libmemwhy.a $(LIBS) -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(filter-out $(LATE:%=-l%),$(LIBS)) -lpthread
 
 # -------------------------------------------------------------- what it needs
 

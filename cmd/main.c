@@ -2,7 +2,6 @@
 /* Dispatch: `memwhy COMMAND ...`, and `memwhy TARGET` for `memwhy explain TARGET`. */
 #include "cmd.h"
 
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +43,6 @@ static const struct command *find_command(const char *name)
 
 int main(int argc, char **argv)
 {
-	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
 		print_usage();
 		return EXIT_USAGE;

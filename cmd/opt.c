@@ -7,9 +7,11 @@
 
 #include <getopt.h>
 #include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -66,6 +68,28 @@ const struct opt opts_table[] = {
 	{ 0 },
 };
 
+/*
+ * Whether the user's characters are UTF-8: by the name of the locale, since loading it takes longer than
+ * reading an ELF header; only a name that does not tell is asked.
+ */
+static bool uses_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	const char *locale = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && (!locale || !*locale); i++)
+		locale = getenv(names[i]);
+	if (!locale || !*locale || !strcmp(locale, "C") || !strcmp(locale, "POSIX"))
+		return false;
+	const char *codes = strchr(locale, '.');
+
+	if (!codes)
+		return setlocale(LC_CTYPE, "") && !strcmp(nl_langinfo(CODESET), "UTF-8");
+	size_t n = strcspn(++codes, "@");
+
+	return (n == 5 && !strncasecmp(codes, "UTF-8", n)) || (n == 4 && !strncasecmp(codes, "UTF8", n));
+}
+
 void init_settings(struct settings *s)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -75,7 +99,7 @@ void init_settings(struct settings *s)
 	s->collect.size = sizeof(s->collect);
 	s->collect.smaps = MW_CHEAP;
 	s->text.size = sizeof(s->text);
-	s->text.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	s->text.utf8 = uses_utf8();
 	s->after = 2;
 	if (isatty(STDOUT_FILENO)) {
 		s->text.color = !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Arena: blocks that double up to 1 MiB; larger requests get a block of their own. */
+/*
+ * Arena: blocks that double up to 1 MiB; larger requests get a block of their own. Small
+ * blocks are cleared as they are handed out, since a program that needs little of one
+ * should not touch all its pages; large ones come from the kernel, which clears them.
+ */
 #include "arena.h"
 
 #include <stdarg.h>
@@ -10,6 +14,7 @@
 #define ALIGN 16
 #define FIRST_BLOCK 4096
 #define LAST_BLOCK (1u << 20)
+#define CLEAR_BLOCK (128u << 10)	/* calloc() of this much is a mapping of its own */
 
 struct mw__arena_block {
 	struct mw__arena_block *next;
@@ -51,10 +56,11 @@ static struct mw__arena_block *add_block(struct mw__arena *arena, size_t need)
 		size = LAST_BLOCK;
 	if (size < need)
 		size = need;
-	struct mw__arena_block *b = calloc(1, sizeof(*b) + size);
+	struct mw__arena_block *b = size < CLEAR_BLOCK ? malloc(sizeof(*b) + size) : calloc(1, sizeof(*b) + size);
 
 	if (!b)
 		return NULL;
+	b->used = 0;
 	b->size = size;
 	b->next = arena->block;
 	arena->block = b;
@@ -77,7 +83,7 @@ void *mw__arena_alloc(struct mw__arena *arena, size_t size)
 
 	b->used += size;
 	arena->used += size;
-	return p;
+	return b->size < CLEAR_BLOCK ? memset(p, 0, size) : p;
 }
 
 void *mw__arena_array(struct mw__arena *arena, size_t n, size_t size)

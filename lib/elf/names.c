@@ -3,6 +3,11 @@
  * Name tables. Values of the ranges for operating systems and processors mean different
  * things by machine, so those tables carry the machine, 0 for any (gABI chapters 4 and 5,
  * Linux additions of the x86-64, AArch64 and RISC-V psABIs).
+ *
+ * The tables hold the names themselves, not pointers to them: pointers would have to be
+ * relocated whenever a program starts, and writing to those pages took longer than
+ * reading an ELF header. The compiler warns of a name that does not fit; the "\0" of the
+ * long tables makes it warn of one that fits without its end, too.
  */
 #include "names.h"
 
@@ -15,8 +20,14 @@
 struct named {
 	uint16_t machine;
 	uint32_t number;
-	const char *name;
+	char name[26];
 };
+
+/* What a table of names holds at a number: "" where the number is not given out. */
+static const char *some(const char *name)
+{
+	return *name ? name : NULL;
+}
 
 static const char *find(const struct named *t, size_t n, uint64_t number, uint64_t machine)
 {
@@ -27,7 +38,7 @@ static const char *find(const struct named *t, size_t n, uint64_t number, uint64
 }
 
 static const struct mw__machine machines[] = {
-#define MACHINE(number, tag, text) { number, tag, text },
+#define MACHINE(number, tag, text) { number, tag "\0", text "\0" },
 #include "machines.def"
 #undef MACHINE
 };
@@ -41,7 +52,7 @@ const struct mw__machine *mw__name_machine(uint64_t machine)
 }
 
 static const struct mw__dyntag dyntags[] = {
-#define TAG(machine, tag, name, kind) { machine, tag, name, MW__DYN_##kind },
+#define TAG(machine, tag, name, kind) { machine, tag, name "\0", MW__DYN_##kind },
 #include "dyntags.def"
 #undef TAG
 };
@@ -54,7 +65,7 @@ const struct mw__dyntag *mw__name_dyntag(uint64_t tag, uint64_t machine)
 	return NULL;
 }
 
-static const char *const types[] = { "NONE", "REL", "EXEC", "DYN", "CORE" };
+static const char types[][5] = { "NONE", "REL", "EXEC", "DYN", "CORE" };
 
 const char *mw__name_type(uint64_t e_type)
 {
@@ -124,13 +135,13 @@ const char *mw__name_section(uint64_t type, uint64_t machine)
 	return find(sections, COUNT(sections), type, machine);
 }
 
-static const char *const sym_types[16] = { "NOTYPE", "OBJECT", "FUNC", "SECTION", "FILE", "COMMON", "TLS",
+static const char sym_types[16][8] = { "NOTYPE", "OBJECT", "FUNC", "SECTION", "FILE", "COMMON", "TLS",
 					   [10] = "IFUNC" };
-static const char *const sym_binds[16] = { "LOCAL", "GLOBAL", "WEAK", [10] = "UNIQUE" };
-static const char *const sym_vis[4] = { "DEFAULT", "INTERNAL", "HIDDEN", "PROTECTED" };
+static const char sym_binds[16][8] = { "LOCAL", "GLOBAL", "WEAK", [10] = "UNIQUE" };
+static const char sym_vis[4][10] = { "DEFAULT", "INTERNAL", "HIDDEN", "PROTECTED" };
 
-const char *mw__name_sym_type(unsigned type) { return type < 16 ? sym_types[type] : NULL; }
-const char *mw__name_sym_bind(unsigned bind) { return bind < 16 ? sym_binds[bind] : NULL; }
+const char *mw__name_sym_type(unsigned type) { return type < 16 ? some(sym_types[type]) : NULL; }
+const char *mw__name_sym_bind(unsigned bind) { return bind < 16 ? some(sym_binds[bind]) : NULL; }
 const char *mw__name_sym_vis(unsigned vis) { return sym_vis[vis & 3]; }
 
 const char *mw__name_segment_flags(uint64_t flags, char *buf)
@@ -174,7 +185,7 @@ const char *mw__name_section_flags(uint64_t flags, uint64_t machine, char *buf)
 struct bits {
 	uint16_t machine;
 	uint32_t mask, value;
-	const char *name;
+	char name[28];
 };
 
 static const char *words(const struct bits *t, size_t n, uint64_t flags, uint64_t machine, char *buf)
@@ -255,79 +266,79 @@ const char *mw__name_dt_flags_1(uint64_t flags, char *buf)
 }
 
 /* Relocation types: one dense table a machine, since a file may have millions. */
-#define R(number, name) [number] = name,
-static const char *const r_x86_64[] = {
+#define R(number, name) [number] = name "\0",
+static const char r_x86_64[][28] = {
 #include "reloc/x86_64.def"
 };
-static const char *const r_i386[] = {
+static const char r_i386[][28] = {
 #include "reloc/i386.def"
 };
-static const char *const r_arm[] = {
+static const char r_arm[][28] = {
 #include "reloc/arm.def"
 };
-static const char *const r_aarch64[] = {
+static const char r_aarch64[][44] = {
 #include "reloc/aarch64.def"
 };
-static const char *const r_riscv[] = {
+static const char r_riscv[][28] = {
 #include "reloc/riscv.def"
 };
-static const char *const r_ppc[] = {
+static const char r_ppc[][28] = {
 #include "reloc/ppc.def"
 };
-static const char *const r_ppc64[] = {
+static const char r_ppc64[][28] = {
 #include "reloc/ppc64.def"
 };
-static const char *const r_s390[] = {
+static const char r_s390[][28] = {
 #include "reloc/s390.def"
 };
-static const char *const r_mips[] = {
+static const char r_mips[][28] = {
 #include "reloc/mips.def"
 };
-static const char *const r_sparc[] = {
+static const char r_sparc[][28] = {
 #include "reloc/sparc.def"
 };
-static const char *const r_m68k[] = {
+static const char r_m68k[][28] = {
 #include "reloc/m68k.def"
 };
-static const char *const r_loongarch[] = {
+static const char r_loongarch[][36] = {
 #include "reloc/loongarch.def"
 };
-static const char *const r_alpha[] = {
+static const char r_alpha[][28] = {
 #include "reloc/alpha.def"
 };
-static const char *const r_ia64[] = {
+static const char r_ia64[][28] = {
 #include "reloc/ia64.def"
 };
-static const char *const r_sh[] = {
+static const char r_sh[][28] = {
 #include "reloc/sh.def"
 };
-static const char *const r_hppa[] = {
+static const char r_hppa[][28] = {
 #include "reloc/hppa.def"
 };
-static const char *const r_bpf[] = {
+static const char r_bpf[][28] = {
 #include "reloc/bpf.def"
 };
 #undef R
 
+#define TYPES(r) COUNT(r), sizeof((r)[0]), (r)[0]
 static const struct {
-	uint16_t machine;
-	uint16_t n;
-	const char *const *names;
+	uint16_t machine, n, width;
+	const char *names;
 } relocs[] = {
-	{ EM_X86_64, COUNT(r_x86_64), r_x86_64 }, { EM_386, COUNT(r_i386), r_i386 }, { EM_ARM, COUNT(r_arm), r_arm },
-	{ EM_AARCH64, COUNT(r_aarch64), r_aarch64 }, { 243, COUNT(r_riscv), r_riscv }, { EM_PPC, COUNT(r_ppc), r_ppc },
-	{ EM_PPC64, COUNT(r_ppc64), r_ppc64 }, { EM_S390, COUNT(r_s390), r_s390 }, { EM_MIPS, COUNT(r_mips), r_mips },
-	{ EM_SPARC, COUNT(r_sparc), r_sparc }, { EM_SPARCV9, COUNT(r_sparc), r_sparc },
-	{ EM_SPARC32PLUS, COUNT(r_sparc), r_sparc }, { EM_68K, COUNT(r_m68k), r_m68k },
-	{ 258, COUNT(r_loongarch), r_loongarch }, { EM_ALPHA, COUNT(r_alpha), r_alpha },
-	{ EM_IA_64, COUNT(r_ia64), r_ia64 }, { EM_SH, COUNT(r_sh), r_sh }, { EM_PARISC, COUNT(r_hppa), r_hppa },
-	{ EM_BPF, COUNT(r_bpf), r_bpf },
+	{ EM_X86_64, TYPES(r_x86_64) }, { EM_386, TYPES(r_i386) }, { EM_ARM, TYPES(r_arm) },
+	{ EM_AARCH64, TYPES(r_aarch64) }, { 243, TYPES(r_riscv) }, { EM_PPC, TYPES(r_ppc) },
+	{ EM_PPC64, TYPES(r_ppc64) }, { EM_S390, TYPES(r_s390) }, { EM_MIPS, TYPES(r_mips) },
+	{ EM_SPARC, TYPES(r_sparc) }, { EM_SPARCV9, TYPES(r_sparc) },
+	{ EM_SPARC32PLUS, TYPES(r_sparc) }, { EM_68K, TYPES(r_m68k) },
+	{ 258, TYPES(r_loongarch) }, { EM_ALPHA, TYPES(r_alpha) },
+	{ EM_IA_64, TYPES(r_ia64) }, { EM_SH, TYPES(r_sh) }, { EM_PARISC, TYPES(r_hppa) },
+	{ EM_BPF, TYPES(r_bpf) },
 };
 
 const char *mw__name_reloc(uint64_t type, uint64_t machine)
 {
 	for (size_t i = 0; i < COUNT(relocs); i++)
 		if (relocs[i].machine == machine)
-			return type < relocs[i].n ? relocs[i].names[type] : NULL;
+			return type < relocs[i].n ? some(relocs[i].names + type * relocs[i].width) : NULL;
 	return NULL;
 }

@@ -12,8 +12,8 @@
 
 struct mw__machine {
 	uint16_t number;
-	const char *tag;	/* "EM_X86_64" */
-	const char *text;	/* "x86-64" */
+	char tag[18];	/* "EM_X86_64" */
+	char text[18];	/* "x86-64" */
 };
 
 enum mw__dyn_kind { MW__DYN_ADDR, MW__DYN_SIZE, MW__DYN_COUNT, MW__DYN_STR, MW__DYN_NONE, MW__DYN_FLAGS,
@@ -21,7 +21,7 @@ enum mw__dyn_kind { MW__DYN_ADDR, MW__DYN_SIZE, MW__DYN_COUNT, MW__DYN_STR, MW__
 struct mw__dyntag {
 	uint16_t machine;	/* 0: any */
 	uint32_t tag;
-	const char *name;	/* without DT_ */
+	char name[28];		/* without DT_ */
 	enum mw__dyn_kind kind;
 };
 

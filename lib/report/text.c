@@ -157,12 +157,16 @@ static int take_opts(const struct mw_text_opts *opts, struct mw_text_opts *ret, 
 	return 0;
 }
 
-static locale_t create_locale(bool *utf8)
+bool mw__text_utf8(const struct mw__text *t)
 {
-	locale_t locale = *utf8 ? newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0) : (locale_t)0;
-
-	*utf8 = locale != (locale_t)0;
-	return locale ? locale : newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+	if (!t->opts.utf8)
+		return false;
+	if (!*t->locale) {
+		*t->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+		if (*t->locale)
+			uselocale(*t->locale);
+	}
+	return *t->locale;
 }
 
 static int print_document(struct mw__text *t, const struct mw_document *doc, struct mw_err *err)
@@ -182,16 +186,19 @@ int mw_document_text(const struct mw_document *doc, const struct mw_text_opts *o
 		rc = mw__cols_check(doc, &t.opts, err);
 	if (rc < 0)
 		return rc;
-	locale_t locale = create_locale(&t.opts.utf8);
+	locale_t plain = newlocale(LC_CTYPE_MASK, "C", (locale_t)0), utf8 = (locale_t)0;
 
-	if (!locale)
+	if (!plain)
 		return mw__fail_nomem(err, "text");
-	locale_t before = uselocale(locale);
+	locale_t before = uselocale(plain);
 
+	t.locale = &utf8;
 	mw__page_init(&t.page, sink);
 	rc = print_document(&t, doc, err);
 	uselocale(before);
-	freelocale(locale);
+	freelocale(plain);
+	if (utf8)
+		freelocale(utf8);
 	return rc;
 }
 

@@ -4,14 +4,16 @@
  * text_out.c keeps the page tidy, text_cell.c turns a value into characters, text_cols.c
  * chooses columns and order, text_table.c hands tables to libsmartcols.
  *
- * While text is made, the thread's locale is C.UTF-8 (or C when not utf8), so that widths
- * and points do not depend on what the program chose.
+ * While text is made, the thread's locale is C.UTF-8 (or C, when not utf8 or before the
+ * first text beyond ASCII), so that widths and points do not depend on what the program chose.
  */
 #ifndef MW_REPORT_TEXT_H
 #define MW_REPORT_TEXT_H
 
 #include "../base/str.h"
 #include "doc.h"
+
+#include <locale.h>
 
 /* ---------------------------------------------------------------- the page */
 
@@ -48,7 +50,14 @@ MW_MUST_CHECK int mw__page_finish(struct mw__page *page, struct mw_err *err);
 struct mw__text {
 	struct mw_text_opts opts;
 	struct mw__page page;
+	locale_t *locale;	/* C.UTF-8, once mw__text_utf8() has made it */
 };
+
+/*
+ * Whether text may go beyond ASCII; from then on wcwidth() knows it. Loading a locale costs
+ * more than a short text does, so it is done when first asked.
+ */
+bool mw__text_utf8(const struct mw__text *t);
 
 /* Append for people: what cannot be printed becomes \xNN. */
 void mw__text_put(const struct mw__text *t, struct mw__str *s, const char *text, size_t len);

@@ -44,7 +44,7 @@ void mw__text_put(const struct mw__text *t, struct mw__str *s, const char *text,
 		mw__str_add(s, text + start, i - start);
 		if (i == len)
 			break;
-		if (t->opts.utf8)
+		if (mw__text_utf8(t))
 			n = next_char(text + i, len - i, &columns);
 		if (n)
 			mw__str_add(s, text + i, n);
@@ -112,7 +112,7 @@ void mw__text_bar(const struct mw__text *t, struct mw__str *s, double v, unsigne
 		return;
 	if (v > 1)
 		v = 1;
-	if (!t->opts.utf8) {
+	if (!mw__text_utf8(t)) {
 		for (int n = (int)(v * cells + 0.5); n > 0; n--)
 			mw__str_puts(s, "#");
 		return;
@@ -239,8 +239,9 @@ static size_t name_width(const char *text)
 
 void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width)
 {
-	const char *dots = t->opts.utf8 ? "…" : "...";
-	size_t len = strlen(text), dots_width = t->opts.utf8 ? 1 : 3;
+	bool utf8 = mw__text_utf8(t);
+	const char *dots = utf8 ? "…" : "...";
+	size_t len = strlen(text), dots_width = utf8 ? 1 : 3;
 
 	if (mw__text_width(text, len) <= width || width <= dots_width) {
 		mw__str_add(s, text, len);

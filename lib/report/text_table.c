@@ -349,8 +349,10 @@ static int build_table(struct job *job)
 int mw__text_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
 	struct job job = { .text = t, .table = table };
-	int rc = build_table(&job);
+	int rc;
 
+	mw__text_utf8(t);	/* libsmartcols measures in the locale that is set */
+	rc = build_table(&job);
 	if (rc == 0)
 		rc = print_table(&job);
 	deinit_job(&job);
