@@ -219,7 +219,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=checkersReport --suppress=nullPointerRedundantCheck \
 		--std=c11 -D_GNU_SOURCE -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
-	shellcheck tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
+	shellcheck cmd/late.sh tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
 	codespell -q 3 --skip build,.git,man,tests/golden,tests/fuzz/seeds --ignore-words-list uptodate,nd,fo,ba lib cmd \
 		tests README.md
 
