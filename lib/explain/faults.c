@@ -2,7 +2,8 @@
 /*
  * Faults in order: the moves are played up to each fault's time, so a place has the meaning it had then.
  * Rows are found by a hash over interned names; the row of the fault before is tried first, because faults
- * come in streams.
+ * come in streams. A stream by one instruction through one place is counted at once (struct streak): a million
+ * faults cost little beside the program that took them.
  */
 #include "faults.h"
 
@@ -125,20 +126,26 @@ static void end_rows(struct mw__fault_rows *rows, int (*compare)(const void *, c
 
 /* ------------------------------------------------------------------- places */
 
-static const struct mw__extent_name *find_extent(const struct mw__fault_report *r, uint64_t addr)
+/* The extent that holds addr, or NULL; and [*lo, *hi) narrowed to it, or to the gap between two. */
+static const struct mw__extent_name *find_extent(const struct mw__fault_report *r, uint64_t addr, uint64_t *lo, uint64_t *hi)
 {
-	size_t lo = 0, hi = r->extents.n;
+	size_t from = 0, to = r->extents.n;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
 		const struct mw__extent_name *x = &r->extents.v[mid];
 
-		if (addr < x->start)
-			hi = mid;
-		else if (addr >= x->end)
-			lo = mid + 1;
-		else
+		if (addr < x->start) {
+			to = mid;
+			*hi = mw__min(*hi, x->start);
+		} else if (addr >= x->end) {
+			from = mid + 1;
+			*lo = mw__max(*lo, x->end);
+		} else {
+			*lo = mw__max(*lo, x->start);
+			*hi = mw__min(*hi, x->end);
 			return x;
+		}
 	}
 	return NULL;
 }
@@ -169,18 +176,30 @@ static void place_in_object(struct mw__fault_report *r, const struct mw__range *
 	ret->section = sec ? sec->name : is_head(&range->object->image, at) ? "(ELF headers)" : "(between sections)";
 	ret->symbol = sym ? sym->name : "";
 	ret->offset = sym ? at - sym->addr : at;
+	if (!sec || (!sym && range->object->n_symbols))
+		return;
+	uint64_t start = sym ? mw__max(sym->addr, sec->addr) : sec->addr;
+	uint64_t end = sym ? mw__min(sym->addr + sym->size, sec->addr + sec->size) : sec->addr + sec->size;
+
+	ret->start = mw__max(range->start, range->bias + start);
+	ret->end = mw__min(range->end, range->bias + end);
 }
 
 void mw__fault_place(struct mw__fault_report *r, const struct mw__fault_at *at, uint64_t addr, struct mw__fault_place *ret)
 {
 	const struct mw__range *range = at->space ? mw__space_at(at->space, addr) : NULL;
-	const struct mw__extent_name *x = at->is_last_program ? find_extent(r, addr) : NULL;
 
 	*ret = (struct mw__fault_place){ .section = "", .symbol = "" };
 	if (range && range->object) {
 		place_in_object(r, range, addr, ret);
 		return;
 	}
+	if (range) {
+		ret->start = range->start;
+		ret->end = range->end;
+	}
+	const struct mw__extent_name *x = at->is_last_program ? find_extent(r, addr, &ret->start, &ret->end) : NULL;
+
 	ret->offset = addr - (range ? range->start : x ? x->start : addr);
 	if (range && range->is_file)
 		ret->object = range->name;
@@ -199,7 +218,7 @@ void mw__fault_place(struct mw__fault_report *r, const struct mw__fault_at *at, 
 void mw__fault_caller(struct mw__fault_report *r, const struct mw__fault_at *at, uint64_t ip, struct mw__fault_place *ret)
 {
 	if (IS_KERNEL(ip)) {
-		*ret = (struct mw__fault_place){ "kernel", "", "", 0 };
+		*ret = (struct mw__fault_place){ .object = "kernel", .section = "", .symbol = "" };
 		return;
 	}
 	mw__fault_place(r, at, ip, ret);
@@ -254,7 +273,19 @@ int mw__faults_each(struct mw__fault_report *r, int (*fn)(void *ctx, const struc
 	return rc;
 }
 
+/* Faults one after the other by one instruction of one thread into one place: they have their rows in common. */
+struct streak {
+	const struct mw__fault *last;
+	const struct mw__space *space;
+	size_t moves;			/* played when it began */
+	unsigned phase;
+	uint64_t start, end;		/* the place */
+	uint64_t faults, majors, pages;	/* not in the rows yet */
+	uint32_t rows[5];		/* of sections, symbols, callers, threads, mappings; MW__NONE: none */
+};
+
 struct counting {
+	struct streak streak;
 	struct mw__fault_report *r;
 	struct mw__faulted faulted;	/* pages of the last program are in space 0 */
 	uint64_t program_ns;		/* when the last program began to run */
@@ -306,6 +337,55 @@ static int count_mapping(struct mw__fault_report *r, const struct mw__fault_at *
 	return rc;
 }
 
+static struct mw__fault_rows *table(struct mw__fault_report *r, unsigned i)
+{
+	struct mw__fault_rows *const tables[] = { &r->sections, &r->symbols, &r->callers, &r->threads, &r->mappings };
+
+	return tables[i];
+}
+
+#define N_TABLES 5
+
+static bool continues(const struct counting *c, const struct mw__fault_at *at)
+{
+	const struct streak *s = &c->streak;
+	const struct mw__fault *f = at->fault;
+
+	return s->last && f->ip == s->last->ip && f->tid == s->last->tid && f->addr >= s->start && f->addr < s->end &&
+	       at->phase == s->phase && at->space == s->space && c->r->spaces.next == s->moves;
+}
+
+/* Put what the streak counted into its rows. */
+static void end_streak(struct counting *c)
+{
+	struct streak *s = &c->streak;
+
+	for (unsigned i = 0; i < N_TABLES && s->faults; i++) {
+		struct mw__fault_row *row = s->rows[i] != MW__NONE ? &table(c->r, i)->v.v[s->rows[i]] : NULL;
+
+		if (!row)
+			continue;
+		row->faults += s->faults;
+		row->majors += s->majors;
+		row->pages += s->pages;
+	}
+	s->faults = s->majors = s->pages = 0;
+	s->last = NULL;
+}
+
+/* The rows of this fault, which were found last, will serve those that follow. */
+static void begin_streak(struct counting *c, const struct mw__fault_at *at, const struct mw__fault_place *p)
+{
+	struct streak *s = &c->streak;
+
+	*s = (struct streak){ .last = at->fault, .space = at->space, .moves = c->r->spaces.next, .phase = at->phase,
+			      .start = p->start, .end = p->end };
+	for (unsigned i = 0; i < N_TABLES; i++)
+		s->rows[i] = table(c->r, i)->last;
+	if (!*p->symbol)
+		s->rows[1] = MW__NONE;
+}
+
 static void count_phase(struct counting *c, const struct mw__fault_at *at, bool first)
 {
 	struct mw__fault_phase *p = &c->r->phases[at->phase];
@@ -326,8 +406,6 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 
 	if (first < 0)
 		return first;
-	mw__fault_place(r, at, at->fault->addr, &p);
-	mw__fault_caller(r, at, at->fault->ip, &from);
 	r->majors += at->fault->is_major;
 	r->pages += (uint64_t)first;
 	r->kernel += IS_KERNEL(at->fault->ip);
@@ -335,6 +413,15 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 				(!r->rec->after || at->fault->time_ns <= r->rec->after_ns);
 	count_phase(c, at, first);
 	r->outcomes[outcome_of(r, at, first)]++;
+	if (continues(c, at)) {
+		c->streak.faults++;
+		c->streak.majors += at->fault->is_major;
+		c->streak.pages += (uint64_t)first;
+		return 0;
+	}
+	end_streak(c);
+	mw__fault_place(r, at, at->fault->addr, &p);
+	mw__fault_caller(r, at, at->fault->ip, &from);
 	struct mw__fault_row section = { .object = p.object, .section = p.section };
 	struct mw__fault_row symbol = { .object = p.object, .section = p.section, .name = *p.symbol ? p.symbol : NULL };
 	struct mw__fault_row caller = { .object = from.object, .name = from.symbol };
@@ -347,7 +434,11 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 		rc = count(&r->callers, &caller, at, first);
 	if (rc == 0)
 		rc = count(&r->threads, &thread, at, first);
-	return rc == 0 ? count_mapping(r, at, &p, first) : rc;
+	if (rc == 0)
+		rc = count_mapping(r, at, &p, first);
+	if (rc == 0)
+		begin_streak(c, at, &p);
+	return rc;
 }
 
 /* ------------------------------------------------------------------- making */
@@ -420,6 +511,7 @@ int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_repor
 
 	if (rc == 0)
 		rc = mw__faults_each(ret, count_fault, &c);
+	end_streak(&c);
 	if (rc == 0)
 		rc = mw__reconcile(ret, &c.faulted);
 	ret->n_threads = (uint32_t)ret->threads.v.n;

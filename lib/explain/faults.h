@@ -39,6 +39,7 @@ enum mw__outcome {
 	X(BEFORE, "before", "before the recording")                                                           \
 	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself, without faults")                 \
 	X(EXEC, "exec", "execve wrote arguments and environment before the program began")                    \
+	X(LOST, "lost", "not known: faults that were not kept, or the kernel without a fault")                        \
 	X(UNSEEN, "unseen", "no fault of the program: MAP_POPULATE, MADV_POPULATE or another access by the kernel")
 enum mw__source {
 #define X(name, id, text) MW__SOURCE_##name,
@@ -67,6 +68,7 @@ struct mw__fault_place {
 	const char *section;	/* of an ELF file, or "" */
 	const char *symbol;	/* variable or function, or "" */
 	uint64_t offset;	/* from the start of the symbol, else of the object */
+	uint64_t start, end;	/* addresses around it of which all but the offset holds too; empty: not known */
 };
 
 struct mw__fault_phase {

@@ -229,7 +229,7 @@ static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t ad
 		return MW__SOURCE_AROUND;
 	if (s->is_stack && !s->r->rec->is_attached)
 		return MW__SOURCE_EXEC;
-	return MW__SOURCE_UNSEEN;
+	return s->r->rec->counter > s->r->rec->faults.n ? MW__SOURCE_LOST : MW__SOURCE_UNSEEN;
 }
 
 static uint64_t resident_bytes(const struct mw_snapshot *snap)
