@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { OPT_FOR = 1000, OPT_TRACE, OPT_FOLDED, OPT_LIMIT, OPT_COLUMNS, OPT_SORT };
+enum { OPT_FOR = 1000, OPT_TRACE, OPT_FOLDED, OPT_LIMIT, OPT_RECORDER, OPT_BUFFER, OPT_COLUMNS, OPT_SORT };
 
 static const struct opt own[] = {
 	{ 'p', "pid", "PID", ARG_PID, "record this process, until it ends or the recording is interrupted", NULL },
@@ -26,6 +27,9 @@ static const struct opt own[] = {
 	{ OPT_COLUMNS, "columns", "COLUMNS", ARG_TEXT, "columns of the tables to print, +COLUMN adds one, help lists them", NULL },
 	{ OPT_SORT, "sort", "KEY", ARG_TEXT, "sort the tables by a column, -KEY descending", NULL },
 	{ OPT_LIMIT, "limit", "N", ARG_NUMBER, "keep N faults at most and only count further ones (default 16777216)", NULL },
+	{ OPT_RECORDER, "recorder", "HOW", ARG_WORDS, "auto; samples: by perf samples; program: by a program in the kernel, which costs "
+	  "less and needs CAP_BPF", "auto samples program" },
+	{ OPT_BUFFER, "buffer", "KIB", ARG_NUMBER, "size of the buffer of each processor (default 2048, or what is allowed)", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_print, NULL };
@@ -50,11 +54,23 @@ static int watch_interrupts(sigset_t *before)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* One event a thread, processor and kind: hundreds of threads need more descriptors than the soft limit gives. */
+static void raise_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur == lim.rlim_max)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
 static int attach(struct request *q, pid_t pid, struct mw_recording **ret, struct mw_err *err)
 {
 	sigset_t before;
 	int fd = watch_interrupts(&before);
 
+	raise_limit();
 	q->record.stop_fd = fd;
 	if (!q->record.max_ns && isatty(STDERR_FILENO))
 		fprintf(stderr, "memwhy: recording pid %d, Ctrl-C ends it\n", pid);
@@ -173,6 +189,20 @@ static bool number(const char *name, const char *text, double min, double max, d
 	return false;
 }
 
+static bool set_recorder(struct request *q, const char *arg)
+{
+	static const char *const names[] = { [MW_FAULTS_AUTO] = "auto", [MW_FAULTS_SAMPLES] = "samples",
+					     [MW_FAULTS_PROGRAM] = "program" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(arg, names[i])) {
+			q->record.recorder = (enum mw_faults_recorder)i;
+			return true;
+		}
+	fail_text(0, NULL, "--recorder: %s is not auto, samples or program", arg);
+	return false;
+}
+
 static bool set_option(struct request *q, struct settings *s, int id, const char *arg)
 {
 	double v;
@@ -188,6 +218,13 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 			return false;
 		q->record.limit = (uint64_t)v;
 		return true;
+	case OPT_BUFFER:
+		if (!number("buffer", arg, 4, 1 << 20, &v))
+			return false;
+		q->record.buffer = (uint64_t)v << 10;
+		return true;
+	case OPT_RECORDER:
+		return set_recorder(q, arg);
 	case 'p':
 		if (!number("pid", arg, 1, 4194304, &v))
 			return false;

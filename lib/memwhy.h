@@ -246,12 +246,21 @@ MW_API void mw_account_cause(const struct mw_account *account, size_t i, struct 
 
 struct mw_recording;
 
+/** How faults are written down. A program costs less than samples but needs CAP_BPF and CAP_PERFMON. */
+enum mw_faults_recorder {
+	MW_FAULTS_AUTO,		/* by a program in the kernel where that is allowed, else by samples */
+	MW_FAULTS_SAMPLES,	/* by samples of perf_event_open(2) */
+	MW_FAULTS_PROGRAM	/* by a program, or not at all */
+};
+
 struct mw_faults_opts {
 	size_t size;
 	uint64_t max_ns;	/* 0: until the process ends; otherwise how long to record */
 	int stop_fd;		/* 0 or less: none; otherwise the recording ends when it can be read */
 	uint64_t limit;		/* 0: 16,777,216. Faults kept at most; further ones are only counted */
-	bool stacks;		/* record the callers of each fault, by frame pointers */
+	bool stacks;		/* record the callers of each fault, by frame pointers; only samples can */
+	enum mw_faults_recorder recorder;
+	uint64_t buffer;	/* 0: the default. Bytes of the ring of each processor, rounded down to a power of two pages */
 };
 
 /**

@@ -85,6 +85,7 @@ struct mw_recording {
 	uint32_t pid;
 	bool is_attached;		/* it ran before the recording */
 	bool without_kernel;		/* faults that the kernel takes itself are not in it */
+	bool by_program;		/* written by a program in the kernel, not as samples */
 	bool is_cut;			/* the recording ended before the process did */
 	const char *command;		/* with its arguments */
 	uint64_t started_at_ns;		/* CLOCK_REALTIME */
@@ -92,6 +93,7 @@ struct mw_recording {
 	uint64_t before_ns, after_ns;	/* when the snapshots were taken: end of the first, start of the last */
 	uint64_t paused_ns;		/* stopped behind execve, until the phases could be watched */
 	uint64_t samples, lost, counter;
+	uint64_t lost_moves;		/* changes of address spaces that could not be written down; MW_UNKNOWN */
 	uint64_t task_faults;		/* minflt + majflt of the process since its last execve or the start; MW_UNKNOWN */
 	uint64_t exit_status;		/* as wait(2) gave it; MW_UNKNOWN */
 	MW_VEC(struct mw__fault) faults;

@@ -66,6 +66,7 @@ static void add_target(struct view *v)
 	mw__doc_text(o, "command", rec->command);
 	mw__doc_bool(o, "attached", rec->is_attached);
 	mw__doc_bool(o, "ended", !rec->is_cut);
+	mw__doc_text(o, "recorder", rec->by_program ? "program" : "samples");
 	mw__doc_u64(o, "started_at_ns", MW__T_COUNT, rec->started_at_ns);
 	mw__doc_u64(o, "took_ns", MW__T_COUNT, rec->took_ns);
 }
@@ -80,6 +81,7 @@ static void add_numbers(struct view *v)
 	mw__doc_u64(v->root, "samples", MW__T_COUNT, rec->samples);
 	mw__doc_u64(v->root, "lost", MW__T_COUNT, rec->lost);
 	mw__doc_u64(v->root, "counter", MW__T_COUNT, rec->counter);
+	mw__doc_u64(v->root, "lost_moves", MW__T_COUNT, rec->lost_moves);
 	mw__doc_u64(v->root, "kept", MW__T_COUNT, rec->faults.n);
 	mw__doc_u64(v->root, "major", MW__T_COUNT, r->majors);
 	mw__doc_u64(v->root, "pages", MW__T_COUNT, r->pages);
@@ -192,7 +194,8 @@ static void add_growth(struct view *v)
 	uint64_t grown = r->rss_after - mw__min(r->rss_before, r->rss_after), shrunk = mw__sub0(r->rss_before, r->rss_after);
 	uint64_t sizes[] = { shrunk ? shrunk : grown, r->rss_before, r->rss_after, r->sources[MW__SOURCE_FAULT],
 			     r->sources[MW__SOURCE_AROUND], r->sources[MW__SOURCE_HUGE],
-			     r->sources[MW__SOURCE_LOCKED] + r->sources[MW__SOURCE_EXEC] + r->sources[MW__SOURCE_UNSEEN], r->gone };
+			     r->sources[MW__SOURCE_LOCKED] + r->sources[MW__SOURCE_EXEC] + r->sources[MW__SOURCE_LOST] +
+			     r->sources[MW__SOURCE_UNSEEN], r->gone };
 	struct mw__doc_node *o = mw__doc_object(v->root, "rss");
 
 	mw__doc_u64(o, "before", MW__T_BYTES, r->rss_before);
@@ -239,15 +242,15 @@ static void add_outcomes(struct view *v)
 		mw__row_share(t, row, O_SHARE, share_of(r->outcomes[i], v->rec->faults.n));
 		mw__row_share(t, row, O_BAR, share_of(r->outcomes[i], v->rec->faults.n));
 	}
-	uint64_t unseen = kernel == MW_UNKNOWN || v->rec->samples != v->rec->faults.n ? MW_UNKNOWN :
+	uint64_t unseen = kernel == MW_UNKNOWN || v->rec->counter != v->rec->faults.n ? MW_UNKNOWN :
 			  mw__sub0(kernel, r->faults_in_program);
 
 	mw__doc_u64(v->root, "task_faults", MW__T_COUNT, kernel);
 	mw__doc_u64(v->root, "faults_unseen", MW__T_COUNT, unseen);
 	if (unseen != MW_UNKNOWN)
-		mw__doc_linef(v->root, NULL, 0, "The kernel's own count for the process is %llu since %s; %llu of these it settled without a fault "
-			      "of the processor.", (unsigned long long)kernel, v->rec->is_attached ? "the start" : "execve returned",
-			      (unsigned long long)unseen);
+		mw__doc_linef(v->root, NULL, 0, "The kernel's own count for the process is %llu since %s; %llu of these it settled %s.",
+			      (unsigned long long)kernel, v->rec->is_attached ? "the start" : "execve returned", (unsigned long long)unseen,
+			      v->rec->without_kernel ? "itself" : "without a fault of the processor");
 }
 
 /* ------------------------------------------------------------------- tables */

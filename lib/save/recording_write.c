@@ -8,8 +8,8 @@
 #define NUMBER(member) { #member, offsetof(struct mw_recording, member), false }
 #define FLAG(member) { #member, offsetof(struct mw_recording, member), true }
 const struct mw__faults_number mw__faults_numbers[] = {
-	FLAG(is_attached), FLAG(without_kernel), FLAG(is_cut), NUMBER(started_at_ns), NUMBER(took_ns), NUMBER(before_ns),
-	NUMBER(after_ns), NUMBER(paused_ns), NUMBER(samples), NUMBER(lost), NUMBER(counter), NUMBER(task_faults),
+	FLAG(is_attached), FLAG(without_kernel), FLAG(by_program), FLAG(is_cut), NUMBER(started_at_ns), NUMBER(took_ns), NUMBER(before_ns),
+	NUMBER(after_ns), NUMBER(paused_ns), NUMBER(samples), NUMBER(lost), NUMBER(counter), NUMBER(lost_moves), NUMBER(task_faults),
 	NUMBER(exit_status),
 };
 const size_t mw__n_faults_numbers = sizeof(mw__faults_numbers) / sizeof(mw__faults_numbers[0]);

@@ -6,6 +6,8 @@
  */
 #include "trace.h"
 
+#include "../base/size.h"
+
 #include <string.h>
 #include <sys/mman.h>
 
@@ -52,11 +54,6 @@ static uint64_t trailer_time(const struct perf_event_header *h)
 	return time;
 }
 
-static uint64_t since_zero(const struct mw__decoder *d, uint64_t time)
-{
-	return time > d->events->zero_ns ? time - d->events->zero_ns : 0;
-}
-
 /* The callers of a sample, innermost first: the first user address is the instruction itself. */
 static int take_chain(struct mw__decoder *d, struct cursor *c, struct mw__fault *f)
 {
@@ -85,6 +82,52 @@ static int take_chain(struct mw__decoder *d, struct cursor *c, struct mw__fault 
 	return 0;
 }
 
+static int keep(struct mw__decoder *d, const struct mw__fault *f)
+{
+	struct mw__fault *slot = MW_VEC_PUSH(&d->ring->faults);
+
+	if (!slot)
+		return -MW_E_NOMEM;
+	*slot = *f;
+	return 0;
+}
+
+static int count_and_keep(struct mw__decoder *d, const struct mw__fault *f)
+{
+	d->events->samples++;
+	if (d->events->kept >= d->events->limit)
+		return 0;
+	d->events->kept++;
+	return keep(d, f);
+}
+
+struct mw__fault *mw__decode_faults(struct mw__decoder *d, size_t n)
+{
+	while (d->ring->faults.cap - d->ring->faults.n < n) {
+		struct mw__fault *v = mw__vec_grow(d->ring->faults.v, &d->ring->faults.cap, sizeof(*v));
+
+		if (!v)
+			return NULL;
+		d->ring->faults.v = v;
+	}
+	return n ? &d->ring->faults.v[d->ring->faults.n] : NULL;
+}
+
+void mw__decode_keep(struct mw__decoder *d, const struct mw__fault *end)
+{
+	uint64_t n = end ? (uint64_t)(end - &d->ring->faults.v[d->ring->faults.n]) : 0;
+	uint64_t room = mw__sub0(d->events->limit, d->events->kept);
+
+	d->events->samples += n;
+	d->events->kept += mw__min(n, room);
+	d->ring->faults.n += mw__min(n, room);
+}
+
+uint64_t mw__decode_time(const struct mw__decoder *d, uint64_t time)
+{
+	return mw__sub0(time, d->events->zero_ns);
+}
+
 static int take_sample(struct mw__decoder *d, const struct perf_event_header *h)
 {
 	struct cursor c = { (const char *)(h + 1), (const char *)h + h->size, false };
@@ -93,24 +136,15 @@ static int take_sample(struct mw__decoder *d, const struct perf_event_header *h)
 	f.ip = take64(&c);
 	f.pid = take32(&c);
 	f.tid = take32(&c);
-	f.time_ns = since_zero(d, take64(&c));
+	f.time_ns = mw__decode_time(d, take64(&c));
 	f.addr = take64(&c);
 	if (c.short_)
 		return 0;
-	if (!d->ring->majors) {
-		d->events->samples++;
-		if (d->events->kept >= d->events->limit)
-			return 0;
-		d->events->kept++;
-		if (d->events->stacks && take_chain(d, &c, &f) < 0)
-			return -MW_E_NOMEM;
-	}
-	struct mw__fault *slot = MW_VEC_PUSH(&d->ring->faults);
-
-	if (!slot)
+	if (d->ring->kind == MW__EVENT_MAJORS)
+		return keep(d, &f);
+	if (d->events->stacks && d->events->kept < d->events->limit && take_chain(d, &c, &f) < 0)
 		return -MW_E_NOMEM;
-	*slot = f;
-	return 0;
+	return count_and_keep(d, &f);
 }
 
 static int add_move(struct mw__decoder *d, const struct mw__move *m, const char *name, size_t len)
@@ -133,7 +167,7 @@ static uint8_t prot_of(uint32_t prot)
 static int take_mmap2(struct mw__decoder *d, const struct perf_event_header *h)
 {
 	struct cursor c = { (const char *)(h + 1), (const char *)h + h->size, false };
-	struct mw__move m = { .kind = MW__MOVE_MAP, .time_ns = since_zero(d, trailer_time(h)) };
+	struct mw__move m = { .kind = MW__MOVE_MAP, .time_ns = mw__decode_time(d, trailer_time(h)) };
 
 	m.pid = take32(&c);
 	m.tid = take32(&c);
@@ -153,7 +187,7 @@ static int take_mmap2(struct mw__decoder *d, const struct perf_event_header *h)
 static int take_comm(struct mw__decoder *d, const struct perf_event_header *h)
 {
 	struct cursor c = { (const char *)(h + 1), (const char *)h + h->size, false };
-	struct mw__move m = { .time_ns = since_zero(d, trailer_time(h)) };
+	struct mw__move m = { .time_ns = mw__decode_time(d, trailer_time(h)) };
 
 	m.kind = h->misc & PERF_RECORD_MISC_COMM_EXEC ? MW__MOVE_EXEC : MW__MOVE_NAME;
 	m.pid = take32(&c);
@@ -172,7 +206,7 @@ static int take_task(struct mw__decoder *d, const struct perf_event_header *h)
 	m.parent = take32(&c);
 	m.tid = take32(&c);
 	take32(&c);			/* parent's thread */
-	m.time_ns = since_zero(d, take64(&c));
+	m.time_ns = mw__decode_time(d, take64(&c));
 	return c.short_ ? 0 : add_move(d, &m, "", 0);
 }
 

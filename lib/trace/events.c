@@ -7,11 +7,13 @@
  * samples + lost = counter can be checked.
  *
  * Inherited events with a ring need one event per processor. An event for major faults has a small ring
- * of its own per processor, because a sample does not tell.
+ * of its own per processor, because a sample does not tell; and so have the changes of the address spaces
+ * (an event that counts nothing, PERF_COUNT_SW_DUMMY), for lost records are counted by event and not by kind.
  */
 #include "trace.h"
 
 #include "../base/err.h"
+#include "../base/size.h"
 #include "../base/str.h"
 
 #include <dirent.h>
@@ -25,9 +27,20 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Pages of a ring, tried in this order: 516 KiB a processor are what an ordinary user may lock. */
-static const unsigned fault_ring_pages[] = { 512, 64, 16, 4, 0 };
-static const unsigned major_ring_pages[] = { 16, 4, 1, 0 };
+/* Pages of rings, tried in this order: 516 KiB a processor are what an ordinary user may lock for all. */
+static const unsigned ring_pages[][5] = {
+	[MW__EVENT_FAULTS] = { 512, 64, 16, 4, 0 },
+	[MW__EVENT_MAJORS] = { 16, 4, 1, 0 },
+	[MW__EVENT_MOVES] = { 64, 32, 8, 2, 0 },
+};
+static const uint64_t configs[] = {
+	[MW__EVENT_FAULTS] = PERF_COUNT_SW_PAGE_FAULTS, [MW__EVENT_MAJORS] = PERF_COUNT_SW_PAGE_FAULTS_MAJ,
+	[MW__EVENT_MOVES] = PERF_COUNT_SW_DUMMY,
+};
+/* Of the program's ring, which nobody is charged for but root. */
+#define PROGRAM_RING (2u << 20)
+/* Few records wake nobody: they are read when others are. */
+#define NO_WAKEUP (1u << 30)
 #define MAX_CHAIN 32
 #define MAX_THREADS 65536
 
@@ -44,13 +57,13 @@ uint64_t mw__trace_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static struct perf_event_attr make_attr(const struct mw__events *e, bool majors, bool on_exec)
+static struct perf_event_attr make_attr(const struct mw__events *e, enum mw__event_kind kind, bool on_exec)
 {
 	struct perf_event_attr a = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(a),
-		.config = majors ? PERF_COUNT_SW_PAGE_FAULTS_MAJ : PERF_COUNT_SW_PAGE_FAULTS,
-		.sample_period = 1,
+		.config = configs[kind],
+		.sample_period = kind != MW__EVENT_MOVES,
 		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR,
 		.read_format = PERF_FORMAT_LOST,
 		.disabled = 1,
@@ -61,28 +74,32 @@ static struct perf_event_attr make_attr(const struct mw__events *e, bool majors,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		/* half of the ring that an ordinary user gets; few major faults wake nobody */
-		.wakeup_watermark = majors ? 1u << 30 : 128u << 10,
+		/* half of the ring that an ordinary user gets */
+		.wakeup_watermark = kind == MW__EVENT_FAULTS ? (uint32_t)mw__min(e->buffer / 2, 128u << 10) : NO_WAKEUP,
 	};
 
-	if (majors)
-		return a;
-	if (e->stacks) {
+	if (kind == MW__EVENT_MOVES) {
+		a.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME;
+		a.mmap = a.mmap2 = a.mmap_data = a.comm = a.comm_exec = a.task = 1;
+		a.sample_id_all = 1;
+	} else if (kind == MW__EVENT_FAULTS && e->by_program) {
+		a.sample_type = PERF_SAMPLE_ADDR;	/* the kernel prepares what a sample would have */
+	} else if (kind == MW__EVENT_FAULTS && e->stacks) {
 		a.sample_type |= PERF_SAMPLE_CALLCHAIN;
 		a.sample_max_stack = MAX_CHAIN;
 	}
-	a.mmap = a.mmap2 = a.mmap_data = a.comm = a.comm_exec = a.task = 1;
-	a.sample_id_all = 1;
 	return a;
 }
 
 /* ------------------------------------------------------------------- rings */
 
-static bool map_ring(struct mw__ring *r, const unsigned *pages)
+static bool map_ring(const struct mw__events *e, struct mw__ring *r)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	for (; *pages; pages++) {
+	for (const unsigned *pages = ring_pages[r->kind]; *pages; pages++) {
+		if (r->kind == MW__EVENT_FAULTS && *pages * page > e->buffer && pages[1])
+			continue;
 		void *p = mmap(NULL, (*pages + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 
 		if (p != MAP_FAILED) {
@@ -98,6 +115,7 @@ static void close_ring(struct mw__ring *r)
 {
 	if (r->base)
 		munmap(r->base, r->size + (size_t)sysconf(_SC_PAGESIZE));
+	mw__program_close(&r->program);
 	if (r->fd >= 0)
 		close(r->fd);
 	MW_VEC_FREE(&r->faults);
@@ -136,41 +154,59 @@ static int refuse(int error, struct mw_err *err)
 	return -MW_E_PERM;
 }
 
-/* One event on one thread and processor. It writes into the ring of `shared`, or into one of its own. */
-static int open_one(struct mw__events *e, pid_t tid, int cpu, bool majors, bool on_exec, size_t *shared)
+static int refuse_program(int error, struct mw_err *err)
 {
-	struct perf_event_attr a = make_attr(e, majors, on_exec);
+	mw__fail(err, error == EPERM || error == EACCES ? MW_E_PERM : MW_E_UNSUPPORTED, error,
+		 "bpf: a program that writes page faults down");
+	mw__hint(err, "CAP_BPF and CAP_PERFMON in the first pid namespace allow it; --recorder=samples does without");
+	return err ? -err->code : -MW_E_PERM;
+}
+
+/* Let an event that needs no ring of its own write into that of another. */
+static int share_ring(struct mw__events *e, int fd, enum mw__event_kind kind, const struct mw__ring *r)
+{
+	struct mw__sharer *slot = MW_VEC_PUSH(&e->more);
+	int rc = !slot ? -ENOMEM : r->program.base ? mw__program_attach(&r->program, fd) :
+		 ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, r->fd) < 0 ? -errno : 0;
+
+	if (rc == 0)
+		*slot = (struct mw__sharer){ fd, kind };
+	else if (slot)
+		e->more.n--;
+	return rc;
+}
+
+static int give_ring(struct mw__events *e, struct mw__ring *r)
+{
+	if (r->kind != MW__EVENT_FAULTS || !e->by_program)
+		return map_ring(e, r) ? 0 : -errno;
+	int rc = mw__program_open(&r->program, e->buffer);
+
+	return rc < 0 ? rc : mw__program_attach(&r->program, r->fd);
+}
+
+/* One event on one thread and processor. It writes into the ring of `shared`, or into one of its own. */
+static int open_one(struct mw__events *e, pid_t tid, int cpu, enum mw__event_kind kind, bool on_exec, size_t *shared)
+{
+	struct perf_event_attr a = make_attr(e, kind, on_exec);
 	int fd = (int)mw__perf_open(&a, tid, cpu, -1);
 
 	if (fd < 0)
 		return -errno;
 	if (*shared != SIZE_MAX) {
-		struct mw__sharer *slot = MW_VEC_PUSH(&e->more);
+		int rc = share_ring(e, fd, kind, &e->rings.v[*shared]);
 
-		if (!slot || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->rings.v[*shared].fd) < 0) {
-			int error = slot ? errno : ENOMEM;
-
-			if (slot)
-				e->more.n--;
+		if (rc < 0)
 			close(fd);
-			return -error;
-		}
-		*slot = (struct mw__sharer){ fd, majors };
-		return 0;
+		return rc;
 	}
-	struct mw__ring r = { .fd = fd, .majors = majors };
-
-	if (!map_ring(&r, majors ? major_ring_pages : fault_ring_pages)) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	struct mw__ring *slot = MW_VEC_PUSH(&e->rings);
+	struct mw__ring r = { .fd = fd, .kind = kind, .program = { .map = -1, .fd = -1 } };
+	int rc = give_ring(e, &r);
+	struct mw__ring *slot = rc == 0 ? MW_VEC_PUSH(&e->rings) : NULL;
 
 	if (!slot) {
 		close_ring(&r);
-		return -ENOMEM;
+		return rc < 0 ? rc : -ENOMEM;
 	}
 	*slot = r;
 	*shared = e->rings.n - 1;
@@ -200,7 +236,7 @@ static MW_MUST_CHECK int list_threads(pid_t pid, pid_t *tids, size_t max, size_t
 }
 
 /* All threads on all processors. A thread that ended meanwhile and a processor that is off are passed over. */
-static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, bool majors, bool on_exec)
+static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, enum mw__event_kind kind, bool on_exec)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	size_t opened = 0;
@@ -209,7 +245,7 @@ static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, bool
 		size_t shared = SIZE_MAX;
 
 		for (size_t i = 0; i < n_tids; i++) {
-			int rc = open_one(e, tids[i], cpu, majors, on_exec, &shared);
+			int rc = open_one(e, tids[i], cpu, kind, on_exec, &shared);
 
 			if (rc == -ENODEV || rc == -EINVAL)
 				break;
@@ -221,22 +257,48 @@ static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, bool
 	return opened ? 0 : -ESRCH;
 }
 
+/* The events without which there is no recording. */
+static int open_needed(struct mw__events *e, const pid_t *tids, size_t n, bool on_exec)
+{
+	int rc = open_all(e, tids, n, MW__EVENT_FAULTS, on_exec);
+
+	if (rc == 0)
+		rc = open_all(e, tids, n, MW__EVENT_MOVES, on_exec);
+	if (rc < 0)
+		mw__events_close(e);
+	return rc;
+}
+
+/* From the most that may be allowed to the least. */
+static int open_allowed(struct mw__events *e, const pid_t *tids, size_t n, bool on_exec)
+{
+	int rc = -EPERM;
+
+	e->by_program = e->recorder != MW_FAULTS_SAMPLES && !e->stacks;
+	if (e->by_program)
+		rc = open_needed(e, tids, n, on_exec);
+	if (rc == 0 || e->recorder == MW_FAULTS_PROGRAM)
+		return rc;
+	e->by_program = false;
+	rc = open_needed(e, tids, n, on_exec);
+	if (rc != -EACCES && rc != -EPERM)
+		return rc;
+	e->without_kernel = true;
+	return open_needed(e, tids, n, on_exec);
+}
+
 int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err *err)
 {
 	pid_t *tids = malloc(MAX_THREADS * sizeof(*tids));
 	size_t n = 0;
 	int rc = tids ? list_threads(pid, tids, MAX_THREADS, &n) : -ENOMEM;
 
-	if (rc == 0) {
-		rc = open_all(e, tids, n, false, on_exec);
-		if (rc == -EACCES || rc == -EPERM) {
-			mw__events_close(e);
-			e->without_kernel = true;
-			rc = open_all(e, tids, n, false, on_exec);
-		}
-	}
+	if (!e->buffer)
+		e->buffer = PROGRAM_RING;
 	if (rc == 0)
-		e->without_majors = open_all(e, tids, n, true, on_exec) < 0;
+		rc = open_allowed(e, tids, n, on_exec);
+	if (rc == 0)
+		e->without_majors = open_all(e, tids, n, MW__EVENT_MAJORS, on_exec) < 0;
 	free(tids);
 	if (rc == 0)
 		return 0;
@@ -244,7 +306,7 @@ int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err
 		return mw__fail_nomem(err, "perf events");
 	if (rc == -ESRCH || rc == -ENOENT)
 		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", pid);
-	return refuse(-rc, err);
+	return e->recorder == MW_FAULTS_PROGRAM ? refuse_program(-rc, err) : refuse(-rc, err);
 }
 
 static void each_fd(struct mw__events *e, unsigned long request)
@@ -288,6 +350,9 @@ static int drain_ring(struct mw__events *e, struct mw__ring *r, struct mw_record
 {
 	struct perf_event_mmap_page *control = r->base;
 	struct mw__decoder d = { rec, e, r };
+
+	if (r->program.base)
+		return mw__program_drain(&r->program, &d);
 	uint64_t head = __atomic_load_n(&control->data_head, __ATOMIC_ACQUIRE), tail = control->data_tail;
 	int rc = 0;
 
@@ -315,25 +380,31 @@ int mw__events_drain(struct mw__events *e, struct mw_recording *rec)
 }
 
 /* With PERF_FORMAT_LOST read(2) gives the count and what was lost. */
-static void add_counts(int fd, uint64_t *counter, uint64_t *lost)
+static void add_counts(int fd, enum mw__event_kind kind, uint64_t *counter, uint64_t *lost, uint64_t *lost_moves)
 {
 	uint64_t v[2] = {};
 
-	if (read(fd, v, sizeof(v)) == sizeof(v)) {
-		*counter += v[0];
-		*lost += v[1];
+	if (kind == MW__EVENT_MAJORS || read(fd, v, sizeof(v)) != sizeof(v))
+		return;
+	if (kind == MW__EVENT_MOVES) {
+		*lost_moves += v[1];
+		return;
 	}
+	*counter += v[0];
+	*lost += v[1];
 }
 
-void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost)
+void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost, uint64_t *lost_moves)
 {
-	*counter = *lost = 0;
-	for (size_t i = 0; i < e->rings.n; i++)
-		if (!e->rings.v[i].majors)
-			add_counts(e->rings.v[i].fd, counter, lost);
+	*counter = *lost = *lost_moves = 0;
+	for (size_t i = 0; i < e->rings.n; i++) {
+		const struct mw__ring *r = &e->rings.v[i];
+
+		add_counts(r->fd, r->kind, counter, lost, lost_moves);
+		*lost += mw__program_lost(&r->program);
+	}
 	for (size_t i = 0; i < e->more.n; i++)
-		if (!e->more.v[i].majors)
-			add_counts(e->more.v[i].fd, counter, lost);
+		add_counts(e->more.v[i].fd, e->more.v[i].kind, counter, lost, lost_moves);
 }
 
 /* ----------------------------------------------------------------- merging */
@@ -346,7 +417,7 @@ static struct mw__ring *earliest(struct mw__events *e, const size_t *next)
 	for (size_t i = 0; i < e->rings.n; i++) {
 		struct mw__ring *r = &e->rings.v[i];
 
-		if (!r->majors && next[i] < r->faults.n && r->faults.v[next[i]].time_ns <= time) {
+		if (r->kind == MW__EVENT_FAULTS && next[i] < r->faults.n && r->faults.v[next[i]].time_ns <= time) {
 			time = r->faults.v[next[i]].time_ns;
 			best = r;
 		}
@@ -379,7 +450,7 @@ static struct mw__fault *find_fault(struct mw_recording *rec, const struct mw__f
 static void mark_majors(const struct mw__events *e, struct mw_recording *rec)
 {
 	for (size_t i = 0; i < e->rings.n; i++)
-		for (size_t k = 0; e->rings.v[i].majors && k < e->rings.v[i].faults.n; k++) {
+		for (size_t k = 0; e->rings.v[i].kind == MW__EVENT_MAJORS && k < e->rings.v[i].faults.n; k++) {
 			struct mw__fault *f = find_fault(rec, &e->rings.v[i].faults.v[k]);
 
 			if (f)
@@ -393,7 +464,7 @@ static bool take_only_ring(struct mw__events *e, struct mw_recording *rec, size_
 	for (size_t i = 0; i < e->rings.n; i++) {
 		struct mw__ring *r = &e->rings.v[i];
 
-		if (r->majors || !r->faults.n || r->faults.n != total)
+		if (r->kind != MW__EVENT_FAULTS || !r->faults.n || r->faults.n != total)
 			continue;
 		rec->faults.v = r->faults.v;
 		rec->faults.n = r->faults.n;
@@ -431,11 +502,12 @@ int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
 	size_t total = 0;
 
 	for (size_t i = 0; i < e->rings.n; i++)
-		total += e->rings.v[i].majors ? 0 : e->rings.v[i].faults.n;
+		total += e->rings.v[i].kind == MW__EVENT_FAULTS ? e->rings.v[i].faults.n : 0;
 	if (!take_only_ring(e, rec, total) && merge_rings(e, rec, total) < 0)
 		return -MW_E_NOMEM;
 	mark_majors(e, rec);
 	rec->samples = e->samples;
 	rec->without_kernel = e->without_kernel;
+	rec->by_program = e->by_program;
 	return 0;
 }

@@ -135,9 +135,9 @@ static int want(const struct mw_recording *rec, struct wanted *list, struct mw__
 }
 
 static int want_fault(const struct mw_recording *rec, struct wanted *list, struct mw__space *space,
-		      const struct mw__fault *f, uint64_t *last_ip)
+		      const struct mw__fault *f, bool barren, uint64_t *last_ip)
 {
-	int rc = want(rec, list, space, f->addr);
+	int rc = barren ? 0 : want(rec, list, space, f->addr);
 
 	if (rc == 0 && f->ip != *last_ip)
 		rc = want(rec, list, space, f->ip);
@@ -147,9 +147,29 @@ static int want_fault(const struct mw_recording *rec, struct wanted *list, struc
 	return rc;
 }
 
+/* Where faults stream through memory of no file: there is nothing to want. */
+struct barren {
+	const struct mw__space *space;
+	size_t moves;
+	uint64_t start, end;
+};
+
+static bool is_barren(struct barren *b, struct mw__space *space, size_t moves, uint64_t addr)
+{
+	if (b->space == space && b->moves == moves && addr >= b->start && addr < b->end)
+		return true;
+	const struct mw__range *r = mw__space_at(space, addr);
+
+	if (!r || r->object)
+		return false;
+	*b = (struct barren){ space, moves, r->start, r->end };
+	return true;
+}
+
 static int want_all(struct mw_recording *rec, struct wanted *list)
 {
 	struct mw__spaces spaces;
+	struct barren barren = {};
 	uint64_t last_ip = 0;
 	uint32_t last_pid = 0;
 	int rc = 0;
@@ -165,7 +185,7 @@ static int want_all(struct mw_recording *rec, struct wanted *list)
 			last_ip = 0;
 		last_pid = f->pid;
 		if (rc == 0 && space)
-			rc = want_fault(rec, list, space, f, &last_ip);
+			rc = want_fault(rec, list, space, f, is_barren(&barren, space, spaces.next, f->addr), &last_ip);
 	}
 	mw__spaces_deinit(&spaces);
 	return rc;

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define DEFAULT_LIMIT (UINT64_C(1) << 24)
+#define MAX_BUFFER (UINT64_C(1) << 30)
 /* The longest time between two looks at the rings. */
 #define POLL_MS 10
 /* How often samples on their way are waited for, a ms each. */
@@ -148,7 +149,7 @@ static bool wait_for_news(struct recorder *r, uint64_t deadline)
 	for (size_t i = 0; i < r->events.rings.n && n < 66; i++) {
 		struct mw__ring *ring = &r->events.rings.v[i];
 
-		if (ring->majors || ring->is_hung_up)
+		if (ring->kind != MW__EVENT_FAULTS || !ring->base || ring->is_hung_up)
 			continue;
 		rings[n - 2] = ring;
 		fds[n++] = (struct pollfd){ ring->fd, POLLIN, 0 };
@@ -252,7 +253,7 @@ static int settle(struct recorder *r)
 	mw__events_stop(&r->events);
 	for (int i = 0; i < SETTLE_TRIES && rc == 0; i++) {
 		rc = mw__events_drain(&r->events, rec);
-		mw__events_counts(&r->events, &rec->counter, &rec->lost);
+		mw__events_counts(&r->events, &rec->counter, &rec->lost, &rec->lost_moves);
 		if (r->events.samples + rec->lost == rec->counter)
 			break;
 		nanosleep(&pause, NULL);
@@ -274,9 +275,13 @@ static void add_notes(struct recorder *r)
 		mw__recording_note(rec, "limit", "--limit keeps more", "%llu faults were counted and not kept",
 				   (unsigned long long)(rec->samples - rec->faults.n));
 	if (rec->lost)
-		mw__recording_note(rec, "ring", "a larger kernel.perf_event_mlock_kb",
+		mw__recording_note(rec, "ring", "--buffer, or a larger kernel.perf_event_mlock_kb",
 				   "%llu faults came faster than they could be read; the counter has them, the tables do not",
 				   (unsigned long long)rec->lost);
+	if (rec->lost_moves)
+		mw__recording_note(rec, "ring", NULL,
+				   "%llu changes of mappings came faster than they could be read; what was at some addresses may be wrong",
+				   (unsigned long long)rec->lost_moves);
 }
 
 /* From each execve on, the kernel sets up the program. */
@@ -339,6 +344,16 @@ static int finish(struct recorder *r, struct mw_err *err)
 
 /* ------------------------------------------------------------------- begin */
 
+/* Not more than asked for; the kernel takes no other rings. */
+static size_t power_of_two(uint64_t bytes)
+{
+	size_t n = 4096;
+
+	while (bytes && n < MAX_BUFFER && n * 2 <= bytes)
+		n *= 2;
+	return bytes ? n : 0;
+}
+
 static int begin(struct recorder *r, const struct mw_faults_opts *opts, struct mw_err *err)
 {
 	struct timespec ts;
@@ -351,6 +366,8 @@ static int begin(struct recorder *r, const struct mw_faults_opts *opts, struct m
 		memcpy(&r->opts, opts, mw__min(opts->size, sizeof(r->opts)));
 	r->events.stacks = r->opts.stacks;
 	r->events.limit = r->opts.limit ? r->opts.limit : DEFAULT_LIMIT;
+	r->events.recorder = r->opts.recorder;
+	r->events.buffer = power_of_two(r->opts.buffer);
 	r->rec = calloc(1, sizeof(*r->rec));
 	if (!r->rec)
 		return mw__fail_nomem(err, "recording");

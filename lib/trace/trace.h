@@ -3,6 +3,7 @@
  * Recording page faults.
  *
  *   events.c    perf events and their rings
+ *   program.c   where it is allowed, a program in the kernel that writes faults down for less than a sample costs
  *   decode.c    records of a ring -> faults and moves; knows bytes only
  *   child.c     the command: held until the events are armed, stopped when it ends
  *   phases.c    breakpoints that tell when the dynamic linker and the constructors are done
@@ -18,11 +19,25 @@
 
 /* ------------------------------------------------------------------ events */
 
+enum mw__event_kind {
+	MW__EVENT_FAULTS,
+	MW__EVENT_MAJORS,	/* major faults once more: a fault does not tell */
+	MW__EVENT_MOVES,	/* no counter, only what changes in the address spaces: a flood of faults cannot drown it */
+};
+
+/* A program that writes faults down, and its ring; all zero but for the descriptors: none. */
+struct mw__program {
+	int map, fd;
+	void *base;
+	size_t size;			/* of the ring, a power of two */
+};
+
 struct mw__ring {
 	int fd;
-	void *base;			/* control page, then data */
+	void *base;			/* control page, then data; NULL: faults are written by the program */
 	size_t size;			/* of the data, a power of two */
-	bool majors;			/* of the event for major faults */
+	struct mw__program program;
+	enum mw__event_kind kind;
 	bool is_hung_up;		/* its first thread ended: poll(2) would not wait for it any more */
 	MW_VEC(struct mw__fault) faults;	/* as they came: in the order of time */
 };
@@ -30,16 +45,19 @@ struct mw__ring {
 /* An event that writes into the ring of another on the same processor. */
 struct mw__sharer {
 	int fd;
-	bool majors;
+	enum mw__event_kind kind;
 };
 
 /* The events on one target. */
 struct mw__events {
-	MW_VEC(struct mw__ring) rings;	/* with a ring each */
+	MW_VEC(struct mw__ring) rings;	/* one a processor and kind */
 	MW_VEC(struct mw__sharer) more;
 	bool without_kernel;		/* faults that the kernel takes are excluded: not allowed */
 	bool without_majors;		/* no event for major faults */
 	bool stacks;
+	bool by_program;		/* faults are written by a program in the kernel, not as samples */
+	enum mw_faults_recorder recorder;	/* what was asked for */
+	size_t buffer;			/* bytes of a ring of faults, a power of two; 0: the most that is allowed */
 	uint64_t limit;			/* faults kept at most */
 	uint64_t kept;
 	uint64_t samples;		/* fault records seen */
@@ -57,8 +75,8 @@ void mw__events_start(struct mw__events *e);
 void mw__events_stop(struct mw__events *e);
 /* Take what the rings hold. */
 MW_MUST_CHECK int mw__events_drain(struct mw__events *e, struct mw_recording *rec);
-/* What the kernel counted and what it could not write. */
-void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost);
+/* What the kernel counted, what it could not write, and how many changes of address spaces it could not write. */
+void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost, uint64_t *lost_moves);
 /* Merge the rings' faults into rec, and mark the major ones. */
 MW_MUST_CHECK int mw__events_merge(struct mw__events *e, struct mw_recording *rec);
 
@@ -73,6 +91,22 @@ struct mw__decoder {
 };
 /* One record of header->size bytes. -MW_E_NOMEM; a record that makes no sense is passed over. */
 MW_MUST_CHECK int mw__decode(struct mw__decoder *d, const struct perf_event_header *header);
+/* A time of the clock, since the recording began. */
+uint64_t mw__decode_time(const struct mw__decoder *d, uint64_t time);
+/* Room for n faults behind those of the ring; NULL without memory, or when n is 0. */
+struct mw__fault *mw__decode_faults(struct mw__decoder *d, size_t n);
+/* Those up to end were written there: count them, keep what the limit allows. */
+void mw__decode_keep(struct mw__decoder *d, const struct mw__fault *end);
+
+/* ----------------------------------------------------------------- program */
+
+/* A ring of so many bytes, a power of two, and the program that fills it. 0, or -errno (never -EINVAL): not allowed, not known here. */
+MW_MUST_CHECK int mw__program_open(struct mw__program *p, size_t size);
+void mw__program_close(struct mw__program *p);
+/* Let it write the faults of an event, and of those that inherit it. 0 or -errno. */
+MW_MUST_CHECK int mw__program_attach(const struct mw__program *p, int event);
+uint64_t mw__program_lost(const struct mw__program *p);
+MW_MUST_CHECK int mw__program_drain(struct mw__program *p, struct mw__decoder *d);
 
 /* ------------------------------------------------------------------- child */
 

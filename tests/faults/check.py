@@ -4,9 +4,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
 TRUTH = os.path.join(os.environ.get("BUILD", "build"), "tests/faults/truth")
@@ -78,11 +80,13 @@ def check_sources(doc, truth, name):
             ok(have["huge-page"] == int(words[2]) * (512 - 1) * PAGE, f"{name}: all but the first page of each huge page", have)
 
 
-def check_mode(mode):
+def check_mode(mode, recorder, through=()):
+    """The program in this mode; through: a command that executes it."""
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "truth")
         saved = os.path.join(tmp, "saved")
-        run, doc = record(["--list", "-o", saved], [TRUTH, mode, path])
+        run, doc = record(["--list", f"--recorder={recorder}", "-o", saved], [*through, TRUTH, mode, path])
+        truth_mode, mode = mode, f"{mode} by {recorder}{' through ' + through[0] if through else ''}"
         if doc is None:
             ok(False, f"{mode}: recorded", run.stderr.decode())
             return
@@ -99,13 +103,77 @@ def check_mode(mode):
         times = [f["time_ns"] for f in doc["faults"]]
         ok(times == sorted(times), f"{mode}: times go forward")
         check_sources(doc, truth, mode)
-        if mode == "freed":
+        ok(doc["target"]["recorder"] == recorder, f"{mode}: which is said")
+        if through:
+            ok(any("before the last execve" in r["outcome"] for r in doc["outcomes"]), f"{mode}: the program before is told apart",
+               doc["outcomes"])
+        if truth_mode == "crowd":
+            ok(doc["threads"] >= 51 and doc["processes"] == 6, f"{mode}: 51 threads and 5 processes that it started",
+               (doc["threads"], doc["processes"]))
+        if truth_mode == "freed":
             gone = [r["faults"] for r in doc["outcomes"] if "not there any more" in r["outcome"]]
             ok(sum(gone) >= 20, "freed: pages given back are told as such", doc["outcomes"])
-        if mode == "populate":
+        if truth_mode == "populate":
             ok(doc["faults_unseen"] >= 300, "populate: the kernel's own count has them", doc["faults_unseen"])
         again = subprocess.run([MEMWHY, "faults", "--json", "--list", saved], stdout=subprocess.PIPE, timeout=60)
         ok(again.returncode == 0 and json.loads(again.stdout) == doc, f"{mode}: saved and read back, it says the same")
+
+
+def check_lost(recorder):
+    """A buffer of one page, and faults by the ten thousand: what is lost is counted, and RSS is still explained."""
+    with tempfile.TemporaryDirectory() as tmp:
+        run, doc = record([f"--recorder={recorder}", "--buffer=4"], [TRUTH, "storm", os.path.join(tmp, "truth")])
+        name = f"storm by {recorder}"
+        if not ok(doc is not None, f"{name}: recorded", run.stderr):
+            return
+        check_numbers(doc, name)
+        ok(doc["lost"] > 0 and doc["counter"] >= 40000, f"{name}: a small buffer loses faults", (doc["lost"], doc["counter"]))
+        ok(doc["lost_moves"] == 0, f"{name}: but no changes of mappings", doc["lost_moves"])
+        have = {row["source"]: row["bytes"] for row in doc["sources"]}
+        ok(have["lost"] > 0 and have["unseen"] == 0, f"{name}: pages of lost faults are not ascribed to anything else", have)
+        ok(doc["faults_unseen"] is None, f"{name}: what the kernel settled alone is unknown then", doc["faults_unseen"])
+        _, doc = record([f"--recorder={recorder}", "--limit=1000"], [TRUTH, "storm", os.path.join(tmp, "truth")])
+        ok(doc["kept"] == 1000 and doc["samples"] + doc["lost"] == doc["counter"] and doc["samples"] >= 40000,
+           f"{name}: --limit keeps so many and counts all", (doc["kept"], doc["samples"]))
+
+
+def check_threads_attached(recorder):
+    """Threads that ran before the recording did."""
+    name = f"attached to threads by {recorder}"
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "truth")
+        target = subprocess.Popen([TRUTH, "waiting", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        mem = None
+        try:
+            target.stdout.readline()
+            mem = subprocess.Popen([MEMWHY, "faults", "--json", "--list", f"--recorder={recorder}", "-p", str(target.pid)],
+                                   stdout=subprocess.PIPE)
+            wait_for_events(mem.pid)
+            os.write(target.stdin.fileno(), b"x")
+            target.stdout.readline()
+            mem.send_signal(signal.SIGINT)
+            doc = json.loads(mem.communicate(timeout=30)[0])
+        finally:
+            target.kill()
+            target.wait()
+            if mem and mem.poll() is None:
+                mem.kill()
+        check_numbers(doc, name)
+        want = expected_faults(read_truth(path))
+        have = recorded_faults(doc, want)
+        ok(have == want and len({t for _, t, _ in have}) > 2, f"{name}: {len(want)} faults in order", f"{len(have)}")
+
+
+def wait_for_events(pid):
+    """Until memwhy looked at the target, behind which its events are on: it polls then."""
+    for _ in range(500):
+        try:
+            with open(f"/proc/{pid}/wchan") as file:
+                if "poll" in file.read():
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
 
 
 def check_phases():
@@ -148,7 +216,7 @@ def check_attach():
     try:
         target.stdout.readline()
         mem = subprocess.Popen([MEMWHY, "faults", "--json", "--for=1.5", "-p", str(target.pid)], stdout=subprocess.PIPE)
-        __import__("time").sleep(0.7)
+        time.sleep(0.7)
         target.stdin.write(b"\n")
         target.stdin.flush()
         target.stdout.readline()
@@ -206,8 +274,16 @@ def main():
     if run.returncode and b"perf_event_open" in run.stderr:
         print(f"1..0 # SKIP {run.stderr.decode().splitlines()[0]}")
         return 0
-    for mode in ("threads", "populate", "locked", "huge", "freed", "forked"):
-        check_mode(mode)
+    run, _ = record(["--recorder=program"], ["/bin/true"])
+    recorders = ["samples"] if run.returncode else ["samples", "program"]
+    if run.returncode:
+        skip("recording by a program in the kernel", run.stderr.decode().splitlines()[0])
+    for recorder in recorders:
+        for mode in ("threads", "populate", "locked", "huge", "freed", "forked", "crowd"):
+            check_mode(mode, recorder)
+        check_mode("threads", recorder, ["sh", "-c", 'exec "$@"', "sh"])
+        check_lost(recorder)
+        check_threads_attached(recorder)
     check_phases()
     check_exports()
     check_attach()

@@ -71,6 +71,8 @@ static pthread_cond_t turn_changed = PTHREAD_COND_INITIALIZER;
 static unsigned turn;
 
 /* Thread by thread, one page each, in an order that is not that of the addresses. */
+static int told;
+
 static void *touch_in_turn(void *arg)
 {
 	unsigned me = (unsigned)(uintptr_t)arg;
@@ -169,12 +171,92 @@ static void forked(void)
 	say("pages %lx %d fault\n", (unsigned long)p, 8);
 }
 
+/* ------------------------------------------------------------ for attaching */
+
+/* Threads that exist before the recording does; it is told when to begin by a byte on stdin, and when to end. */
+static void *touch_when_told(void *arg)
+{
+	pthread_mutex_lock(&lock);
+	while (!told)
+		pthread_cond_wait(&turn_changed, &lock);
+	pthread_mutex_unlock(&lock);
+	return touch_in_turn(arg);
+}
+
+static void wait_for_byte(const char *word)
+{
+	char c;
+
+	if (write(1, word, strlen(word)) < 0 || read(0, &c, 1) < 0)
+		die("pipe");
+}
+
+static void waiting(void)
+{
+	pthread_t t[THREADS];
+
+	area = get(THREADS * EACH, 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		if (pthread_create(&t[i], NULL, touch_when_told, (void *)(uintptr_t)i))
+			die("pthread_create");
+	wait_for_byte("ready\n");
+	pthread_mutex_lock(&lock);
+	told = 1;
+	pthread_cond_broadcast(&turn_changed);
+	pthread_mutex_unlock(&lock);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	say("pages %lx %d fault\n", (unsigned long)area, THREADS * EACH);
+	wait_for_byte("done\n");
+}
+
+/* ------------------------------------------------------------ coming and going */
+
+#define CROWD 50
+static void *touch_own(void *p)
+{
+	for (unsigned i = 0; i < 4; i++)
+		touch((char *)p + i * PAGE, "fault");
+	return NULL;
+}
+
+/* Threads and processes one after the other, each with pages of its own. */
+static void crowd(void)
+{
+	char *p = get(CROWD * 4, 0);
+	pthread_t t;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		if (pthread_create(&t, NULL, touch_own, p + (size_t)i * 4 * PAGE))
+			die("pthread_create");
+		pthread_join(t, NULL);
+		if (i % 10 == 0) {
+			pid_t pid = fork();
+
+			if (pid == 0)
+				execl("/bin/true", "true", (char *)NULL);
+			waitpid(pid, NULL, 0);
+		}
+	}
+	say("pages %lx %d fault\n", (unsigned long)p, CROWD * 4);
+}
+
+/* More faults than a small buffer takes; they are not written down, for there are too many. */
+static void storm(void)
+{
+	char *p = get(40000, 0);
+
+	for (size_t i = 0; i < 40000; i++)
+		p[i * PAGE] = 1;
+	say("pages %lx %d fault\n", (unsigned long)p, 40000);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
 	{ "threads", threads }, { "populate", populate }, { "locked", locked }, { "huge", huge }, { "freed", freed },
-	{ "forked", forked },
+	{ "forked", forked }, { "waiting", waiting }, { "crowd", crowd }, { "storm", storm },
 };
 
 int main(int argc, char **argv)
