@@ -43,11 +43,12 @@ static const struct opt own[] = {
 	{ 'c', "archive-index", NULL, ARG_NONE, "the symbol index of an archive", NULL },
 	{ 'D', "use-dynamic", NULL, ARG_NONE, "take symbols and relocations through PT_DYNAMIC, not the sections", NULL },
 	{ 'x', "hex-dump", "SECTION", ARG_TEXT, "bytes of a section, by number or name", NULL },
-	{ 'p', "string-dump", "SECTION", ARG_TEXT, "strings of a section", NULL },
+	{ 'p', "string-dump", "SECTION", ARG_TEXT, "strings of a section; a number without any FILE is a process, as --pid", NULL },
 	{ 'R', "relocated-dump", "SECTION", ARG_TEXT, "bytes of a section after its relocations", NULL },
 	{ 'z', "decompress", NULL, ARG_NONE, "inflate compressed sections before -x, -p and -R", NULL },
 	{ 'I', "histogram", NULL, ARG_NONE, "how long the chains of the hash tables are", NULL },
-	{ OPT_HEX, "hex", NULL, ARG_NONE, "with -h, -l, -S: the headers byte by byte, each field with its meaning", NULL },
+	{ OPT_HEX, "hex", "[INDEX]", ARG_NUMBER, "with -h, -l, -S, -s: headers and symbols byte by byte, each field with its meaning; "
+	  "with a number, only this one of each table", NULL },
 	{ OPT_PLAN, "plan", NULL, ARG_NONE, "the mappings that kernel and loader will make of the file", NULL },
 	{ OPT_PAGE_SIZE, "page-size", "BYTES", ARG_NUMBER, "page size of the load plan (default 4096)", NULL },
 	{ OPT_CHECK, "check", NULL, ARG_NONE, "whether it will run, what is wrong with it, how it is hardened", NULL },
@@ -125,10 +126,39 @@ static bool set_sizes(struct request *r, const char *by)
 	return !by;
 }
 
-static bool set_option(struct request *r, int id, const char *arg)
+static bool set_pid(struct request *r, const char *arg)
 {
 	uint64_t v;
 
+	if (!parse_number("pid", arg, &v))
+		return false;
+	if (!v || v > 4194304) {
+		fail_text(0, NULL, "--pid: %s is not a number from 1 to 4194304", arg);
+		return false;
+	}
+	r->pid = (pid_t)v;
+	return true;
+}
+
+/*
+ * -p means readelf's strings of a section. Without a file there is no section, so that a number can only
+ * be a process, as it is in the other commands. False after an error was printed.
+ */
+static bool take_pid(struct request *r)
+{
+	for (size_t i = 0; i < r->opts.n_strings; i++) {
+		const char *arg = r->strings[i];
+
+		if (arg[strspn(arg, "0123456789")])
+			continue;
+		memmove(&r->strings[i], &r->strings[i + 1], (--r->opts.n_strings - i) * sizeof(r->strings[0]));
+		return set_pid(r, arg);
+	}
+	return true;
+}
+
+static bool set_option(struct request *r, int id, const char *arg)
+{
 	for (size_t i = 0; i < sizeof(view_options) / sizeof(view_options[0]); i++)
 		if (view_options[i].id == id)
 			r->opts.views |= view_options[i].views;
@@ -140,6 +170,9 @@ static bool set_option(struct request *r, int id, const char *arg)
 	case 'p': return add_dump(r->strings, &r->opts.n_strings, arg);
 	case 'R': return add_dump(r->relocated, &r->opts.n_relocated, arg);
 	case OPT_SIZES: return set_sizes(r, arg);
+	case OPT_HEX:
+		r->opts.one_header = arg;
+		return !arg || parse_number("hex", arg, &r->opts.header_index);
 	case OPT_TYPE: r->opts.type = arg; return true;
 	case OPT_ADDR:
 		if (r->opts.n_addrs < MAX_DUMPS)
@@ -150,11 +183,7 @@ static bool set_option(struct request *r, int id, const char *arg)
 	case OPT_MAP: r->map = arg; return true;
 	case OPT_AT: return parse_number("at", arg, &r->at);
 	case OPT_PAGE_SIZE: return parse_number("page-size", arg, &r->opts.page_size);
-	case OPT_PID:
-		if (!parse_number("pid", arg, &v))
-			return false;
-		r->pid = (pid_t)v;
-		return true;
+	case OPT_PID: return set_pid(r, arg);
 	default: return true;
 	}
 }
@@ -173,6 +202,8 @@ static bool parse(struct request *r, int argc, char **argv)
 	for (int id; (id = next_option(&cmd_elf, argc, argv, &r->s, &arg)) != -1;)
 		if (id == -2 || !set_option(r, id, arg))
 			return false;
+	if (optind == argc && !r->pid && !take_pid(r))
+		return false;
 	if (!r->opts.views && !r->opts.n_hex && !r->opts.n_strings && !r->opts.n_relocated && !r->opts.n_addrs &&
 	    !r->opts.type)
 		r->opts.views = MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_CHECK;
@@ -220,6 +251,12 @@ static int run(int argc, char **argv)
 
 	if (n < 1 && !r.pid)
 		return fail_text(EXIT_USAGE, "memwhy elf --help", "elf: no file given");
+	if (n && r.pid)
+		return fail_text(EXIT_USAGE, NULL, "elf: either --pid or files");
+	if (!r.pid && (r.map || r.at))
+		return fail_text(EXIT_USAGE, "memwhy elf --pid PID --map NAME", "elf: --at and --map need a process");
+	if (r.opts.one_header && !(r.opts.views & (MW_ELF_SEGMENTS | MW_ELF_SECTIONS | MW_ELF_SYMBOLS | MW_ELF_DYNSYMS)))
+		return fail_text(EXIT_USAGE, NULL, "elf: --hex with a number needs -l, -S, -s or --dyn-syms");
 	if (r.diff && n != 2)
 		return fail_text(EXIT_USAGE, NULL, "elf: --diff needs two files");
 	struct mw_elf **elfs = calloc((size_t)n + 1, sizeof(*elfs));
@@ -245,7 +282,7 @@ static int run(int argc, char **argv)
 const struct command cmd_elf = {
 	.name = "elf",
 	.summary = "Inspects ELF files: readelf's views, the mappings a file will get, what its bytes are",
-	.usage = "elf [OPTION]... FILE...",
+	.usage = "elf [OPTION]... FILE...\n       memwhy elf -p PID [--at ADDRESS | --map NAME] [OPTION]...",
 	.examples = "  memwhy elf -h -l /bin/ls         headers, as readelf shows them\n"
 		    "  memwhy elf --plan --check prog   what the kernel will make of it\n"
 		    "  memwhy elf --sizes=symbol libx.so    what takes the room\n",

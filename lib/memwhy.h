@@ -584,6 +584,8 @@ struct mw_elf_opts {
 	const uint64_t *addrs;		/* addresses whose source lines to find, n_addrs of them */
 	size_t n_addrs;
 	const char *type;		/* struct, class or union whose layout to show, or NULL */
+	bool one_header;		/* with MW_ELF_HEX_HEADERS: only number header_index of each table */
+	uint64_t header_index;
 };
 
 /**

@@ -33,14 +33,19 @@ struct found {
 	bool hit;
 };
 
-static bool name_fits(const struct wanted *w, const char *name)
+/* The same text, whether or not the kernel added that the file is gone. */
+static bool same_name(const char *name, const char *want)
 {
-	const char *want = w->map ? w->map : w->exe;
 	size_t len = strlen(want);
 
-	if (!strncmp(name, want, len) && (!name[len] || !strcmp(name + len, " (deleted)")))
-		return true;
-	return w->map && !strchr(w->map, '/') && !strcmp(mw__basename(name), w->map);
+	return !strncmp(name, want, len) && (!name[len] || !strcmp(name + len, " (deleted)"));
+}
+
+static bool name_fits(const struct wanted *w, const char *name)
+{
+	if (!w->map)	/* the link to the program says itself that it is gone */
+		return !strcmp(name, w->exe) || same_name(name, w->exe);
+	return same_name(name, w->map) || (!strchr(w->map, '/') && same_name(mw__basename(name), w->map));
 }
 
 /* The image starts at the last mapping of offset 0 with the same name as the one that fits. */

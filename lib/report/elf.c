@@ -122,7 +122,7 @@ static void fill_file(struct mw_document *doc, struct mw__doc_node *list, struct
 	if (!v)
 		return;
 	if (shown & MW_ELF_HEX_HEADERS)	/* instead of, not beside, the usual form */
-		shown &= ~(unsigned)(MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_SECTIONS | MW_ELF_SYMBOLS);
+		shown &= ~(unsigned)(MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_SECTIONS | MW_ELF_SYMBOLS | MW_ELF_DYNSYMS);
 	mw__doc_text(v->node, "file", elf->path);
 	mw__doc_text(v->node, "member", elf->member);
 	mw__doc_u64(v->node, "size", MW__T_BYTES, elf->size);

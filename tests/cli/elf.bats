@@ -145,3 +145,63 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	${CC:-gcc} -Wl,-z,execstack -o "$T/m" "$T/m.c" 2>/dev/null
 	[ "$(check stack)" = executable ]
 }
+
+@test "-p is readelf's before files, a process without any" {
+	elf -p .interp --json "$T/prog" | jq -r '.files[0].dumps[0].strings[0].text' | grep -q '^/lib.*ld'
+	sleep 60 &
+	pid=$!
+	elf -h --json -p $pid >"$T/by_p"
+	elf -h --json --pid $pid >"$T/by_pid"
+	elf --map '[vdso]' -h --json -p $pid >"$T/vdso"
+	kill $pid
+	diff "$T/by_p" "$T/by_pid"
+	jq -r '.files[0].file' "$T/by_p" | grep -q "^pid $pid: /"
+	jq -r '.files[0].file' "$T/vdso" | grep -qx "pid $pid: \[vdso\]"
+	# a number is a section where there is a file
+	n=$(readelf -WS "$T/prog" | sed -n 's/^ *\[ *\([0-9]*\)\] \.interp .*/\1/p')
+	diff <(elf -p "$n" --json "$T/prog") <(elf -p .interp --json "$T/prog")
+	run elf -p .interp
+	[ "$status" -eq 2 ]
+}
+
+@test "options may follow the file, until --" {
+	diff <(elf "$T/prog" -h) <(elf -h "$T/prog")
+	cp "$T/prog" "$T/-h"
+	cd "$T"
+	[ "$(elf -S --json -- -h | jq -r '.files[0].file')" = -h ]
+	run elf "$T/prog" -- -l
+	[ "$status" -eq 3 ]
+}
+
+@test "--at and --map need a process, which needs no file" {
+	run elf --map '[vdso]' "$T/prog"
+	[ "$status" -eq 2 ]
+	run elf --at 0x1000
+	[ "$status" -eq 2 ]
+	run elf --pid $$ "$T/prog"
+	[ "$status" -eq 2 ]
+	run elf --pid 0
+	[ "$status" -eq 2 ]
+}
+
+@test "a library that was deleted is still there in memory" {
+	printf 'int deleted_function(void) { return 42; }\n' >"$T/d.c"
+	printf '#include <dlfcn.h>\n#include <stdio.h>\n#include <unistd.h>\nint main(int c, char **v) { void *h = dlopen(v[1], RTLD_NOW); if (c < 2 || !h) return 1; printf("%%p\\n", dlsym(h, "deleted_function")); fflush(stdout); pause(); }\n' >"$T/m.c"
+	(cd "$T" && ${CC:-gcc} -shared -fPIC -o libgone.so d.c && ${CC:-gcc} -o m m.c -ldl)
+	elf --dyn-syms --json "$T/libgone.so" | jq -c '[.files[0].symbols[0].entries[] | [.name, .value, .size, .type]]' >"$T/want"
+	build=$(elf -n --json "$T/libgone.so" | jq -c '[.files[0].notes[].entries[] | select(.type_name == "NT_GNU_BUILD_ID") | .details]')
+	"$T/m" "$T/libgone.so" >"$T/addr" &
+	pid=$!
+	until [ -s "$T/addr" ]; do sleep 0.1; done
+	rm "$T/libgone.so" "$T/m"
+	for which in "--map libgone.so" "--map $T/libgone.so" "--at $(cat "$T/addr")"; do
+		elf -p $pid $which --dyn-syms -n --json >"$T/json"
+		jq -c '[.files[0].symbols[0].entries[] | [.name, .value, .size, .type]]' "$T/json" | diff - "$T/want"
+		[ "$(jq -c '[.files[0].notes[].entries[] | select(.type_name == "NT_GNU_BUILD_ID") | .details]' "$T/json")" = "$build" ]
+	done
+	elf -p $pid -h >"$T/out"	# the program, which is gone as well
+	run elf -p $pid --map libnothere.so
+	kill $pid
+	[ "$status" -eq 3 ]
+	grep -q 'ELF64' "$T/out"
+}
