@@ -52,8 +52,8 @@ static const struct opt own[] = {
 	{ OPT_PLAN, "plan", NULL, ARG_NONE, "the mappings that kernel and loader will make of the file", NULL },
 	{ OPT_PAGE_SIZE, "page-size", "BYTES", ARG_NUMBER, "page size of the load plan (default 4096)", NULL },
 	{ OPT_CHECK, "check", NULL, ARG_NONE, "whether it will run, what is wrong with it, how it is hardened", NULL },
-	{ OPT_SIZES, "sizes", "[BY]", ARG_WORDS, "what the bytes of file and memory are: by section, segment or symbol",
-	  "section segment symbol" },
+	{ OPT_SIZES, "sizes", "[BY]", ARG_WORDS, "what the bytes of file and memory are: by section, segment, symbol, unit "
+	  "(compile units) or file-line", "section segment symbol unit file-line" },
 	{ OPT_DIFF, "diff", NULL, ARG_NONE, "with two files: how the sizes changed", NULL },
 	{ OPT_UNITS, "units", NULL, ARG_NONE, "the compile units of the debug information", NULL },
 	{ OPT_ADDR, "addr", "ADDRESS", ARG_TEXT, "the source line of an address", NULL },
@@ -114,7 +114,7 @@ static bool add_dump(const char **list, size_t *n, const char *section)
 
 static bool set_sizes(struct request *r, const char *by)
 {
-	static const char *const words[] = { "section", "segment", "symbol" };
+	static const char *const words[] = { "section", "segment", "symbol", "unit", "file-line" };
 
 	for (size_t i = 0; by && i < sizeof(words) / sizeof(words[0]); i++)
 		if (!strcmp(by, words[i])) {
@@ -122,7 +122,7 @@ static bool set_sizes(struct request *r, const char *by)
 			return true;
 		}
 	if (by)
-		fail_text(0, NULL, "--sizes: %s is none of section segment symbol", by);
+		fail_text(0, NULL, "--sizes: %s is none of section segment symbol unit file-line", by);
 	return !by;
 }
 

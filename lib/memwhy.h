@@ -566,7 +566,9 @@ enum mw_elf_view {
 enum mw_elf_sizes {
 	MW_ELF_BY_SECTION = 0,
 	MW_ELF_BY_SEGMENT,
-	MW_ELF_BY_SYMBOL,
+	MW_ELF_BY_SYMBOL,	/* symbols, Go's functions, code with an unwind record */
+	MW_ELF_BY_UNIT,		/* compile units, by debug information */
+	MW_ELF_BY_FILE_LINE,	/* source lines, likewise */
 };
 
 struct mw_elf_opts {

@@ -29,6 +29,9 @@ MW_MUST_CHECK int mw__detail_symtab(Elf *elf, const struct mw__image *img, uint3
 /* pclntab.c: Go's table of functions, which stripping leaves. Likewise. */
 MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__symbols *ret);
+/* The same from the bytes of the table; text is where code starts if its header does not say. */
+MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena,
+				   struct mw__symbols *ret);
 /* touched.c: pages that relocations write. Fills the members of ret that are about them. */
 MW_MUST_CHECK int mw__detail_touched(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__detail *ret);

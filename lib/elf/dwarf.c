@@ -12,6 +12,7 @@
 #include <libdwarf/libdwarf.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,15 @@ struct child {
 	Dwarf_Debug dbg;
 	Dwarf_Half version, addr_size;
 	bool type_found;
+	uint64_t unit;		/* DIE offset of the unit at hand */
+	uint64_t n_sources;	/* that were sent */
+	struct buffer *out;
+};
+
+/* Records of a unit go out together. */
+struct buffer {
+	size_t n;
+	char v[65536];
 };
 
 /* ----------------------------------------------------------------- records */
@@ -39,6 +49,20 @@ static void write_all(int fd, const void *buf, size_t size)
 		p += n;
 		size -= (size_t)n;
 	}
+}
+
+static void flush(const struct child *c)
+{
+	write_all(c->fd, c->out->v, c->out->n);
+	c->out->n = 0;
+}
+
+static void put(const struct child *c, const void *v, size_t n)
+{
+	if (n > sizeof(c->out->v) - c->out->n)
+		flush(c);
+	memcpy(c->out->v + c->out->n, v, n);
+	c->out->n += n;
 }
 
 static void send(const struct child *c, enum mw__dwarf_kind kind, const uint64_t n[5], const char *a, const char *b,
@@ -58,8 +82,8 @@ static void send(const struct child *c, enum mw__dwarf_kind kind, const uint64_t
 		h.text_len += (uint32_t)len;
 		text[h.text_len++] = '\0';
 	}
-	write_all(c->fd, &h, sizeof(h));
-	write_all(c->fd, text, h.text_len);
+	put(c, &h, sizeof(h));
+	put(c, text, h.text_len);
 }
 
 /* -------------------------------------------------------------- attributes */
@@ -127,15 +151,18 @@ static bool bounds_of(Dwarf_Die die, uint64_t *low, uint64_t *high)
 
 /* ------------------------------------------------------------------ ranges */
 
-static bool in_rnglist(Dwarf_Attribute a, Dwarf_Half form, uint64_t off, uint64_t addr)
+/* Takes the ranges of a DIE one by one; false ends the list. */
+typedef bool range_fn(void *ctx, uint64_t low, uint64_t high);
+
+static void each_in_rnglist(Dwarf_Attribute a, Dwarf_Half form, uint64_t off, range_fn *fn, void *ctx)
 {
 	Dwarf_Rnglists_Head head = NULL;
 	Dwarf_Unsigned count = 0, global;
-	bool hit = false;
+	bool go_on = true;
 
 	if (dwarf_rnglists_get_rle_head(a, form, off, &head, &count, &global, NULL) != DW_DLV_OK)
-		return false;
-	for (Dwarf_Unsigned i = 0; i < count && !hit; i++) {
+		return;
+	for (Dwarf_Unsigned i = 0; i < count && go_on; i++) {
 		unsigned len, code;
 		Dwarf_Unsigned raw1, raw2, lo = 0, hi = 0;
 		Dwarf_Bool missing = 0;
@@ -144,32 +171,31 @@ static bool in_rnglist(Dwarf_Attribute a, Dwarf_Half form, uint64_t off, uint64_
 		    DW_DLV_OK)
 			break;
 		if (code != DW_RLE_end_of_list && code != DW_RLE_base_address && code != DW_RLE_base_addressx && !missing)
-			hit = addr >= lo && addr < hi;
+			go_on = fn(ctx, lo, hi);
 	}
 	dwarf_dealloc_rnglists_head(head);
-	return hit;
 }
 
-static bool in_old_ranges(const struct child *c, Dwarf_Die die, uint64_t off, uint64_t base, uint64_t addr)
+static void each_old_range(const struct child *c, Dwarf_Die die, uint64_t off, uint64_t base, range_fn *fn, void *ctx)
 {
 	Dwarf_Ranges *r = NULL;
 	Dwarf_Signed n = 0;
 	Dwarf_Off real;
-	bool hit = false;
+	bool go_on = true;
 
 	if (dwarf_get_ranges_b(c->dbg, off, die, &real, &r, &n, NULL, NULL) != DW_DLV_OK)
-		return false;
-	for (Dwarf_Signed i = 0; i < n && !hit && r[i].dwr_type != DW_RANGES_END; i++) {
+		return;
+	for (Dwarf_Signed i = 0; i < n && go_on && r[i].dwr_type != DW_RANGES_END; i++) {
 		if (r[i].dwr_type == DW_RANGES_ADDRESS_SELECTION)
 			base = r[i].dwr_addr2;
 		else
-			hit = addr >= base + r[i].dwr_addr1 && addr < base + r[i].dwr_addr2;
+			go_on = fn(ctx, base + r[i].dwr_addr1, base + r[i].dwr_addr2);
 	}
 	dwarf_ranges_dealloc(c->dbg, r, n);
-	return hit;
 }
 
-static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t addr)
+/* False when the DIE says nothing about addresses. */
+static bool each_range(const struct child *c, Dwarf_Die die, uint64_t base, range_fn *fn, void *ctx)
 {
 	uint64_t low, high, off;
 	Dwarf_Attribute a;
@@ -183,9 +209,37 @@ static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t 
 			off = o;
 		else if (!number_of(die, DW_AT_ranges, &off))
 			return false;
-		return c->version >= 5 ? in_rnglist(a, form, off, addr) : in_old_ranges(c, die, off, base, addr);
+		if (c->version >= 5)
+			each_in_rnglist(a, form, off, fn, ctx);
+		else
+			each_old_range(c, die, off, base, fn, ctx);
+		return true;
 	}
-	return bounds_of(die, &low, &high) && addr >= low && addr < high;
+	if (!bounds_of(die, &low, &high) || low == high)
+		return false;
+	fn(ctx, low, high);
+	return true;
+}
+
+struct inside {
+	uint64_t addr;
+	bool hit;
+};
+
+static bool is_inside(void *ctx, uint64_t low, uint64_t high)
+{
+	struct inside *in = ctx;
+
+	in->hit = in->addr >= low && in->addr < high;
+	return !in->hit;
+}
+
+static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t addr)
+{
+	struct inside in = { .addr = addr };
+
+	each_range(c, die, base, is_inside, &in);
+	return in.hit;
 }
 
 /* -------------------------------------------------------------------- walk */
@@ -511,9 +565,228 @@ static void send_unit(const struct child *c, Dwarf_Die cu)
 	     text_of(cu, DW_AT_comp_dir), text_of(cu, DW_AT_producer));
 }
 
+/* ------------------------------------------------------- what a unit owns */
+
+/*
+ * Linkers that drop a function leave its addresses at 0 or 1 plus an offset, so ranges that
+ * start there are of nothing (DWARF 5, 2.17.3, and binutils' practice).
+ */
+static bool is_dropped(uint64_t low) { return low <= 1; }
+
+static bool send_range(void *ctx, uint64_t low, uint64_t high)
+{
+	const struct child *c = ctx;
+
+	if (high > low && !is_dropped(low))
+		send(c, MW__DWARF_RANGE, (uint64_t[5]){ low, high, c->unit, 0 }, "", "", "");
+	return true;
+}
+
+/* Bytes of the type that die refers to. */
+static bool type_bytes(const struct child *c, Dwarf_Die die, uint64_t *ret, int depth)
+{
+	Dwarf_Die to = depth < MAX_DEPTH ? follow(c, die, DW_AT_type) : NULL;
+	Dwarf_Unsigned size;
+	bool ok = false;
+
+	if (!to)
+		return false;
+	Dwarf_Half tag = tag_of(to);
+
+	if (dwarf_bytesize(to, &size, NULL) == DW_DLV_OK) {
+		*ret = size;
+		ok = true;
+	} else if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type) {
+		*ret = c->addr_size;
+		ok = true;
+	} else if (type_bytes(c, to, ret, depth + 1)) {	/* arrays, typedefs, qualifiers */
+		struct bounds b = { .c = c, .elements = 1 };
+
+		if (tag == DW_TAG_array_type)
+			each_child(c, to, add_bound, &b);
+		ok = !__builtin_mul_overflow(*ret, b.elements, ret);
+	}
+	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
+	return ok;
+}
+
+/* The address of a variable whose place is one address and nothing else. */
+static bool fixed_address(const struct child *c, Dwarf_Die die, uint64_t *ret)
+{
+	Dwarf_Attribute a;
+	Dwarf_Unsigned len;
+	Dwarf_Ptr p;
+	Dwarf_Block *block;
+	const uint8_t *expr;
+
+	if (dwarf_attr(die, DW_AT_location, &a, NULL) != DW_DLV_OK)
+		return false;
+	if (dwarf_formexprloc(a, &len, &p, NULL) == DW_DLV_OK) {
+		expr = p;
+	} else if (dwarf_formblock(a, &block, NULL) == DW_DLV_OK) {
+		expr = block->bl_data;
+		len = block->bl_len;
+	} else {
+		return false;
+	}
+	if (len == 1u + c->addr_size && expr[0] == DW_OP_addr && c->addr_size <= 8) {
+		*ret = 0;
+		memcpy(ret, expr + 1, c->addr_size);	/* in this machine's order, which the parent checks */
+		return true;
+	}
+	if (len >= 2 && len <= 10 && expr[0] == DW_OP_addrx) {
+		uint64_t index = 0;
+		Dwarf_Addr addr;
+
+		for (Dwarf_Unsigned i = 1; i < len; i++)
+			index |= (uint64_t)(expr[i] & 0x7f) << (7 * (i - 1));
+		if (dwarf_debug_addr_index_to_addr(die, index, &addr, NULL) != DW_DLV_OK)
+			return false;
+		*ret = addr;
+		return true;
+	}
+	return false;
+}
+
+static bool send_variable(void *ctx, Dwarf_Die die)
+{
+	const struct child *c = ctx;
+	Dwarf_Half tag = tag_of(die);
+	uint64_t addr, size;
+
+	if (tag == DW_TAG_namespace || tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block) {
+		each_child(c, die, send_variable, ctx);
+		return true;
+	}
+	if (tag != DW_TAG_variable || !fixed_address(c, die, &addr) || is_dropped(addr))
+		return true;
+	if (!type_bytes(c, die, &size, 0)) {
+		Dwarf_Die to = follow(c, die, DW_AT_specification);
+		bool ok = to && type_bytes(c, to, &size, 0);
+
+		if (to)
+			dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
+		if (!ok)
+			return true;
+	}
+	if (size && size <= UINT64_MAX - addr)
+		send(c, MW__DWARF_RANGE, (uint64_t[5]){ addr, addr + size, c->unit, 1 }, "", "", "");
+	return true;
+}
+
+/* ------------------------------------------------------------- line tables */
+
+/* Numbers of the sources of one unit, by their number in its line table. */
+struct sources {
+	uint64_t *global;
+	size_t n;
+};
+
+static bool source_of(struct child *c, struct sources *s, Dwarf_Line line, uint64_t *ret)
+{
+	Dwarf_Unsigned file = 0;
+	char *path = NULL;
+
+	if (dwarf_line_srcfileno(line, &file, NULL) != DW_DLV_OK || file > UINT16_MAX * 16u)
+		return false;
+	if (file >= s->n) {
+		size_t n = (file + 1) * 2;
+		uint64_t *v = realloc(s->global, n * sizeof(*v));
+
+		if (!v)
+			return false;
+		memset(v + s->n, 0, (n - s->n) * sizeof(*v));
+		s->global = v;
+		s->n = n;
+	}
+	if (!s->global[file]) {
+		if (dwarf_linesrc(line, &path, NULL) != DW_DLV_OK)
+			return false;
+		s->global[file] = ++c->n_sources;
+		send(c, MW__DWARF_SOURCE, (uint64_t[5]){ c->n_sources }, path, "", "");
+		dwarf_dealloc(c->dbg, path, DW_DLA_STRING);
+	}
+	*ret = s->global[file];
+	return true;
+}
+
+struct row {
+	uint64_t low, high, line, source;
+};
+
+static void flush_row(const struct child *c, struct row *r, bool as_rows)
+{
+	if (r->high > r->low && as_rows)
+		send(c, MW__DWARF_ROW, (uint64_t[5]){ r->low, r->high, r->line, r->source }, "", "", "");
+	else if (r->high > r->low)
+		send_range((void *)c, r->low, r->high);
+	r->high = r->low = 0;
+}
+
+/* Rows of the same line become one; as_rows false joins them all to the ranges of the unit. */
+static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
+{
+	Dwarf_Line_Context lc = NULL;
+	Dwarf_Unsigned version, number;
+	Dwarf_Small tables;
+	Dwarf_Line *lines = NULL;
+	Dwarf_Signed n = 0;
+	struct sources sources = { 0 };
+	struct row r = { 0 };
+	bool dropped = false, starts = true;
+
+	if (dwarf_srclines_b(cu, &version, &tables, &lc, NULL) != DW_DLV_OK)
+		return;
+	if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) != DW_DLV_OK)
+		n = 0;
+	for (Dwarf_Signed i = 0; i + 1 < n; i++) {
+		Dwarf_Addr low, high;
+		Dwarf_Bool end = 0;
+		uint64_t source = 0;
+
+		if (dwarf_lineaddr(lines[i], &low, NULL) != DW_DLV_OK || dwarf_lineendsequence(lines[i], &end, NULL) != DW_DLV_OK)
+			break;
+		if (end) {
+			starts = true;
+			continue;
+		}
+		if (starts)
+			dropped = is_dropped(low);
+		starts = false;
+		if (dropped || dwarf_lineaddr(lines[i + 1], &high, NULL) != DW_DLV_OK || high <= low ||
+		    dwarf_lineno(lines[i], &number, NULL) != DW_DLV_OK || (as_rows && !source_of(c, &sources, lines[i], &source)))
+			continue;
+		if (!as_rows)
+			number = 0;
+		if (r.high != low || r.line != number || r.source != source) {
+			flush_row(c, &r, as_rows);
+			r = (struct row){ low, high, number, source };
+		}
+		r.high = high;
+	}
+	flush_row(c, &r, as_rows);
+	free(sources.global);
+	dwarf_srclines_dealloc_b(lc);
+}
+
+static void send_owned(struct child *c, Dwarf_Die cu, uint64_t start, uint64_t end)
+{
+	uint64_t low = 0, high, lines = MW_UNKNOWN;
+	Dwarf_Attribute a;
+	Dwarf_Off o;
+
+	if (dwarf_attr(cu, DW_AT_stmt_list, &a, NULL) == DW_DLV_OK && dwarf_global_formref(a, &o, NULL) == DW_DLV_OK)
+		lines = o;
+	send(c, MW__DWARF_SLICE, (uint64_t[5]){ start, end - start, c->unit, lines }, "", "", "");
+	bounds_of(cu, &low, &high);
+	if (!each_range(c, cu, low, send_range, c))
+		send_rows(c, cu, false);
+	each_child(c, cu, send_variable, c);
+}
+
 static int walk_units(struct child *c, Dwarf_Error *error)
 {
-	for (;;) {
+	for (uint64_t start = 0;;) {
 		Dwarf_Unsigned length, type_off, next;
 		Dwarf_Half length_size, extension, unit_type;
 		Dwarf_Off abbrev;
@@ -527,13 +800,23 @@ static int walk_units(struct child *c, Dwarf_Error *error)
 		rc = dwarf_siblingof_b(c->dbg, NULL, 1, &cu, error);
 		if (rc != DW_DLV_OK)
 			return rc;
+		Dwarf_Off die = 0;
+
+		dwarf_dieoffset(cu, &die, NULL);
+		c->unit = die;
 		if (c->q->units)
 			send_unit(c, cu);
+		if (c->q->ranges)
+			send_owned(c, cu, start, next);
+		if (c->q->rows)
+			send_rows(c, cu, true);
+		start = next;
 		if (c->q->n_addrs)
 			find_addresses(c, cu);
 		if (c->q->type && !c->type_found)
 			each_child(c, cu, find_type, c);
 		dwarf_dealloc(c->dbg, cu, DW_DLA_DIE);
+		flush(c);
 	}
 }
 
@@ -542,15 +825,28 @@ static void send_error(const struct child *c, Dwarf_Error error)
 	send(c, MW__DWARF_ERROR, NULL, error ? dwarf_errmsg(error) : "unknown error", "", "");
 }
 
+/* Without a handler the library aborts at the first call that fails and has nowhere to tell. */
+static void drop_error(Dwarf_Error error, Dwarf_Ptr ctx)
+{
+	const struct child *c = ctx;
+
+	if (c->dbg)
+		dwarf_dealloc(c->dbg, error, DW_DLA_ERROR);
+}
+
 void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 {
-	struct child c = { .q = q, .fd = fd };
+	struct child c = { .q = q, .fd = fd, .out = calloc(1, sizeof(*c.out)) };
 	Dwarf_Error error = NULL;
 	char real[4096] = "";
-	int rc = dwarf_init_path(q->path, real, sizeof(real), DW_DLC_READ, DW_GROUPNUMBER_ANY, NULL, NULL, &c.dbg,
+
+	if (!c.out)
+		_exit(1);
+	int rc = dwarf_init_path(q->path, real, sizeof(real), DW_DLC_READ, DW_GROUPNUMBER_ANY, drop_error, &c, &c.dbg,
 				 NULL, 0, NULL, &error);
 
 	if (rc == DW_DLV_OK) {
+		send(&c, MW__DWARF_FROM, NULL, *real ? real : q->path, "", "");
 		rc = walk_units(&c, &error);
 		if (rc == DW_DLV_ERROR)
 			send_error(&c, error);
@@ -559,4 +855,6 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 		     dwarf_errmsg(error), "", "");
 	}
 	send(&c, MW__DWARF_DONE, NULL, "", "", "");
+	flush(&c);
+	free(c.out);
 }

@@ -14,6 +14,11 @@ enum mw__dwarf_kind {
 	MW__DWARF_LINE,		/* n: address asked for, line, depth (0: innermost); text: function, file */
 	MW__DWARF_TYPE,		/* n: bytes, DIE offset; text: kind and name */
 	MW__DWARF_MEMBER,	/* n: offset, bytes, bit offset, bit size; text: name, type */
+	MW__DWARF_RANGE,	/* n: first address, one past the last, DIE offset of the unit, 1 for a variable */
+	MW__DWARF_SLICE,	/* n: offset in .debug_info, bytes, DIE offset of the unit, offset in .debug_line or unknown */
+	MW__DWARF_SOURCE,	/* n: its number; text: path. Comes before the rows that name it */
+	MW__DWARF_ROW,		/* n: first address, one past the last, line, number of the source */
+	MW__DWARF_FROM,		/* text: the file that the DWARF was in */
 	MW__DWARF_ERROR,	/* text: what libdwarf said */
 	MW__DWARF_DONE,
 	MW__DWARF_N_KINDS
@@ -38,6 +43,8 @@ struct mw__dwarf_record {
 struct mw__dwarf_query {
 	const char *path;	/* what libdwarf opens */
 	bool units;
+	bool ranges;		/* with units: what each of them owns */
+	bool rows;		/* the line tables, rows of the same line joined */
 	const uint64_t *addrs;	/* n_addrs of them */
 	size_t n_addrs;
 	const char *type;	/* name of a struct, class or union, or NULL */
@@ -55,8 +62,8 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd);
 /* Ask in a child process. Trouble is no failure. Return: 0, -MW_E_OS (fork, pipe), -MW_E_NOMEM. */
 MW_MUST_CHECK int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw__dwarf_answer *ret,
 				struct mw_err *err);
-/* The parent's side alone: read records from fd until DONE. True when it came. */
-bool mw__dwarf_collect(int fd, struct mw__dwarf_answer *ret);
+/* The parent's side alone: read records from fd until DONE, as many as a file of that size may have. True when it came. */
+bool mw__dwarf_collect(int fd, uint64_t file_size, struct mw__dwarf_answer *ret);
 void mw__dwarf_answer_deinit(struct mw__dwarf_answer *a);
 
 #endif

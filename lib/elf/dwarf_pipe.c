@@ -18,30 +18,53 @@
 #include "../base/err.h"
 #include "dwarf.h"
 
-#define MAX_BYTES (UINT64_C(64) << 20)
+#define MIN_BYTES (UINT64_C(16) << 20)
+#define MAX_BYTES (UINT64_C(256) << 20)
+#define MAX_RATIO 32
 #define MAX_SECONDS 30
 #define CPU_SECONDS 10
 #define MEMORY (UINT64_C(1) << 30)
 
-static bool read_all(int fd, void *buf, size_t size, time_t deadline)
+/* What was read and not yet looked at. */
+struct reader {
+	int fd;
+	time_t deadline;
+	size_t at, n;
+	char v[65536];
+};
+
+static bool refill(struct reader *r)
 {
-	for (char *p = buf; size;) {
-		struct pollfd pfd = { fd, POLLIN, 0 };
+	for (;;) {
+		struct pollfd pfd = { r->fd, POLLIN, 0 };
 		struct timespec now;
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= deadline || poll(&pfd, 1, 1000) < 0)
+		if (now.tv_sec >= r->deadline || (poll(&pfd, 1, 1000) < 0 && errno != EINTR))
 			return false;
 		if (!pfd.revents)
 			continue;
-		ssize_t n = read(fd, p, size);
+		ssize_t n = read(r->fd, r->v, sizeof(r->v));
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return false;
+		r->at = 0;
+		r->n = n > 0 ? (size_t)n : 0;
+		return n > 0;
+	}
+}
+
+static bool read_all(struct reader *r, void *buf, size_t size)
+{
+	for (char *p = buf; size;) {
+		size_t n = r->n - r->at < size ? r->n - r->at : size;
+
+		memcpy(p, r->v + r->at, n);
+		r->at += n;
 		p += n;
 		size -= n;
+		if (size && !refill(r))
+			return false;
 	}
 	return true;
 }
@@ -58,7 +81,7 @@ static bool keep(struct mw__dwarf_answer *a, const struct mw__dwarf_head *h, con
 	for (int i = 0; i < 3; i++) {
 		size_t len = p < end ? strnlen(p, end - p) : 0;
 
-		r->text[i] = mw__arena_strn(&a->arena, p < end ? p : "", len);
+		r->text[i] = len ? mw__arena_strn(&a->arena, p, len) : "";
 		if (!r->text[i])
 			r->text[i] = "";
 		p += len + 1;
@@ -66,30 +89,49 @@ static bool keep(struct mw__dwarf_answer *a, const struct mw__dwarf_head *h, con
 	return true;
 }
 
-bool mw__dwarf_collect(int fd, struct mw__dwarf_answer *ret)
+static bool collect(struct reader *in, uint64_t budget, struct mw__dwarf_answer *ret)
 {
 	char text[MW__DWARF_TEXT];
 	struct mw__dwarf_head h;
-	struct timespec now;
 	uint64_t bytes = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	time_t deadline = now.tv_sec + MAX_SECONDS;
-
-	while (read_all(fd, &h, sizeof(h), deadline)) {
+	while (read_all(in, &h, sizeof(h))) {
 		if (h.magic != MW__DWARF_MAGIC || !h.kind || h.kind >= MW__DWARF_N_KINDS || h.text_len > sizeof(text))
 			return false;
-		if (!read_all(fd, text, h.text_len, deadline))
+		if (!read_all(in, text, h.text_len))
 			return false;
 		if (h.kind == MW__DWARF_DONE)
 			return true;
 		bytes += sizeof(h) + h.text_len;
-		if (h.kind == MW__DWARF_ERROR)
+		if (h.kind == MW__DWARF_ERROR) {
 			snprintf(ret->trouble, sizeof(ret->trouble), "libdwarf: %.*s", (int)(h.text_len < 200 ? h.text_len : 200), text);
-		else if (bytes > MAX_BYTES || !keep(ret, &h, text))
+		} else if (bytes > budget) {
+			snprintf(ret->trouble, sizeof(ret->trouble), "DWARF: more than %u MiB of answers: the rest is left out",
+				 (unsigned)(budget >> 20));
 			return false;
+		} else if (!keep(ret, &h, text)) {
+			return false;
+		}
 	}
 	return false;
+}
+
+bool mw__dwarf_collect(int fd, uint64_t file_size, struct mw__dwarf_answer *ret)
+{
+	uint64_t budget = file_size < MAX_BYTES / MAX_RATIO ? MIN_BYTES + MAX_RATIO * file_size : MAX_BYTES;
+	struct reader *in = malloc(sizeof(*in));
+	struct timespec now;
+
+	if (!in)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	in->fd = fd;
+	in->deadline = now.tv_sec + MAX_SECONDS;
+	in->at = in->n = 0;
+	bool done = collect(in, budget, ret);
+
+	free(in);
+	return done;
 }
 
 static void limit(int what, rlim_t value)
@@ -154,7 +196,7 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 	if (!pid)
 		be_child(&mine, fds[1]);
 	close(fds[1]);
-	bool done = mw__dwarf_collect(fds[0], ret);
+	bool done = mw__dwarf_collect(fds[0], elf->size, ret);
 
 	close(fds[0]);
 	if (!done)

@@ -478,6 +478,8 @@ static void destroy(struct mw_elf *elf)
 		elf->members = m->next_member;
 		destroy(m);
 	}
+	if (elf->debug)
+		destroy(elf->debug);
 	for (size_t i = 0; i < elf->chunks.n; i++)
 		chunk_free(&elf->chunks.v[i]);
 	MW_VEC_FREE(&elf->chunks);

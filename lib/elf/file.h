@@ -73,7 +73,8 @@ struct mw_elf {
 	struct mw__shdr *sh;
 	size_t n_sh;
 	struct mw__strtab shstr;
-	bool dynamic_tried;
+	bool dynamic_tried, debug_tried;
+	struct mw_elf *debug;			/* debugfile.c */
 	struct mw__elf_dynamic *dyn;	/* dynamic.c */
 	struct mw__elf_versions *vers;	/* versions.c */
 

@@ -12,9 +12,8 @@
 #include "../base/err.h"
 #include "../base/size.h"
 #include "names.h"
+#include "own_spans.h"
 #include "plan.h"
-#include "symbols.h"
-#include "unwind.h"
 
 struct range {
 	uint64_t start, end;
@@ -28,6 +27,8 @@ struct job {
 	struct mw_elf *elf;
 	struct mw__ownership *o;
 	struct ranges claims, free;
+	struct mw__spans spans;
+	uint32_t first_span;	/* owner of spans.names[0] */
 	bool memory;		/* which of the two is counted */
 	bool failed;
 };
@@ -137,63 +138,35 @@ static void give_rest(struct job *j, uint64_t from, uint64_t to, uint32_t who)
 }
 
 /* Owners that every profile has, in this order. */
-enum { HEADER, PHDRS, SHDRS, PADDING, TRAILING, ROUNDING, GAPS, UNLOADED, NAMELESS, N_FIXED };
+enum { HEADER, PHDRS, SHDRS, PADDING, TRAILING, ROUNDING, GAPS, UNLOADED, N_FIXED };
 static const char *const fixed_names[N_FIXED] = {
 	"[ELF header]", "[program headers]", "[section headers]", "[padding]", "[behind the last section]",
 	"[rounding to pages]", "[reserved gaps]", "[not loaded]",
-	"[functions without a symbol]",
 };
 
 /* ------------------------------------------------------------------ levels */
 
-static void claim_symbols(struct job *j, size_t first)
+static void claim_span(struct job *j, const struct mw__span *s)
 {
-	struct mw_elf *elf = j->elf;
-	struct mw__symtab t;
-	struct mw__sym s;
-	size_t i = mw__elf_section_by_type(elf, SHT_SYMTAB, 1);
-	bool ok = i < elf->n_sh && mw__symtab_open(elf, i, &t);
+	uint32_t who = j->first_span + s->name;
+	uint64_t off, left;
 
-	if (!ok && !mw__symtab_open_dynsym(elf, &t))
-		return;
-	for (size_t k = 1, who = first; k < t.n; k++) {
-		uint64_t off, left;
-		unsigned type;
-
-		mw__sym_at(&t, k, &s);
-		type = s.info & 15;
-		if (!s.size || !s.name || s.shndx == SHN_UNDEF || s.shndx == SHN_ABS || s.shndx == SHN_COMMON ||
-		    (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE && type != 10))
-			continue;
-		uint32_t id = first == SIZE_MAX ? owner(j, s.name) : who++;
-
-		if (j->memory)
-			claim(j, s.value, s.size, id);
-		else if (elf->eh.type == ET_REL && s.section < elf->n_sh &&
-			 elf->sh[s.section].type != SHT_NOBITS && s.value < elf->sh[s.section].size)
-			claim(j, elf->sh[s.section].off + s.value, mw__min(s.size, elf->sh[s.section].size - s.value), id);
-		else if (elf->eh.type != ET_REL && mw__elf_addr_to_off(elf, s.value, &off, &left))
-			claim(j, off, mw__min(s.size, left), id);
-	}
+	if (j->memory && !s->in_file)
+		claim(j, s->start, s->size, who);
+	else if (!j->memory && s->in_file)
+		claim(j, s->start, s->size, who);
+	else if (!j->memory && mw__elf_addr_to_off(j->elf, s->start, &off, &left))
+		claim(j, off, mw__min(s->size, left), who);
 }
 
-/* Code that has an unwind record, but no symbol: in stripped files the only trace of functions. */
-static void claim_frames(struct job *j)
+/* Level by level: who comes later gets what is left. */
+static void take_spans(struct job *j)
 {
-	struct mw__frames t;
-	struct mw__frame f;
-	uint64_t off, left;
-	int rc;
-
-	for (size_t i = 0; (rc = mw__frames_open(j->elf, i, &t)) >= 0; i++)
-		while (rc && j->elf->eh.type != ET_REL && mw__frames_next(&t, &f)) {
-			if (f.is_cie || f.start == MW_UNKNOWN || f.end <= f.start)
-				continue;
-			if (j->memory)
-				claim(j, f.start, f.end - f.start, NAMELESS);
-			else if (mw__elf_addr_to_off(j->elf, f.start, &off, &left))
-				claim(j, off, mw__min(f.end - f.start, left), NAMELESS);
-		}
+	for (size_t i = 0; i < j->spans.v.n; i++) {
+		claim_span(j, &j->spans.v.v[i]);
+		if (i + 1 == j->spans.v.n || j->spans.v.v[i + 1].level != j->spans.v.v[i].level)
+			take(j);
+	}
 }
 
 static void claim_sections(struct job *j, uint32_t first)
@@ -257,6 +230,9 @@ static uint64_t last_claim(const struct job *j)
 	return mw__min(end, j->elf->size);
 }
 
+/* Where they are missing, segments say at least where a byte goes. */
+static bool has_sections(const struct mw_elf *elf) { return elf->n_sh > 1; }
+
 static uint32_t add_section_owners(struct job *j)
 {
 	uint32_t first = j->o->v.n;
@@ -280,8 +256,15 @@ static uint32_t add_segment_owners(struct job *j)
 	return first;
 }
 
+static void add_span_owners(struct job *j)
+{
+	j->first_span = (uint32_t)j->o->v.n;
+	for (size_t i = 0; i < j->spans.names.n; i++)
+		owner(j, j->spans.names.v[i]);
+}
+
 /* One pass for the file, one for memory; the same owners in both. */
-static void pass(struct job *j, enum mw_elf_sizes by, uint32_t first, size_t first_symbol, bool memory)
+static void pass(struct job *j, enum mw_elf_sizes by, uint32_t first, bool memory)
 {
 	j->memory = memory;
 	if (by == MW_ELF_BY_SEGMENT) {
@@ -289,15 +272,13 @@ static void pass(struct job *j, enum mw_elf_sizes by, uint32_t first, size_t fir
 		take(j);
 		return;
 	}
-	if (by == MW_ELF_BY_SYMBOL) {
-		claim_symbols(j, first_symbol);
-		take(j);
-		claim_frames(j);
-		take(j);
-	}
+	take_spans(j);
 	claim_headers(j);
 	take(j);
-	claim_sections(j, first);
+	if (has_sections(j->elf))
+		claim_sections(j, first);
+	else
+		claim_segments(j, first);
 	take(j);
 }
 
@@ -339,19 +320,18 @@ static void join_names(struct mw__ownership *o)
 		qsort(o->v.v, n, sizeof(o->v.v[0]), largest_first);
 }
 
-static void own_file(struct job *j, enum mw_elf_sizes by, uint32_t first, size_t first_symbol)
+static void own_file(struct job *j, enum mw_elf_sizes by, uint32_t first)
 {
 	uint64_t end = last_claim(j);
 
 	keep_free(j, &j->free, 0, j->elf->size);
-	pass(j, by, first, first_symbol, false);
+	pass(j, by, first, false);
 	give_rest(j, 0, end, by == MW_ELF_BY_SEGMENT ? UNLOADED : PADDING);
 	give_rest(j, end, j->elf->size, TRAILING);
 	j->o->file = j->elf->size;
 }
 
-static int own_memory(struct job *j, enum mw_elf_sizes by, uint32_t first, size_t first_symbol, uint64_t page,
-		      struct mw_err *err)
+static int own_memory(struct job *j, enum mw_elf_sizes by, uint32_t first, uint64_t page, struct mw_err *err)
 {
 	struct mw__plan plan;
 	int rc = mw__elf_plan(j->elf, page, &plan, err);
@@ -368,7 +348,7 @@ static int own_memory(struct job *j, enum mw_elf_sizes by, uint32_t first, size_
 	}
 	for (size_t i = 0; i < j->free.v.n; i++)
 		j->o->memory += j->free.v.v[i].end - j->free.v.v[i].start;
-	pass(j, by, first, first_symbol, true);
+	pass(j, by, first, true);
 	for (size_t i = 0; i < j->elf->n_ph; i++)
 		if (j->elf->ph[i].type == PT_LOAD)
 			claim(j, j->elf->ph[i].vaddr, j->elf->ph[i].memsz, PADDING);
@@ -381,23 +361,33 @@ static int own_memory(struct job *j, enum mw_elf_sizes by, uint32_t first, size_
 	return 0;
 }
 
-int mw__elf_own(struct mw_elf *elf, enum mw_elf_sizes by, uint64_t page, struct mw__ownership *ret, struct mw_err *err)
+static int own(struct job *j, enum mw_elf_sizes by, uint64_t page, bool each_frame, struct mw_err *err)
+{
+	for (int i = 0; i < N_FIXED; i++)
+		owner(j, fixed_names[i]);
+	uint32_t first = by == MW_ELF_BY_SEGMENT || !has_sections(j->elf) ? add_segment_owners(j) :
+			 add_section_owners(j);
+	int rc = mw__spans_collect(j->elf, by, each_frame, &j->spans, err);
+
+	if (rc < 0)
+		return rc;
+	add_span_owners(j);
+	own_file(j, by, first);
+	rc = own_memory(j, by, first, page, err);
+	return rc == 0 && j->failed ? mw__fail_nomem(err, j->elf->path) : rc;
+}
+
+int mw__elf_own(struct mw_elf *elf, enum mw_elf_sizes by, uint64_t page, bool each_frame, struct mw__ownership *ret,
+		struct mw_err *err)
 {
 	struct mw__ownership o = { 0 };
 	struct job j = { .elf = elf, .o = &o };
+	int rc = own(&j, by, page, each_frame, err);
 
-	for (int i = 0; i < N_FIXED; i++)
-		owner(&j, fixed_names[i]);
-	uint32_t first = by == MW_ELF_BY_SEGMENT ? add_segment_owners(&j) : add_section_owners(&j);
-	size_t first_symbol = j.o->v.n;
-
-	own_file(&j, by, first, SIZE_MAX);
-	int rc = own_memory(&j, by, first, first_symbol, page, err);
-
+	o.from = j.spans.from;
 	MW_VEC_FREE(&j.claims.v);
 	MW_VEC_FREE(&j.free.v);
-	if (rc == 0 && j.failed)
-		rc = mw__fail_nomem(err, elf->path);
+	mw__spans_deinit(&j.spans);
 	if (rc < 0) {
 		mw__ownership_deinit(&o);
 		return rc;

@@ -18,10 +18,12 @@ struct mw__ownership {
 	MW_VEC(struct mw__owned) v;	/* largest file + memory first */
 	uint64_t file, memory;		/* sums: st_size and VSZ */
 	uint64_t contested;		/* bytes of the file that more than one claimed */
+	const char *from;		/* what gave the names, or NULL */
 };
 
-MW_MUST_CHECK int mw__elf_own(struct mw_elf *elf, enum mw_elf_sizes by, uint64_t page, struct mw__ownership *ret,
-			      struct mw_err *err);
+/* each_frame: functions without a symbol one by one, by their address. */
+MW_MUST_CHECK int mw__elf_own(struct mw_elf *elf, enum mw_elf_sizes by, uint64_t page, bool each_frame,
+			      struct mw__ownership *ret, struct mw_err *err);
 void mw__ownership_deinit(struct mw__ownership *o);
 
 #endif

@@ -109,6 +109,18 @@ static int add_functions(const struct table *t, struct mw__arena *arena, struct 
 	return 0;
 }
 
+int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena, struct mw__symbols *ret)
+{
+	struct table t = { .v = bytes, .n = n };
+
+	if (!read_header(&t, text))
+		return 0;
+	if (add_functions(&t, arena, ret) < 0)
+		return -MW_E_NOMEM;
+	ret->from = ".gopclntab";
+	return ret->list.n ? 1 : 0;
+}
+
 static const struct mw__section *find_section(const struct mw__image *img, const char *suffix)
 {
 	for (uint32_t i = 0; i < img->n_sections; i++) {
@@ -131,12 +143,5 @@ int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *
 
 	if (!data || !data->d_buf)
 		return 0;
-	struct table t = { .v = data->d_buf, .n = data->d_size };
-
-	if (!read_header(&t, text ? text->addr : 0))
-		return 0;
-	if (add_functions(&t, arena, ret) < 0)
-		return -MW_E_NOMEM;
-	ret->from = ".gopclntab";
-	return ret->list.n ? 1 : 0;
+	return mw__pclntab_read(data->d_buf, data->d_size, text ? text->addr : 0, arena, ret);
 }

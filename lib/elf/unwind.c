@@ -187,7 +187,7 @@ static bool is_cie_id(const struct mw__frames *t, const struct record *r)
 	return t->is_eh ? !r->id : r->id == (r->word == 8 ? UINT64_MAX : UINT32_MAX);
 }
 
-static void read_range(struct mw__frames *t, const struct record *r, struct mw__frame *ret)
+static void read_range(struct mw__frames *t, const struct record *r, struct mw__frame_record *ret)
 {
 	uint64_t at = r->body + r->word;
 	unsigned size = encoded_size(t->elf, t->encoding);
@@ -212,7 +212,7 @@ static void skip_ends(struct mw__frames *t)
 		t->at = t->elf->n_sh > 1 ? t->at + 4 : t->size;
 }
 
-bool mw__frames_next(struct mw__frames *t, struct mw__frame *ret)
+bool mw__frames_next(struct mw__frames *t, struct mw__frame_record *ret)
 {
 	struct record r, cie;
 
@@ -226,7 +226,7 @@ bool mw__frames_next(struct mw__frames *t, struct mw__frame *ret)
 		t->at = t->size;
 		return false;
 	}
-	*ret = (struct mw__frame){ .off = t->at, .length = r.end - t->at, .is_cie = is_cie_id(t, &r),
+	*ret = (struct mw__frame_record){ .off = t->at, .length = r.end - t->at, .is_cie = is_cie_id(t, &r),
 				   .start = MW_UNKNOWN, .end = MW_UNKNOWN };
 	if (ret->is_cie) {
 		read_cie(t, t->at, r.body + r.word, r.end);

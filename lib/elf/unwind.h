@@ -20,7 +20,7 @@ struct mw__frames {
 	int64_t data_align;
 };
 
-struct mw__frame {
+struct mw__frame_record {
 	uint64_t off;		/* in the section */
 	uint64_t length;
 	bool is_cie;
@@ -31,6 +31,6 @@ struct mw__frame {
 /* Table i: 1 opened, 0 unreadable, -1 no more. */
 int mw__frames_open(struct mw_elf *elf, size_t i, struct mw__frames *ret);
 /* False at the end, also after damage, which is a finding. */
-bool mw__frames_next(struct mw__frames *t, struct mw__frame *ret);
+bool mw__frames_next(struct mw__frames *t, struct mw__frame_record *ret);
 
 #endif

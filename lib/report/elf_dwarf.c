@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../elf/own_spans.h"
+#include "elf_names.h"
 #include "elf_view.h"
 
 #define CACHE_LINE 64
@@ -47,12 +49,33 @@ static const struct mw__col line_cols[] = {
 	{ "function", "Function", MW__T_TEXT, 0, "function" },
 	{ "file", "File", MW__T_TEXT, 0, "source file" },
 	{ "line", "Line", MW__T_COUNT, 0, "line" },
+	{ "symbol", "symbol", MW__T_TEXT, MW__COL_JSON_ONLY, "symbol that covers the address" },
+	{ "symbol_offset", "symbol_offset", MW__T_COUNT, MW__COL_JSON_ONLY, "how far into it the address is" },
+	{ "symbol_text", "Symbol", MW__T_TEXT, MW__COL_TEXT_ONLY, "both" },
 };
+
+/* Symbols name what no line table knows; they may be in another file, and then it is said. */
+static void add_symbol(const struct mw__elf_view *v, struct mw__doc_node *t, struct mw__doc_row *row, const struct mw__spans *s, uint64_t addr)
+{
+	uint64_t into;
+	const char *name = mw__spans_find(s, addr, &into);
+	char text[1024];
+
+	if (!name)
+		return;
+	snprintf(text, sizeof(text), "%.900s+%#llx", mw__view_plain(v, name), (unsigned long long)into);
+	mw__row_text(t, row, 5, name);
+	mw__row_u64(t, row, 6, into);
+	mw__row_text(t, row, 7, text);
+}
 
 static void add_lines(const struct mw__elf_view *v, struct mw__doc_node *o, const struct mw__dwarf_answer *a)
 {
 	struct mw__doc_node *t = mw__doc_table(o, "lines", "Lines", line_cols, MW__COUNT(line_cols));
+	struct mw__spans symbols = { 0 };
 
+	if (mw__spans_collect(v->elf, MW_ELF_BY_SYMBOL, true, &symbols, NULL) < 0)
+		v->doc->failed = true;
 	for (size_t k = 0; k < v->opts->n_addrs; k++) {
 		size_t found = 0;
 
@@ -66,13 +89,22 @@ static void add_lines(const struct mw__elf_view *v, struct mw__doc_node *o, cons
 			found++;
 			mw__row_u64(t, row, 0, r->n[0]);
 			mw__row_u64(t, row, 1, r->n[2]);
-			mw__row_text(t, row, 2, *r->text[0] ? r->text[0] : NULL);
+			mw__row_text(t, row, 2, *r->text[0] ? mw__view_plain(v, r->text[0]) : NULL);
 			mw__row_text(t, row, 3, *r->text[1] ? r->text[1] : NULL);
 			mw__row_u64(t, row, 4, r->n[1]);
+			add_symbol(v, t, row, &symbols, v->opts->addrs[k]);
 		}
-		if (!found)
-			mw__row_u64(t, mw__doc_row(t), 0, v->opts->addrs[k]);
+		if (!found) {
+			struct mw__doc_row *row = mw__doc_row(t);
+
+			mw__row_u64(t, row, 0, v->opts->addrs[k]);
+			add_symbol(v, t, row, &symbols, v->opts->addrs[k]);
+		}
 	}
+	mw__doc_text(o, "symbols_from", symbols.from);
+	if (symbols.from)
+		mw__view_line(o, "Symbols are those of %s.", symbols.from);
+	mw__spans_deinit(&symbols);
 }
 
 static const struct mw__col member_cols[] = {
@@ -145,6 +177,13 @@ static void add_type(const struct mw__elf_view *v, struct mw__doc_node *parent, 
 		      (unsigned long long)l.holes, (unsigned long long)tail);
 }
 
+static void say_from(struct mw__doc_node *o, const struct mw__dwarf_answer *a)
+{
+	for (size_t i = 0; i < a->v.n; i++)
+		if (a->v.v[i].kind == MW__DWARF_FROM && a->v.n > 1)
+			mw__doc_text(o, "from", a->v.v[i].text[0]);
+}
+
 void mw__elf_view_dwarf(const struct mw__elf_view *v)
 {
 	struct mw__dwarf_query q = { .units = v->opts->views & MW_ELF_UNITS, .addrs = v->opts->addrs,
@@ -159,6 +198,7 @@ void mw__elf_view_dwarf(const struct mw__elf_view *v)
 	struct mw__doc_node *o = mw__doc_object(v->node, "dwarf");
 
 	mw__doc_text(o, "trouble", a.trouble[0] ? a.trouble : NULL);
+	say_from(o, &a);
 	if (a.trouble[0])
 		mw__elf_diag(v->elf, strstr(a.trouble, "no debug information") ? MW__ELF_NOTE : MW__ELF_FATAL, "DWARF", 0,
 			     MW_UNKNOWN, MW_UNKNOWN, "%s", a.trouble);

@@ -121,3 +121,12 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 	free(plain);
 	return name;
 }
+
+const char *mw__view_plain(const struct mw__elf_view *v, const char *name)
+{
+	char *plain = v->opts->demangle && name[0] == '_' ? cplus_demangle(name, DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO) : NULL;
+	const char *kept = plain ? mw__arena_str(&v->doc->arena, plain) : NULL;
+
+	free(plain);
+	return kept ? kept : name;
+}

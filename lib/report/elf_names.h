@@ -27,6 +27,8 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 			     const char **version, bool *hidden);
 /* The name of the last call without demangling and version. */
 static inline const char *mw__namer_plain(const struct mw__namer *n) { return n->plain; }
+/* The name as people write it when that was asked for, else as it is. Lives as long as the document. */
+const char *mw__view_plain(const struct mw__elf_view *v, const char *name);
 /* A small number as text, faster than printf. buf: 24 bytes. */
 void mw__small_number(char *buf, uint64_t v);
 

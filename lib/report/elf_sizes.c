@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the bytes of file and memory are, and how that changed from one file to another. */
+#include <libiberty/demangle.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,17 @@ static const struct mw__col size_cols[] = {
 	{ "label", "Owner", MW__T_TEXT, MW__COL_TEXT_ONLY, "owner of the bytes" },
 };
 
+/* The demangled name of the row at hand. */
+struct plain {
+	struct mw__arena *arena;	/* NULL: names stay as they are */
+	char *buf;
+	size_t cap;
+};
+
 struct sizes_ctx {
 	struct mw__owned *v;	/* in the document's arena */
 	size_t n;
+	struct plain plain;
 	uint64_t file, memory;
 };
 
@@ -30,20 +39,39 @@ static void share(struct mw__cell *c, uint64_t part, uint64_t whole)
 	c->f = whole ? (double)part / (double)whole : 0;
 }
 
+/*
+ * JSON has the name as it is in the file, text the one that people write. It is demangled for
+ * one row at a time, since few readers see all of them.
+ */
+static void name_cells(struct plain *p, const char *name, struct mw__cell *raw, struct mw__cell *label)
+{
+	char *plain = p->arena && name[0] == '_' ? cplus_demangle(name, DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO) : NULL;
+	size_t size = plain ? strlen(plain) + 1 : 0;
+
+	if (size > p->cap) {
+		p->buf = mw__arena_alloc(p->arena, 2 * size);
+		p->cap = p->buf ? 2 * size : 0;
+	}
+	if (size && p->cap)
+		memcpy(p->buf, plain, size);
+	mw__cell_text(raw, name);
+	mw__cell_text(label, size && p->cap ? p->buf : name);
+	free(plain);
+}
+
 static bool owned_row(void *ctx, size_t i, struct mw__cell *c)
 {
-	const struct sizes_ctx *s = ctx;
+	struct sizes_ctx *s = ctx;
 
-	mw__cell_text(&c[0], s->v[i].name);
+	name_cells(&s->plain, s->v[i].name, &c[0], &c[5]);
 	mw__cell_u64(&c[1], MW__T_BYTES, s->v[i].file);
 	share(&c[2], s->v[i].file, s->file);
 	mw__cell_u64(&c[3], MW__T_BYTES, s->v[i].memory);
 	share(&c[4], s->v[i].memory, s->memory);
-	mw__cell_text(&c[5], s->v[i].name);
 	return true;
 }
 
-static struct sizes_ctx *keep(struct mw_document *doc, const struct mw__ownership *o)
+static struct sizes_ctx *keep(struct mw_document *doc, const struct mw__ownership *o, bool demangle)
 {
 	struct sizes_ctx *c = mw__arena_alloc(&doc->arena, sizeof(*c));
 
@@ -58,28 +86,30 @@ static struct sizes_ctx *keep(struct mw_document *doc, const struct mw__ownershi
 	c->n = o->v.n;
 	c->file = o->file;
 	c->memory = o->memory;
+	c->plain.arena = demangle ? &doc->arena : NULL;
 	return c;
 }
 
-static const char *const by_names[] = { "section", "segment", "symbol" };
+static const char *const by_names[] = { "section", "segment", "symbol", "unit", "file-line" };
 
 void mw__elf_view_sizes(const struct mw__elf_view *v)
 {
 	struct mw__ownership o;
 
-	if (mw__elf_own(v->elf, v->opts->sizes_by, v->opts->page_size, &o, NULL) < 0) {
+	if (mw__elf_own(v->elf, v->opts->sizes_by, v->opts->page_size, true, &o, NULL) < 0) {
 		v->doc->failed = true;
 		return;
 	}
 	struct mw__doc_node *n = mw__doc_object(v->node, "sizes");
-	struct sizes_ctx *c = keep(v->doc, &o);
+	struct sizes_ctx *c = keep(v->doc, &o, v->opts->demangle);
 
 	mw__doc_text(n, "by", by_names[v->opts->sizes_by]);
+	mw__doc_text(n, "names_from", o.from);
 	mw__doc_u64(n, "file", MW__T_BYTES, o.file);
 	mw__doc_u64(n, "memory", MW__T_BYTES, o.memory);
 	mw__doc_u64(n, "contested", MW__T_BYTES, o.contested);
-	mw__doc_linef(n, (uint64_t[]){ o.file, o.memory }, 2, "\002Sizes by %s: \001 of file, \001 of memory",
-		      by_names[v->opts->sizes_by]);
+	mw__doc_linef(n, (uint64_t[]){ o.file, o.memory }, 2, "\002Sizes by %s: \001 of file, \001 of memory%s%s",
+		      by_names[v->opts->sizes_by], o.from ? "; names from " : "", o.from ? o.from : "");
 	if (c)
 		mw__doc_stream(n, "owners", NULL, size_cols, MW__COUNT(size_cols),
 			       &(struct mw__stream){ count_owned, NULL, owned_row, c });
@@ -108,6 +138,7 @@ struct change {
 struct diff_ctx {
 	struct change *v;
 	size_t n;
+	struct plain plain;
 };
 
 static int change_by_name(const void *a, const void *b)
@@ -140,16 +171,16 @@ static void delta(struct mw__cell *c, uint64_t before, uint64_t after)
 
 static bool change_row(void *ctx, size_t i, struct mw__cell *c)
 {
-	const struct change *x = &((struct diff_ctx *)ctx)->v[i];
+	struct diff_ctx *d = ctx;
+	const struct change *x = &d->v[i];
 
-	mw__cell_text(&c[0], x->name);
+	name_cells(&d->plain, x->name, &c[0], &c[7]);
 	delta(&c[1], x->file[0], x->file[1]);
 	delta(&c[2], x->memory[0], x->memory[1]);
 	mw__cell_u64(&c[3], MW__T_BYTES, x->file[0]);
 	mw__cell_u64(&c[4], MW__T_BYTES, x->file[1]);
 	mw__cell_u64(&c[5], MW__T_BYTES, x->memory[0]);
 	mw__cell_u64(&c[6], MW__T_BYTES, x->memory[1]);
-	mw__cell_text(&c[7], x->name);
 	return true;
 }
 
@@ -182,7 +213,7 @@ static void join_sides(struct diff_ctx *d, const struct mw__ownership o[2])
 		;
 }
 
-static void fill_diff(struct mw_document *doc, const struct mw__ownership o[2], enum mw_elf_sizes by)
+static void fill_diff(struct mw_document *doc, const struct mw__ownership o[2], enum mw_elf_sizes by, bool demangle)
 {
 	struct diff_ctx *d = mw__arena_alloc(&doc->arena, sizeof(*d));
 	struct mw__doc_node *n = mw__doc_object(doc->root, "diff");
@@ -193,6 +224,7 @@ static void fill_diff(struct mw_document *doc, const struct mw__ownership o[2], 
 		doc->failed = true;
 		return;
 	}
+	d->plain.arena = demangle ? &doc->arena : NULL;
 	join_sides(d, o);
 	mw__doc_text(n, "by", by_names[by]);
 	mw__doc_delta(n, "file", (int64_t)(o[1].file - o[0].file));
@@ -210,14 +242,14 @@ int mw_report_elf_diff(struct mw_elf *before, struct mw_elf *after, const struct
 	uint64_t page = opts && opts->page_size ? opts->page_size : 4096;
 	struct mw__ownership o[2] = { 0 };
 	struct mw_document *doc = NULL;
-	int rc = mw__elf_own(before, by, page, &o[0], err);
+	int rc = mw__elf_own(before, by, page, false, &o[0], err);
 
 	if (rc == 0)
-		rc = mw__elf_own(after, by, page, &o[1], err);
+		rc = mw__elf_own(after, by, page, false, &o[1], err);
 	if (rc == 0) {
 		doc = mw__doc_create("memwhy/elf-diff/1");
 		if (doc)
-			fill_diff(doc, o, by);
+			fill_diff(doc, o, by, opts && opts->demangle);
 		rc = mw__doc_finish(doc, ret, err);
 	}
 	mw__ownership_deinit(&o[0]);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/size.h"
+#include "../elf/debugfile.h"
 #include "../elf/dynamic.h"
 #include "../elf/names.h"
 #include "../elf/symbols.h"
@@ -108,7 +109,8 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 
 static size_t count_symbols(void *ctx) { return ((struct symbols_ctx *)ctx)->tab.n; }
 
-static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, const struct mw__symtab *tab)
+/* of: the separate debug file that the table is in, or NULL. */
+static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, const struct mw__symtab *tab, const char *of)
 {
 	struct symbols_ctx *c = mw__view_alloc(v, sizeof(*c));
 
@@ -118,11 +120,15 @@ static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, c
 	mw__namer_init(&c->namer, v, tab->str, tab->n);
 	struct mw__doc_node *o = mw__doc_object(list, NULL);
 
+	if (of)
+		mw__doc_text(o, "file", of);
 	mw__doc_text(o, "table", tab->name);
 	mw__doc_u64(o, "count", MW__T_COUNT, tab->n);
 	mw__doc_text(o, "count_from", tab->count_from);
 	mw__doc_bool(o, "is_dynamic", tab->is_dynamic);
-	if (tab->section < v->elf->n_sh)
+	if (of)
+		mw__view_line(o, "\002Symbol table %s of the debug file %s: %zu entries", tab->name, of, tab->n);
+	else if (tab->section < v->elf->n_sh)
 		mw__view_line(o, "\002Symbol table %s: %zu entries", tab->name, tab->n);
 	else
 		mw__view_line(o, "\002Symbols of PT_DYNAMIC: %zu entries (counted by %s)", tab->n, tab->count_from);
@@ -133,6 +139,21 @@ static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, c
 static bool is_wanted(const struct mw__elf_view *v, uint64_t type)
 {
 	return type == SHT_DYNSYM || (type == SHT_SYMTAB && (v->opts->views & MW_ELF_SYMBOLS));
+}
+
+/* A stripped file may have its symbols elsewhere: a list of its own, since this file does not have them. */
+static size_t add_debug_symbols(const struct mw__elf_view *v)
+{
+	bool wanted = (v->opts->views & MW_ELF_SYMBOLS) && !v->opts->use_dynamic &&
+		      mw__elf_section_by_type(v->elf, SHT_SYMTAB, 1) >= v->elf->n_sh;
+	struct mw_elf *debug = wanted ? mw__elf_debug(v->elf) : NULL;
+	size_t i = debug ? mw__elf_section_by_type(debug, SHT_SYMTAB, 1) : 0;
+	struct mw__symtab tab;
+
+	if (!debug || i >= debug->n_sh || !mw__symtab_open(debug, i, &tab))
+		return 0;
+	add_table(v, mw__doc_list(v->node, "debug_symbols"), &tab, debug->path);
+	return 1;
 }
 
 void mw__elf_view_symbols(const struct mw__elf_view *v)
@@ -146,15 +167,16 @@ void mw__elf_view_symbols(const struct mw__elf_view *v)
 	for (size_t i = 1; i < elf->n_sh && !v->opts->use_dynamic; i++) {
 		if (!is_wanted(v, elf->sh[i].type) || !mw__symtab_open(elf, i, &tab))
 			continue;
-		add_table(v, list, &tab);
+		add_table(v, list, &tab, NULL);
 		has_dynsym |= tab.is_dynamic;
 		found++;
 	}
 	if (!has_dynsym && mw__elf_section_by_type(elf, SHT_DYNSYM, 1) >= elf->n_sh &&
 	    mw__symtab_open_dynamic(elf, &tab)) {
-		add_table(v, list, &tab);
+		add_table(v, list, &tab, NULL);
 		found++;
 	}
+	found += add_debug_symbols(v);
 	if (!found)
 		mw__view_heading(v, "There are no symbols.");
 }

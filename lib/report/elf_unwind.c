@@ -35,7 +35,7 @@ static void restart(void *ctx)
 static bool frame_row(void *ctx, size_t i, struct mw__cell *c)
 {
 	struct frames_ctx *f = ctx;
-	struct mw__frame r;
+	struct mw__frame_record r;
 
 	(void)i;
 	if (!mw__frames_next(&f->now, &r))
@@ -65,7 +65,7 @@ void mw__elf_view_unwind(const struct mw__elf_view *v)
 
 	for (size_t i = 0; (rc = mw__frames_open(v->elf, i, &t)) >= 0; i++) {
 		struct frames_ctx *c = rc ? mw__view_alloc(v, sizeof(*c)) : NULL;
-		struct mw__frame r;
+		struct mw__frame_record r;
 
 		if (!c)
 			continue;

@@ -147,7 +147,7 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 }
 
 @test "-p is readelf's before files, a process without any" {
-	elf -p .interp --json "$T/prog" | jq -r '.files[0].dumps[0].strings[0].text' | grep -q '^/lib.*ld'
+	elf -p .interp --json "$T/prog" | jq -r '.files[0].dumps[0].strings[0].string' | grep -q '^/lib.*ld'
 	sleep 60 &
 	pid=$!
 	elf -h --json -p $pid >"$T/by_p"

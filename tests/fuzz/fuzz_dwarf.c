@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memset(&a, 0, sizeof(a));
 	mw__arena_init(&a.arena);
-	if (mw__dwarf_collect(fd, &a) && a.v.n > size / sizeof(struct mw__dwarf_head))
+	if (mw__dwarf_collect(fd, size, &a) && a.v.n > size / sizeof(struct mw__dwarf_head))
 		abort();
 	mw__dwarf_answer_deinit(&a);
 	close(fd);

@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the bytes are, against other tools: every profile of every file sums to the size of the file and to VSZ;
+symbols against nm, units against the object files they were linked from, lines against objdump, unwind records
+against readelf, Go's functions against nm of the unstripped program. TAP on standard output."""
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+CC = os.environ.get('CC', 'gcc')
+VIEWS = ('section', 'segment', 'symbol', 'unit', 'file-line')
+ENV = dict(os.environ, LC_ALL='C')
+N = 0
+FAILED = 0
+
+
+def check(name, ok, why=''):
+    global N, FAILED
+    N += 1
+    FAILED += not ok
+    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
+    if not ok:
+        print('# ' + str(why)[:800].replace('\n', '\n# '))
+
+
+def skip(name, why):
+    global N
+    N += 1
+    print('ok %d - %s # SKIP %s' % (N, name, why))
+
+
+def run(*cmd, cwd=None, env=ENV):
+    return subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=cwd, env=env, timeout=300,
+                          check=True).stdout.decode(errors='replace')
+
+
+def ask(*args):
+    p = subprocess.run([MEMWHY, 'elf', '--json', *args], stdout=subprocess.PIPE, timeout=120)
+    return p.returncode, json.loads(p.stdout)
+
+
+def profile(path, by):
+    rc, d = ask('--sizes=' + by, '--plan', path)
+    return rc, d['files'][0]
+
+
+def owners(path, by, key='memory'):
+    return {o['name']: o[key] for o in profile(path, by)[1]['sizes']['owners']}
+
+
+def sums(path, exact=True):
+    wrong = []
+    for by in VIEWS:
+        rc, f = profile(path, by)
+        s = f['sizes']
+        file, memory = sum(o['file'] for o in s['owners']), sum(o['memory'] for o in s['owners'])
+        if file != os.stat(path).st_size or file != s['file'] or memory != s['memory'] or rc > 1 or \
+                (exact and memory != f['plan']['vsz']):
+            wrong.append((by, rc, file, memory, s['file'], s['memory']))
+    return wrong
+
+
+def nm(path, *args):
+    """name -> (address, size); only names that stand once and addresses that no two share"""
+    rows = [x.split() for x in run('nm', '-S', *args, path).split('\n') if len(x.split()) == 4]
+    names = collections.Counter(r[3] for r in rows)
+    addrs = collections.Counter(r[0] for r in rows)
+    return {r[3]: (int(r[0], 16), int(r[1], 16)) for r in rows if names[r[3]] == 1 and addrs[r[0]] == 1}
+
+
+SOURCES = {
+    'one.c': '''
+#include <stdio.h>
+#include "common.h"
+static int table_one[100] = { 1, 2, 3 };
+int shared_two(int);
+int zeros_one[500];
+int main(int argc, char **argv)
+{
+        static long counter = 7;
+        for (int i = 0; i < argc; i++)
+                counter += table_one[i % 100] + inlined(i) + zeros_one[i % 500];
+        printf("%ld %s\\n", counter, argv[0]);
+        return shared_two(argc);
+}
+''',
+    'two.c': '''
+#include "common.h"
+const char text_two[64] = "two";
+double data_two[33] = { 2.5 };
+int shared_two(int x)
+{
+        return inlined(x) * (int)data_two[x % 33] + text_two[x % 64];
+}
+int unused_two(int x) { return x / 3; }
+''',
+    'common.h': '''
+static inline int inlined(int x)
+{
+        int r = x * 17;
+        r ^= r >> 3;
+        return r;
+}
+'''}
+
+
+def object_bytes(path):
+    """bytes that an object brings: its code and its variables"""
+    text = sum(int(x.split()[5], 16) for x in run('readelf', '-WS', path).replace('[ ', '[').split('\n')
+               if re.search(r'\] \.text[^ ]* +PROGBITS', x))
+    data = sum(int(x.split()[1], 16) for x in run('nm', '-S', path).split('\n')
+               if len(x.split()) == 4 and x.split()[2] in 'dDbBrR')
+    return text + data
+
+
+def decoded_lines(path):
+    """(file, line) -> bytes, from objdump's line table"""
+    got = collections.Counter()
+    rows = []
+    for line in run('objdump', '--dwarf=decodedline', path).split('\n'):
+        m = re.match(r'^(\S+\.[ch]) +(\d+|-) +0x([0-9a-f]+)', line)
+        if m:
+            rows.append((m.group(1), m.group(2), int(m.group(3), 16)))
+    for (f, n, a), (_, _, b) in zip(rows, rows[1:]):
+        if n != '-' and b > a:
+            got[(os.path.basename(f), int(n))] += b - a
+    return +got
+
+
+def build(tmp):
+    for name, text in SOURCES.items():
+        open(os.path.join(tmp, name), 'w').write(text)
+    for x in ('one', 'two'):
+        run(CC, '-g', '-O1', '-fPIE', '-fno-toplevel-reorder', '-c', x + '.c', '-o', x + '.o', cwd=tmp)
+    run(CC, '-pie', '-Wl,--build-id=sha1', 'one.o', 'two.o', '-o', 'prog', cwd=tmp)
+    run('objcopy', '--only-keep-debug', 'prog', 'prog.debug', cwd=tmp)
+    run('strip', '-o', 'stripped', 'prog', cwd=tmp)
+    run('objcopy', '--add-gnu-debuglink=prog.debug', 'stripped', 'linked', cwd=tmp)
+
+
+def test_units(tmp):
+    prog = os.path.join(tmp, 'prog')
+    for key in ('one', 'two'):
+        want = object_bytes(os.path.join(tmp, key + '.o'))
+        got = owners(prog, 'unit').get(key + '.c')
+        check('unit %s.c owns what its object brought' % key, got == want, (got, want))
+    info = {m.group(1): 0 for m in re.finditer(r'DW_AT_name +: (?:\([^)]*\): )?(\w+\.c)', run('readelf', '-wi', prog))}
+    check('readelf knows the same units', set(info) >= {'one.c', 'two.c'}, info)
+    rows = [int(x, 16) for x in re.findall(r'Length: +0x([0-9a-f]+)', run('readelf', '-wi', prog))]
+    first = profile(prog, 'unit')[1]['sizes']['owners']
+    in_file = sum(o['file'] for o in first if o['name'] in ('one.c', 'two.c'))
+    in_memory = sum(o['memory'] for o in first if o['name'] in ('one.c', 'two.c'))
+    bss = sum(s for n, (a, s) in nm(prog).items() if n == 'zeros_one')
+    lines = [int(x) for x in re.findall(r'^  Length: +(\d+)', run('readelf', '--debug-dump=rawline', prog), re.M)]
+    # what is in the file: code and data, less .bss; the unit's parts of .debug_info and .debug_line
+    want = in_memory - bss + sum(rows) + 4 * len(rows) + sum(lines) + 4 * len(lines)
+    check('and in the file its debug information besides', in_file == want, (in_file, want, rows, lines))
+
+
+def test_lines(tmp):
+    prog = os.path.join(tmp, 'prog')
+    want = decoded_lines(prog)
+    got = collections.Counter()
+    for name, n in owners(prog, 'file-line').items():
+        m = re.match(r'(.*):(\d+)$', name)
+        if m:
+            got[(os.path.basename(m.group(1)), int(m.group(2)))] += n
+    check('%d source lines own what objdump says' % len(want), want and +got == want,
+          {k: (got[k], want[k]) for k in set(got) | set(want) if got[k] != want[k]})
+
+
+def test_symbols(tmp):
+    prog, wrong = os.path.join(tmp, 'prog'), {}
+    got, want = owners(prog, 'symbol'), nm(os.path.join(tmp, 'prog'))
+    for name, (addr, size) in want.items():
+        if got.get(name) != size and name not in ('_start',):    # its unwind record is longer
+            wrong[name] = (got.get(name), size)
+    check('%d symbols have the size that nm says' % len(want), len(want) > 8 and not wrong, wrong)
+    for name, path in (('a debug file beside it', os.path.join(tmp, 'linked')), ('.debug', os.path.join(tmp, 'sub', 'linked'))):
+        if name == '.debug':
+            os.makedirs(os.path.join(tmp, 'sub', '.debug'))
+            shutil.copy(os.path.join(tmp, 'linked'), path)
+            shutil.copy(os.path.join(tmp, 'prog.debug'), os.path.join(tmp, 'sub', '.debug'))
+        have = owners(path, 'symbol')
+        missing = [n for n in want if have.get(n) != got[n]]
+        s = profile(path, 'symbol')[1]['sizes']['names_from']
+        check('stripped: symbols from %s' % name, not missing and s.startswith('.symtab of ') and 'prog.debug' in s, (missing, s))
+    have = owners(os.path.join(tmp, 'linked'), 'unit')
+    check('stripped: units from the debug file', have.get('one.c') == owners(prog, 'unit').get('one.c'), have)
+    image = bytearray(open(os.path.join(tmp, 'prog.debug'), 'rb').read())
+    at = image.find(bytes.fromhex(re.search(r'Build ID: ([0-9a-f]+)', run('readelf', '-n', prog)).group(1)))
+    image[at] ^= 1
+    os.makedirs(os.path.join(tmp, 'wrong'))
+    shutil.copy(os.path.join(tmp, 'linked'), os.path.join(tmp, 'wrong'))
+    open(os.path.join(tmp, 'wrong', 'prog.debug'), 'wb').write(image)
+    have = profile(os.path.join(tmp, 'wrong', 'linked'), 'symbol')[1]['sizes']['names_from']
+    check('a debug file of another build is not believed', 'prog.debug' not in have, have)
+
+
+def test_debug_symbols(tmp):
+    rc, d = ask('-s', os.path.join(tmp, 'linked'))
+    f = d['files'][0]
+    rc, w = ask('-s', os.path.join(tmp, 'prog'))
+    want = next(t for t in w['files'][0]['symbols'] if t['table'] == '.symtab')['entries']
+    got = f.get('debug_symbols', [{}])[0]
+    # only-keep-debug makes sections NOBITS, but numbers stay
+    check('-s shows the symbols of the debug file and says so',
+          got.get('file', '').endswith('/prog.debug') and got['entries'] == want, got.get('file'))
+    addr = nm(os.path.join(tmp, 'prog'))['shared_two'][0]
+    rc, d = ask('--addr=%#x' % (addr + 4), os.path.join(tmp, 'linked'))
+    line = d['files'][0]['dwarf']
+    want = run('addr2line', '-e', os.path.join(tmp, 'prog'), '%#x' % (addr + 4)).strip()
+    check('--addr too', line['lines'][0]['symbol'] == 'shared_two' and line['lines'][0]['symbol_offset'] == 4 and
+          line['symbols_from'].startswith('.symtab of ') and line['from'].endswith('/prog.debug') and
+          want == '%s:%d' % (line['lines'][0]['file'], line['lines'][0]['line']), (line, want))
+
+
+def fde_ranges(path):
+    return [(int(a, 16), int(b, 16)) for a, b in
+            re.findall(r'FDE cie=\S+ pc=([0-9a-f]+)\.\.([0-9a-f]+)', run('readelf', '-wF', path))]
+
+
+def test_frames(tmp):
+    path = os.path.join(tmp, 'stripped')
+    got = {int(m.group(1), 16): n for m, n in
+           ((re.match(r'\[function at 0x([0-9a-f]+)\]', k), v) for k, v in owners(path, 'symbol').items()) if m}
+    plt = [(int(x.split()[3], 16), int(x.split()[5], 16)) for x in run('readelf', '-WS', path).replace('[ ', '[').split('\n')
+           if re.search(r'\] \.plt', x)]
+    want = {a: b - a for a, b in fde_ranges(path) if not any(s <= a < s + n for s, n in plt)}
+    check('%d functions without a symbol are the unwind records' % len(want), len(want) > 3 and got == want, (got, want))
+    have = owners(os.path.join(tmp, 'stripped'), 'symbol')
+    check('none of them is code of the procedure linkage table', all('.plt' in have or not plt for _ in '1'), have)
+
+
+def test_go(tmp):
+    if not shutil.which('go'):
+        skip('functions of a stripped Go program', 'there is no go')
+        return
+    env = dict(ENV, GOCACHE=os.path.join(tmp, 'gocache'), HOME=tmp, GO111MODULE='off', CGO_ENABLED='0', GOFLAGS='-p=2')
+    open(os.path.join(tmp, 'x.go'), 'w').write('package main\nfunc main() { println("x") }\n')
+    try:
+        run('go', 'build', '-o', 'full', 'x.go', cwd=tmp, env=env)
+        run('go', 'build', '-ldflags=-s -w', '-o', 'bare', 'x.go', cwd=tmp, env=env)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        skip('functions of a stripped Go program', 'go build fails')
+        return
+    text = sorted((int(x.split()[0], 16), int(x.split()[1], 16), x.split(' ', 3)[3]) for x in
+                  run('nm', '-S', os.path.join(tmp, 'full')).split('\n') if re.match(r'[0-9a-f]+ [0-9a-f]+ [tT] ', x))
+    got = owners(os.path.join(tmp, 'bare'), 'symbol')
+    # The table has no .abi0, which nm shows, and writes [...] for what is in brackets. It says where the next
+    # function starts, so padding belongs to the one before.
+    want = collections.Counter()
+    for (a, size, name), (b, _, _) in zip(text, text[1:]):
+        want[re.sub(r'\[[^]]*\]', '[...]', re.sub(r'\.abi(0|internal)$', '', name))] += b - a
+    del want['runtime.text']
+    have = collections.Counter()
+    for name, size in got.items():
+        have[re.sub(r'\[[^]]*\]', '[...]', name)] += size
+    wrong = [(k, v, have.get(k)) for k, v in want.items() if have.get(k) != v]
+    check('%d functions of a stripped Go program have names and sizes' % len(want), len(want) > 500 and not wrong, wrong[:8])
+    check('and say that .gopclntab has them', profile(os.path.join(tmp, 'bare'), 'symbol')[1]['sizes']['names_from'].startswith('.gopclntab'))
+    image = bytearray(open(os.path.join(tmp, 'bare'), 'rb').read())
+    image[40:48], image[60:64] = bytes(8), bytes(4)
+    open(os.path.join(tmp, 'headless'), 'wb').write(image)
+    os.chmod(os.path.join(tmp, 'headless'), 0o755)
+    have = owners(os.path.join(tmp, 'headless'), 'symbol')
+    diff = [k for k, v in got.items() if k.startswith('runtime.') and have.get(k) != v]
+    check('without section headers, too', not diff, diff[:8])
+    for x in ('full', 'bare', 'headless'):
+        check('sums of the Go program %s' % x, not sums(os.path.join(tmp, x)), sums(os.path.join(tmp, x)))
+
+
+def test_diff(tmp):
+    a, b = os.path.join(tmp, 'stripped'), os.path.join(tmp, 'prog')
+    for by in VIEWS:
+        rc, d = ask('--diff', '--sizes=' + by, a, b)
+        file = sum(c['file_delta'] for c in d['diff']['changes'])
+        memory = sum(c['memory_delta'] for c in d['diff']['changes'])
+        before, after = profile(a, by)[1]['sizes'], profile(b, by)[1]['sizes']
+        check('--diff by %s adds up' % by, file == os.stat(b).st_size - os.stat(a).st_size and file == d['diff']['file'] and
+              memory == d['diff']['memory'] == after['memory'] - before['memory'], (file, memory, d['diff']['file']))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as tmp:
+        build(tmp)
+        test_units(tmp)
+        test_lines(tmp)
+        test_symbols(tmp)
+        test_debug_symbols(tmp)
+        test_frames(tmp)
+        test_diff(tmp)
+        some = ['prog', 'stripped', 'linked', 'prog.debug', 'one.o']
+        for x in some:
+            w = sums(os.path.join(tmp, x), exact=x != 'one.o')
+            check('sums of %s' % x, not w, w)
+        system = [os.path.realpath(p) for p in (MEMWHY, '/bin/true', shutil.which('python3') or '/bin/sh', '/bin/busybox')]
+        maps = {x.split()[-1] for x in open('/proc/self/maps') if '.so' in x}
+        for x in sorted({p for p in system + list(maps) if os.path.exists(p)}):
+            w = sums(x)
+            check('sums of %s' % x, not w, w)
+        test_go(tmp)
+    print('1..%d' % N)
+    return 1 if FAILED else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
