@@ -249,6 +249,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/memwhy $(DESTDIR)$(PREFIX)/include/memwhy.h \
 		$(DESTDIR)$(PREFIX)/lib/libmemwhy.a $(DESTDIR)$(PREFIX)/lib/libmemwhy.so* \
 		$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a \
+		$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc $(DESTDIR)$(BASH_COMP)/memwhy \
 		$(DESTDIR)$(ZSH_COMP)/_memwhy $(DESTDIR)$(FISH_COMP)/memwhy.fish
 	for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done

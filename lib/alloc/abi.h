@@ -46,7 +46,8 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 0                     /* changes when fields are appended */
+#define MW_ABI_MINOR 1                     /* changes when fields are appended:
+                                            * 1: private heaps, MW_TABLE_KEPT */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -76,6 +77,15 @@ struct mw_abi_note {
 	uint32_t major;     /* MW_ABI_MAJOR of the library */
 	uint32_t minor;
 	int64_t region_off; /* address of struct mw_region minus the address of this field */
+};
+
+/**
+ * A tiny block: 16 bytes with the tiny objects that fit. Bit i of starts: an object starts
+ * at byte i; bit i of ends: an object has its last byte there. Both 0: the block is free,
+ * or nothing in it yet.
+ */
+struct mw_tiny {
+	uint16_t starts, ends;
 };
 
 /** A lock as seen from outside. The allocator alone locks and unlocks it. */
@@ -109,12 +119,17 @@ enum mw_span_state {
 	MW_SPAN_SAMPLED = 4, /* one small block that the sampler took: a run of its own */
 	MW_SPAN_CACHED = 5,  /* a freed large run kept by an mcache (used = 0) */
 	MW_SPAN_IDLE = 6,    /* a freed huge mapping kept for reuse (used = 0) */
+	MW_SPAN_PRIVATE = 7,       /* objects of class cls in private heap number site */
+	MW_SPAN_PRIVATE_LARGE = 8, /* one block of it inside an arena */
+	MW_SPAN_PRIVATE_HUGE = 9,  /* one block of it with a mapping of its own */
 };
 
 enum mw_span_flags {
 	MW_SPAN_NEEDZERO = 1, /* the memory may hold old bytes */
 	MW_SPAN_GUARDED = 2,  /* the last page is PROT_NONE, the block ends at it */
 	MW_SPAN_FREED = 4,    /* audit: freed block kept unreadable in quarantine */
+	MW_SPAN_NOSCAN = 8,   /* private: its objects hold no pointers */
+	MW_SPAN_TINY = 16,    /* private: each object is a block of tiny ones */
 };
 
 /**
@@ -135,11 +150,13 @@ struct mw_mspan {
 	uint16_t used;      /* objects that are out: in the program, an mcache or the transfer array */
 	uint16_t freeindex; /* no free object below this index */
 	uint16_t nfresh;    /* Go's high-water freeindex: see the invariant */
-	uint32_t site;      /* sampled block: index of its site plus 1; 0 not sampled */
+	uint32_t site;      /* sampled block: index of its site plus 1; 0 not sampled.
+	                     * Private states: the id of the heap */
 	MW_PTR(struct mw_mspan) next; /* list of its mcentral, or free list */
 	MW_PTR(struct mw_mspan) prev;
 	uint64_t requested; /* single blocks: bytes the program asked for */
-	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block */
+	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block;
+	                     * with MW_SPAN_TINY: struct mw_tiny[nelems] */
 	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
 };
 
@@ -280,6 +297,8 @@ enum mw_event_kind {
 	MW_EVENT_HUGE_MAP = 6,
 	MW_EVENT_HUGE_UNMAP = 7,
 	MW_EVENT_FORK = 8,        /* this process is a child; addr is its parent's pid */
+	MW_EVENT_HEAP_MADE = 9,   /* a private heap; addr is its structure */
+	MW_EVENT_HEAP_GONE = 10,  /* npages of it went back */
 };
 
 /** A ring of what happened; the newest is n_events - 1 (modulo MW_N_EVENTS). */
@@ -308,6 +327,54 @@ struct mw_meta_range {
 };
 #define MW_N_META 512
 
+/** A freed huge mapping that is kept for reuse. Under the heap lock. */
+struct mw_kept {
+	MW_PTR(struct mw_mspan) span; /* in state MW_SPAN_IDLE; NULL = empty slot */
+	uint64_t since_ms;            /* coarse monotonic clock */
+};
+#define MW_N_KEPT 16
+
+/** What a private heap has of one span class. Under the heap's lock. */
+struct mw_heap_part {
+	MW_PTR(struct mw_mspan) partial; /* spans with free objects, in use or empty */
+	MW_PTR(struct mw_mspan) full;
+	uint64_t n_spans, n_out;         /* now; n_out = sum of used */
+	uint64_t n_alloc, requested;     /* ever, and the bytes asked for in them */
+};
+
+#define MW_N_PARTS (2 * MW_N_CLASSES) /* by class * 2 + noscan; part 1 is the tiny blocks */
+#define MW_PART_TINY 1
+#define MW_HEAP_NAME 32
+#define MW_HEAP_LIVE 0x70616568776d7931ULL /* magic of a heap in use */
+#define MW_HEAP_DEAD 0x70616568776d7930ULL /* and of one that was destroyed */
+
+/**
+ * A private heap. Its spans are in state MW_SPAN_PRIVATE* with its id as site. Structures are
+ * never unmapped; one of a destroyed heap is used again. Under its lock, whose seq is also
+ * odd while a heap without a lock (MW_HEAP_SINGLE) changes.
+ * Invariant: pages = sum of npages over its spans; small spans are on the two lists of
+ * their part, large and huge ones on the list large.
+ */
+struct mw_heap {
+	uint64_t magic;
+	struct mw_lock lock;
+	uint32_t id;                     /* from 1 on, not reused */
+	uint32_t flags;                  /* as in memwhy-malloc.h */
+	char name[MW_HEAP_NAME];         /* ends with 0 */
+	uint64_t limit_pages;            /* 0: none */
+	uint64_t pages, pages_peak;
+	uint64_t n_free;                 /* ever */
+	uint64_t n_tiny;                 /* live tiny objects */
+	uint64_t n_large, large_requested; /* live blocks above 32 KiB, and the bytes asked for in them */
+	uint64_t n_large_alloc, large_requested_ever;
+	MW_PTR(struct mw_mspan) large;
+	MW_PTR(struct mw_mspan) tiny_span; /* where the next tiny object is tried */
+	uint32_t tiny_idx, tiny_off;     /* its block, and the first byte not handed out */
+	MW_PTR(struct mw_heap) next;     /* every heap structure ever made; append-only */
+	MW_PTR(struct mw_heap) next_dead;
+	struct mw_heap_part parts[MW_N_PARTS];
+};
+
 enum mw_table_id {
 	MW_TABLE_CLASSES = 0,  /* struct mw_class[MW_N_CLASSES] */
 	MW_TABLE_BUCKETS = 1,  /* uint8_t[MW_N_BUCKETS]: class of a bucket */
@@ -315,6 +382,7 @@ enum mw_table_id {
 	MW_TABLE_SITES = 3,    /* struct mw_site[count]; count grows, entry 0 is "other" */
 	MW_TABLE_EVENTS = 4,   /* struct mw_event[MW_N_EVENTS] */
 	MW_TABLE_META = 5,     /* struct mw_meta_range[count]: metadata mappings */
+	MW_TABLE_KEPT = 6,     /* struct mw_kept[MW_N_KEPT]; since minor version 1 */
 	MW_N_TABLES = 8,
 };
 
@@ -343,6 +411,8 @@ enum mw_error_kind {
 	MW_ERROR_OVERFLOW = 3,       /* bytes behind the block were written */
 	MW_ERROR_WRITE_AFTER_FREE = 4,
 	MW_ERROR_SIZE_MISMATCH = 5,  /* free_sized or sized delete with another size */
+	MW_ERROR_WRONG_HEAP = 6,     /* a block of another heap than the one named */
+	MW_ERROR_DEAD_HEAP = 7,      /* a heap that was destroyed, or is none */
 	MW_N_ERRORS = 8,
 };
 
@@ -369,6 +439,11 @@ struct mw_region {
 	struct mw_syscalls syscalls;
 	struct mw_mheap heap;
 	struct mw_dead dead;
+	/* since minor version 1 */
+	MW_PTR(struct mw_heap) heaps; /* list through next; newest first */
+	uint64_t n_heaps;             /* structures in it */
+	uint32_t sizeof_heap;
+	uint32_t reserved;
 };
 
 /** The largest request counted in bucket @idx; bucket 0 counts malloc(0). */

@@ -44,7 +44,7 @@ ALLOC_TESTS += $(filter-out $(ALLOC_TESTS_HEAVY),$(wildcard tests/alloc/*.sh)) $
 ALLOC_TEST_CFLAGS := -O1 -g -Wall -Wextra -Wno-deprecated-declarations \
 	-Wno-use-after-free -Wno-free-nonheap-object -Wno-alloc-size-larger-than -fno-builtin
 ALLOC_TEST_LINK = -L$(B) -lmemwhy-malloc -pthread -ldl -Wl,-rpath,'$$ORIGIN/../..'
-ALLOC_TEST_DEPS := tests/alloc/tap.h lib/alloc/abi.h lib/alloc/alloc.mk
+ALLOC_TEST_DEPS := tests/alloc/tap.h lib/alloc/abi.h lib/alloc/memwhy-malloc.h lib/alloc/alloc.mk
 
 $(B)/tests/alloc/%: tests/alloc/%.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 	@mkdir -p $(@D)
@@ -75,4 +75,6 @@ bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
 
 INSTALL_EXTRA += $(INSTALL) -D -m 755 $(B)/libmemwhy-malloc.so \
 	$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so && \
+	$(INSTALL) -D -m 644 lib/alloc/memwhy-malloc.h \
+	$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h && \
 	$(INSTALL) -D -m 644 $(B)/libmemwhy-malloc.a $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a;

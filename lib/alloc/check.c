@@ -5,11 +5,9 @@
  * mw_alloc_check takes every lock in order and returns the number of violations; it
  * names the first few on standard error. Tests call it; a program may too.
  */
-#include "internal.h"
+#include "private.h"
 
 #define MAX_NAMED 10
-
-MW_EXPORT unsigned mw_alloc_check(void);
 
 struct walk {
 	unsigned bad;
@@ -75,7 +73,7 @@ static void check_span(struct walk *w, const heap_arena *a, const mspan *s, uint
 	for (uint32_t i = 0; i < s->npages; i++) {
 		uint16_t desc = a->desc[page + i];
 		bool small = s->state == MW_SPAN_SMALL && !option(MW_OPT_NO_CACHE);
-		bool marked = i == 0 || s->state == MW_SPAN_SMALL;
+		bool marked = i == 0 || s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE;
 
 		expect(w, bit(a->alloc_bits, page + i), "page of a span is free", base);
 		expect(w, a->spans[page + i] == (marked ? s : NULL),
@@ -86,7 +84,8 @@ static void check_span(struct walk *w, const heap_arena *a, const mspan *s, uint
 		check_small(w, s);
 	else
 		expect(w, s->state == MW_SPAN_LARGE || s->state == MW_SPAN_SAMPLED ||
-			       s->state == MW_SPAN_CACHED, "unexpected state", base);
+			       s->state == MW_SPAN_CACHED || s->state == MW_SPAN_PRIVATE ||
+			       s->state == MW_SPAN_PRIVATE_LARGE, "unexpected state", base);
 }
 
 static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
@@ -177,21 +176,28 @@ static void check_heap(struct walk *w)
 
 static void lock_everything(bool on)
 {
-	static struct mw_lock *const ends[] = { &mw__sample_lock, &heap.lock, &mw__meta_lock };
-
 	if (on) {
 		mw__lock_for_fork(&mw__registry_lock);
 		for (unsigned c = 1; c < MW_N_CLASSES; c++)
 			mw__lock_for_fork(&mw__centrals[c].lock);
-		for (unsigned i = 0; i < 3; i++)
-			mw__lock_for_fork(ends[i]);
+		mw__lock_for_fork(&mw__sample_lock);
+		mw__private_lock_for_fork();
+		mw__lock_for_fork(&heap.lock);
+		mw__lock_for_fork(&mw__meta_lock);
 		return;
 	}
-	for (unsigned i = 3; i-- > 0;)
-		mw__lock_after_fork(ends[i], false);
+	mw__lock_after_fork(&mw__meta_lock, false);
+	mw__lock_after_fork(&heap.lock, false);
+	mw__private_after_fork(false);
+	mw__lock_after_fork(&mw__sample_lock, false);
 	for (unsigned c = MW_N_CLASSES; --c > 0;)
 		mw__lock_after_fork(&mw__centrals[c].lock, false);
 	mw__lock_after_fork(&mw__registry_lock, false);
+}
+
+static void count_bad(void *arg, const char *what, uint64_t at)
+{
+	expect(arg, false, what, at);
 }
 
 /**
@@ -202,7 +208,7 @@ static void lock_everything(bool on)
  *
  * Return: the number of violations, 0 when all is well.
  */
-unsigned mw_alloc_check(void)
+MW_EXPORT unsigned mw_alloc_check(void)
 {
 	struct walk w = { 0 };
 
@@ -214,6 +220,7 @@ unsigned mw_alloc_check(void)
 		check_lists(&w, &mw__centrals[c]);
 	if (mcache_is_real(mw__mcache))
 		check_bins(&w, mw__mcache);
+	mw__private_check(count_bad, &w);
 	lock_everything(false);
 	return w.bad;
 }

@@ -17,6 +17,8 @@ static const char *const error_names[MW_N_ERRORS] = {
 	[MW_ERROR_OVERFLOW] = "write past the end of a block",
 	[MW_ERROR_WRITE_AFTER_FREE] = "write to a freed block",
 	[MW_ERROR_SIZE_MISMATCH] = "block freed with a size or alignment it does not have",
+	[MW_ERROR_WRONG_HEAP] = "not an object of this private heap",
+	[MW_ERROR_DEAD_HEAP] = "not a private heap, or one that was destroyed",
 };
 
 struct out {
@@ -81,7 +83,7 @@ static size_t describe_block(char *buf, size_t cap, const mspan *s)
 {
 	if (!s)
 		return 0;
-	if (s->state == MW_SPAN_SMALL)
+	if (s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE)
 		return mw__format(buf, cap, "  in a span of class %u, %u bytes an object, at 0x%x\n",
 				  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base);
 	return mw__format(buf, cap, "  in a block of %u bytes at 0x%x\n", s->requested,
@@ -90,7 +92,7 @@ static size_t describe_block(char *buf, size_t cap, const mspan *s)
 
 static size_t describe_site(char *buf, size_t cap, const mspan *s)
 {
-	const struct mw_site *site = s ? mw__sample_site(s->site) : NULL;
+	const struct mw_site *site = s && s->state < MW_SPAN_PRIVATE ? mw__sample_site(s->site) : NULL;
 	size_t len = 0;
 
 	for (unsigned i = 0; site && i < site->n_frames; i++)

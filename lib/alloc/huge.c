@@ -9,16 +9,14 @@
  */
 #include "internal.h"
 
-#define N_IDLE 16
+#define N_IDLE MW_N_KEPT
 #define IDLE_PAGES_MIN (32u << 20 >> MW_PAGE_SHIFT)
 #define IDLE_MS 1000u
 #define FIRST_SLOTS 64
 #define THP_MIN_PAGES (4u << 20 >> MW_PAGE_SHIFT)
 
-static struct {
-	mspan *span;
-	uint64_t since_ms;
-} idle[N_IDLE]; /* under the heap lock */
+struct mw_kept mw__kept[N_IDLE]; /* under the heap lock; readers outside look at it too */
+#define idle mw__kept
 
 /* --- the table: under the heap lock ------------------------------------------------ */
 

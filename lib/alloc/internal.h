@@ -5,6 +5,7 @@
  * Layers, each calling only downwards:
  *
  *   malloc.c compat.c cxx.c   the functions that programs call
+ *   private.c private_walk.c  those of private heaps
  *   cache.c audit.c           mcache: refill, flush, life of a thread
  *   central.c large.c huge.c sample.c
  *   pages.c                   mheap: arenas, runs of pages, scavenging
@@ -15,8 +16,10 @@
  *   1  mcache registry (cache.c)       guards region.mcaches' states, region.dead
  *   2  mcentral[c], c increasing       guards the spans and lists of class c
  *   3  sample table (sample.c)         guards the sites
- *   4  mheap                           guards arenas, runs, huge table, spare spans, events
- *   5  metadata (meta.c)               guards the bump pointer and the free lists
+ *   4  private heaps' list (private.c) guards the list
+ *   5  a private heap                  guards its spans; one at a time
+ *   6  mheap                           guards arenas, runs, huge table, spare spans, events
+ *   7  metadata (meta.c)               guards the bump pointer and the free lists
  * fork() alone takes them all, in this order.
  *
  * Atomics. Fields that a single thread writes and readers outside look at are
@@ -154,7 +157,7 @@ void mw__lock_after_fork(struct mw_lock *l, bool child);
 void mw__fork_owner_set(bool on);
 bool mw__in_section(void);     /* this thread holds a lock of ours, or is about to */
 uint64_t mw__thread_key(void); /* differs between live threads of the process */
-enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAP, RANK_META };
+enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAPS, RANK_PRIVATE, RANK_HEAP, RANK_META };
 
 /* meta.c */
 void *mw__meta_alloc(size_t size);      /* zeroed, aligned to 64; never NULL-checked away: may be NULL */
@@ -194,6 +197,7 @@ static inline mspan *span_at(const heap_arena *a, uintptr_t p)
 }
 
 /* huge.c */
+extern struct mw_kept mw__kept[MW_N_KEPT];
 mspan *mw__huge_alloc(size_t size, size_t align);
 void mw__huge_free(mspan *s);
 mspan *mw__huge_resize(mspan *s, size_t size, bool may_move); /* NULL: cannot */
@@ -276,6 +280,14 @@ void *mw__malloc(size_t n);
 void *mw__malloc_aligned(size_t align, size_t n);
 size_t mw__usable(const void *p);
 void mw__free(void *p);
+
+bool mw__recover(size_t size); /* let go of memory that nobody needs; true: try again */
+
+/* private.c, private_walk.c */
+extern struct mw_lock mw__heaps_lock;
+void mw__private_lock_for_fork(void);
+void mw__private_after_fork(bool child);
+unsigned mw__private_check(void (*bad)(void *, const char *, uint64_t), void *arg); /* locks are held */
 
 /* compat.c */
 void mw__report_at_exit(void);

@@ -24,7 +24,7 @@ static void *no_memory(void)
 /* --- allocation ------------------------------------------------------------------ */
 
 /* Some memory may be held that nobody needs. True if trying again makes sense. */
-static noinline bool recover(size_t size)
+noinline bool mw__recover(size_t size)
 {
 	mcache *mc = mw__mcache;
 	size_t freed;
@@ -158,7 +158,7 @@ static noinline void *allocate_slow(size_t n, size_t align)
 	if (n > MAX_REQUEST)
 		return no_memory();
 	p = allocate(n, align);
-	if (unlikely(!p) && recover(n))
+	if (unlikely(!p) && mw__recover(n))
 		p = allocate(n, align);
 	return p ? p : no_memory();
 }
@@ -260,6 +260,10 @@ static void free_small(mcache *mc, mspan *s, void *p)
 
 static void free_single(mcache *mc, mspan *s, void *p)
 {
+	if (s->state >= MW_SPAN_PRIVATE) {
+		mw__error(MW_ERROR_FOREIGN_FREE, p, s, "it is a private heap's");
+		return;
+	}
 	if (p != mw__span_block(s)) {
 		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
 		return;
@@ -426,8 +430,8 @@ static void *resize(void *p, size_t n)
 	if (n > MAX_REQUEST)
 		return no_memory();
 	s = span_of(p);
-	if (unlikely(!s)) {
-		free_unknown(p);
+	if (unlikely(!s) || unlikely(s->state >= MW_SPAN_PRIVATE)) {
+		s ? free_slow(p) : free_unknown(p);
 		return no_memory();
 	}
 	if (resize_in_place(s, p, n))

@@ -489,7 +489,7 @@ void mw__span_publish(mspan *s, unsigned cls)
 	uint32_t at = page_index(a, s->base);
 
 	store_relaxed(&a->spans[at], s);
-	if (s->state != MW_SPAN_SMALL)
+	if (s->state != MW_SPAN_SMALL && s->state != MW_SPAN_PRIVATE)
 		return;
 	for (uint32_t i = 0; i < s->npages; i++) {
 		store_relaxed(&a->spans[at + i], s);
@@ -504,7 +504,7 @@ void mw__span_retire(mspan *s)
 	uint32_t at = page_index(a, s->base);
 
 	store_relaxed(&a->spans[at], NULL);
-	if (s->state != MW_SPAN_SMALL)
+	if (s->state != MW_SPAN_SMALL && s->state != MW_SPAN_PRIVATE)
 		return;
 	for (uint32_t i = 0; i < s->npages; i++) {
 		store_relaxed(&a->desc[at + i], 0);

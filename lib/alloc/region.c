@@ -56,6 +56,7 @@ static void fill_tables(void)
 	t[MW_TABLE_BUCKETS] = table(mw__bucket_class, MW_N_BUCKETS, 1);
 	t[MW_TABLE_MCENTRALS] = table(mw__centrals, MW_N_CLASSES, sizeof(mw__centrals[0]));
 	t[MW_TABLE_EVENTS] = table(events, MW_N_EVENTS, sizeof(events[0]));
+	t[MW_TABLE_KEPT] = table(mw__kept, MW_N_KEPT, sizeof(mw__kept[0]));
 	t[MW_TABLE_META].addr = (uintptr_t)mw__meta_ranges;
 	t[MW_TABLE_META].stride = sizeof(mw__meta_ranges[0]);
 	region.n_tables = MW_N_TABLES;
@@ -70,6 +71,7 @@ static void fork_prepare(void)
 	for (unsigned c = 1; c < MW_N_CLASSES; c++)
 		mw__lock_for_fork(&mw__centrals[c].lock);
 	mw__lock_for_fork(&mw__sample_lock);
+	mw__private_lock_for_fork();
 	mw__lock_for_fork(&heap.lock);
 	mw__lock_for_fork(&mw__meta_lock);
 	mw__fork_owner_set(true);
@@ -80,6 +82,7 @@ static void unlock_all(bool child)
 	mw__fork_owner_set(false);
 	mw__lock_after_fork(&mw__meta_lock, child);
 	mw__lock_after_fork(&heap.lock, child);
+	mw__private_after_fork(child);
 	mw__lock_after_fork(&mw__sample_lock, child);
 	for (unsigned c = MW_N_CLASSES; --c > 0;)
 		mw__lock_after_fork(&mw__centrals[c].lock, child);
