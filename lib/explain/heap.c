@@ -74,6 +74,16 @@ static void add_span(const struct mw__own *own, const struct mw__own_span *s, st
 	if (s->use == MW__OWN_SMALL) {
 		b->steps[MW__S_FREE_IN_SPANS] += (int64_t)((uint64_t)(s->nelems - s->used) * own->classes[s->cls].size);
 		b->steps[MW__S_TAILS] += (int64_t)(bytes - (uint64_t)s->nelems * own->classes[s->cls].size);
+	} else if (s->use == MW__OWN_PRIVATE) {
+		uint64_t live = (uint64_t)s->used * own->classes[s->cls].size;
+
+		b->totals[MW__B_ALLOCATED] += live;
+		b->totals[MW__B_REQUESTED] = mw__add(b->totals[MW__B_REQUESTED], s->requested);
+		b->requested_min += s->is_tiny ? s->requested : 0;
+		b->requested_max += s->is_tiny ? s->requested : live;
+		b->steps[MW__S_FREE_IN_SPANS] += (int64_t)((uint64_t)(s->nelems - s->used) * own->classes[s->cls].size);
+		b->steps[MW__S_TAILS] += (int64_t)(bytes - (uint64_t)s->nelems * own->classes[s->cls].size);
+		b->private_objects |= !s->is_tiny && s->used;
 	} else if (s->use == MW__OWN_CACHED) {
 		b->steps[MW__S_CACHED_RUNS] += (int64_t)bytes;
 	} else if (s->use == MW__OWN_KEPT) {
@@ -112,7 +122,7 @@ static void read_books(const struct mw__own *own, struct mw__bridge *b)
 	for (size_t i = 0; i < own->spans.n; i++)
 		add_span(own, &own->spans.v[i], b);
 	add_arenas(own, b);
-	b->requested_exact = own->is_audit && b->totals[MW__B_REQUESTED] != MW_UNKNOWN;
+	b->requested_exact = own->is_audit && !b->private_objects && b->totals[MW__B_REQUESTED] != MW_UNKNOWN;
 	b->steps[MW__S_WASTE] = b->totals[MW__B_REQUESTED] == MW_UNKNOWN ? INT64_MIN :
 				(int64_t)(b->totals[MW__B_ALLOCATED] - b->totals[MW__B_REQUESTED]);
 	b->in_flight = 0;
@@ -129,6 +139,7 @@ static uint64_t sum_uses(const struct mw__own *own, enum mw__owner owner)
 		[MW__OWN_SMALL] = MW__OWNER_OWN_SPANS,	 [MW__OWN_LARGE] = MW__OWNER_OWN_SPANS,
 		[MW__OWN_SAMPLED] = MW__OWNER_OWN_SPANS, [MW__OWN_HUGE] = MW__OWNER_OWN_HUGE,
 		[MW__OWN_CACHED] = MW__OWNER_OWN_FREE,	 [MW__OWN_KEPT] = MW__OWNER_OWN_FREE,
+		[MW__OWN_PRIVATE] = MW__OWNER_OWN_SPANS,
 	};
 	uint64_t sum = 0;
 

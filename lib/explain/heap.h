@@ -45,6 +45,7 @@ struct mw__bridge {
 	uint64_t totals[MW__N_TOTALS];	/* MW_UNKNOWN from the first one on that needs page states, without them */
 	int64_t steps[MW__N_STEPS];
 	bool requested_exact;
+	bool private_objects;		/* some requests are those of private heaps, by their means */
 	uint64_t requested_min, requested_max;
 	struct mw__bridge_road roads[MW__BRIDGE_ROADS];
 	uint64_t books, mapped;		/* sums of the roads; equal when all ranges are where the books say */

@@ -15,15 +15,18 @@
 #include "../base/cleanup.h"
 #include "../base/size.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TRIES 4
 #define MAX_MCACHES (1u << 17)
+#define MAX_HEAPS (1u << 17)
 
 struct books {
 	struct mw__own_reader *r;
 	struct mw_mcache cache;			/* the one at hand */
+	struct mw_heap heap;			/* the same */
 	uint8_t class_of[MW_N_BUCKETS];
 	uint64_t requests[MW_N_BUCKETS];	/* of all threads, ever */
 };
@@ -37,6 +40,21 @@ static uint64_t mix(uint64_t h, const void *bytes, size_t n)
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
 	return h;
+}
+
+/* The private heaps have locks of their own, or none but the number. */
+static bool mix_heaps(struct books *b, const struct mw_region *region, uint64_t *h)
+{
+	bool still = true;
+	uint64_t n = 0;
+
+	for (uint64_t at = region->heaps; at && n < MAX_HEAPS; at = b->heap.next, n++) {
+		if (!mw__own_element(b->r, at, region->sizeof_heap, 0, &b->heap, sizeof(b->heap)))
+			return false;
+		still &= !(b->heap.lock.seq & 1);
+		*h = mix(*h, &b->heap, offsetof(struct mw_heap, parts));
+	}
+	return still;
 }
 
 /* Everything that changes when somebody allocates; false when a lock was held or a thread in a slow path. */
@@ -66,6 +84,7 @@ static bool take_print(struct books *b, uint64_t *ret)
 		still &= !(b->cache.seq & 1);
 		h = mix(h, &b->cache, sizeof(b->cache));
 	}
+	still &= mix_heaps(b, &region, &h);
 	*ret = h;
 	return still;
 }
@@ -326,6 +345,8 @@ static int take(struct books *b)
 	if (rc == 0 && !read_centrals(b))
 		return 0;
 	if (rc == 0)
+		rc = mw__own_read_heaps(r);
+	if (rc == 0)
 		rc = mw__own_read_spans(r);
 	if (rc == 0)
 		rc = read_sites(b);
@@ -357,10 +378,17 @@ static int read_books(struct mw__own_reader *r)
 	return rc;
 }
 
+static void free_reader(struct mw__own_reader **r)
+{
+	if (*r)
+		MW_VEC_FREE(&(*r)->means);
+	free(*r);
+}
+
 int mw__heap_own(const struct mw__walk *w)
 {
 	struct mw__own *own = mw__arena_alloc(&w->snap->arena, sizeof(*own));
-	MW_CLEANUP(mw__freep) struct mw__own_reader *r = calloc(1, sizeof(*r));
+	MW_CLEANUP(free_reader) struct mw__own_reader *r = calloc(1, sizeof(*r));
 
 	if (!own || !r)
 		return -MW_E_NOMEM;

@@ -4,6 +4,7 @@
  *   own_find.c    from the images to the region; reading memory that was never touched as zero
  *   own.c         the books: classes, threads, sites, counters, and whether they stood still
  *   own_spans.c   arenas, spans and free pages
+ *   own_heaps.c   private heaps
  *   own_claim.c   who owns which range
  */
 #ifndef MW_HEAP_OWN_H
@@ -13,12 +14,19 @@
 #include "../model/own.h"
 #include "heap.h"
 
+/* Mean requests of the span classes of a private heap. */
+struct mw__own_means {
+	uint32_t id;
+	double of[MW_N_PARTS];
+};
+
 struct mw__own_reader {
 	const struct mw__walk *w;
 	struct mw__own *own;
 	struct mw_region region;
 	uint64_t at;		/* its address */
 	const char *trouble;	/* the first thing that could not be read, or NULL */
+	MW_VEC(struct mw__own_means) means;	/* in the order of own->heaps */
 };
 
 /* Copy memory of the target; anonymous pages that were never touched read as zero. */
@@ -27,6 +35,10 @@ bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size
 bool mw__own_element(const struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size);
 /* The region in one of the images: 1 found, 0 none, negative error. Sets at and region. */
 int mw__own_find(struct mw__own_reader *r);
+
+/* The private heaps, before the spans; what one of them asked for in a span; and where a span belongs. */
+MW_MUST_CHECK int mw__own_read_heaps(struct mw__own_reader *r);
+bool mw__own_heap_add(struct mw__own_reader *r, const struct mw_mspan *s, struct mw__own_span *span);
 
 /* Fill arenas, spans, frees, metas and what the classes have in spans. */
 MW_MUST_CHECK int mw__own_read_spans(struct mw__own_reader *r);

@@ -10,6 +10,7 @@ static const enum mw__owner span_owners[MW__OWN_USES] = {
 	[MW__OWN_SMALL] = MW__OWNER_OWN_SPANS,	 [MW__OWN_LARGE] = MW__OWNER_OWN_SPANS,
 	[MW__OWN_SAMPLED] = MW__OWNER_OWN_SPANS, [MW__OWN_HUGE] = MW__OWNER_OWN_HUGE,
 	[MW__OWN_CACHED] = MW__OWNER_OWN_FREE,	 [MW__OWN_KEPT] = MW__OWNER_OWN_FREE,
+	[MW__OWN_PRIVATE] = MW__OWNER_OWN_SPANS,
 };
 static const enum mw__owner free_owners[MW__OWN_FREES] = {
 	[MW__OWN_DIRTY] = MW__OWNER_OWN_FREE,

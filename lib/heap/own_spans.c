@@ -5,9 +5,9 @@
  * whose record contradicts the page that led to it is counted as bad and its pages as odd; the books of a
  * target that stands still have none.
  *
- * Freed huge mappings that are kept for a while are in no table. Their span structures lie in metadata,
- * which is all the allocator's own: each 64-byte step there that holds one is taken, and they are believed
- * when their sizes add up to the allocator's counter.
+ * Freed huge mappings that are kept for a while are in a table since minor version 1. Before, their span
+ * structures lay in metadata, which is all the allocator's own: each 64-byte step there that holds one is
+ * taken, and they are believed when their sizes add up to the allocator's counter.
  */
 #include "own.h"
 
@@ -31,7 +31,8 @@ static bool has_bit(const uint64_t *bits, uint32_t i)
 static const uint8_t uses[] = {
 	[MW_SPAN_DEAD] = MW__OWN_USES,	    [MW_SPAN_SMALL] = MW__OWN_SMALL,	 [MW_SPAN_LARGE] = MW__OWN_LARGE,
 	[MW_SPAN_HUGE] = MW__OWN_HUGE,	    [MW_SPAN_SAMPLED] = MW__OWN_SAMPLED, [MW_SPAN_CACHED] = MW__OWN_CACHED,
-	[MW_SPAN_IDLE] = MW__OWN_KEPT,
+	[MW_SPAN_IDLE] = MW__OWN_KEPT,	    [MW_SPAN_PRIVATE] = MW__OWN_PRIVATE,
+	[MW_SPAN_PRIVATE_LARGE] = MW__OWN_LARGE, [MW_SPAN_PRIVATE_HUGE] = MW__OWN_HUGE,
 };
 
 static uint8_t use_of(const struct mw_mspan *s)
@@ -67,6 +68,11 @@ static struct mw__own_span *add_span(struct mw__own_reader *r, const struct mw_m
 	if (block) {
 		new->usable = usable_of(s);
 		new->requested = mw__min(s->requested, new->usable);
+	}
+	if (s->state >= MW_SPAN_PRIVATE) {
+		new->site = 0;
+		if (!mw__own_heap_add(r, s, new))
+			r->own->bad_records++;
 	}
 	return new;
 }
@@ -116,7 +122,7 @@ static int take_span(struct mw__own_reader *r, const struct mw_mspan *s, uint64_
 	uint8_t use = use_of(s);
 
 	if (s->base != base || !s->npages || s->npages > room || use == MW__OWN_USES || use == MW__OWN_HUGE ||
-	    (use == MW__OWN_SMALL && !is_sound(r, s)))
+	    ((use == MW__OWN_SMALL || use == MW__OWN_PRIVATE) && !is_sound(r, s)))
 		return 0;
 	if (!add_span(r, s, use))
 		return -MW_E_NOMEM;
@@ -250,8 +256,8 @@ static int read_huge(struct mw__own_reader *r)
 			return 0;
 		if (!at)
 			continue;
-		if (!mw__own_element(r, at, r->region.sizeof_mspan, 0, &s, sizeof(s)) || s.state != MW_SPAN_HUGE ||
-		    !is_mapping(r, &s))
+		if (!mw__own_element(r, at, r->region.sizeof_mspan, 0, &s, sizeof(s)) ||
+		    (s.state != MW_SPAN_HUGE && s.state != MW_SPAN_PRIVATE_HUGE) || !is_mapping(r, &s))
 			r->own->bad_records++;
 		else if (!add_span(r, &s, MW__OWN_HUGE))
 			return -MW_E_NOMEM;
@@ -309,6 +315,26 @@ static int scan_idle(struct mw__own_reader *r, const char *bytes, size_t n, uint
 	return 0;
 }
 
+/* Kept huge mappings, by their table. */
+static int read_kept(struct mw__own_reader *r, const struct mw_abi_table *t)
+{
+	for (uint64_t i = 0; i < mw__min(t->count, 65536); i++) {
+		struct mw_kept k;
+		struct mw_mspan s;
+
+		if (!mw__own_element(r, t->addr, t->stride, i, &k, sizeof(k)))
+			return 0;
+		if (!k.span)
+			continue;
+		if (!mw__own_element(r, k.span, r->region.sizeof_mspan, 0, &s, sizeof(s)) || s.state != MW_SPAN_IDLE ||
+		    !is_mapping(r, &s))
+			r->own->bad_records++;
+		else if (!add_span(r, &s, MW__OWN_KEPT))
+			return -MW_E_NOMEM;
+	}
+	return 0;
+}
+
 /* Kept huge mappings, by their structures in metadata; none when they do not add up to the counter. */
 static int read_idle(struct mw__own_reader *r)
 {
@@ -333,13 +359,16 @@ static int read_idle(struct mw__own_reader *r)
 
 int mw__own_read_spans(struct mw__own_reader *r)
 {
+	const struct mw_abi_table *kept = &r->region.tables[MW_TABLE_KEPT];
 	int rc = read_arenas(r);
 
 	if (rc == 0)
 		rc = read_metas(r);
 	if (rc == 0)
 		rc = read_huge(r);
-	if (rc == 0 && r->region.heap.huge_idle_pages)
+	if (rc == 0 && kept->addr)
+		rc = read_kept(r, kept);
+	else if (rc == 0 && r->region.heap.huge_idle_pages)
 		rc = read_idle(r);
 	return rc;
 }

@@ -27,6 +27,7 @@ enum mw__own_use {
 	MW__OWN_SAMPLED,	/* one small block that the sampler took */
 	MW__OWN_CACHED,		/* a freed run that a thread keeps */
 	MW__OWN_KEPT,		/* a freed mapping or guarded block that is kept for a while */
+	MW__OWN_PRIVATE,	/* objects of a class in a private heap; its blocks are LARGE and HUGE ones */
 	MW__OWN_USES
 };
 
@@ -51,10 +52,13 @@ struct mw__own_class {
 
 struct mw__own_span {
 	uint64_t base;
-	uint64_t requested;	/* single blocks */
+	uint64_t requested;	/* single blocks; private ones: by the mean request of its class there */
 	uint64_t usable;	/* single blocks: bytes that the program may write */
 	uint32_t npages;
 	uint32_t site;		/* sampled: index into sites plus 1 */
+	uint32_t heap;		/* id of its private heap; 0: that of malloc */
+	bool is_noscan;		/* private: its objects hold no pointers */
+	bool is_tiny;		/* private: blocks of tiny objects; requested is exact */
 	uint16_t nelems, used;
 	uint8_t use;		/* enum mw__own_use */
 	uint8_t cls;
@@ -96,6 +100,23 @@ struct mw__own_site {
 	uint64_t count, live_count;
 };
 
+/* A private heap: what its books say, and what its spans were found to hold. */
+struct mw__own_heap {
+	uint32_t id;
+	char name[32];
+	bool is_single;		/* without a lock, for one thread */
+	uint64_t limit, peak;	/* bytes of pages; limit 0: none */
+	uint64_t n_alloc, n_free, requested_ever;
+	uint64_t tiny;		/* live tiny objects */
+	uint64_t counted;	/* bytes of pages, by its own counter */
+	/* found */
+	uint64_t n_spans, bytes;	/* its spans and their pages */
+	uint64_t objects, live, noscan;	/* live blocks (tiny ones shared), their bytes, of them without pointers */
+	uint64_t free, tails;		/* free blocks in spans, ends where none fits */
+	uint64_t tiny_blocks, n_large, large;	/* large and huge blocks, and the bytes asked for in them */
+	uint64_t requested;		/* in live objects, by the mean of each class */
+};
+
 struct mw__own_range {
 	uint64_t start, end;
 };
@@ -126,6 +147,7 @@ struct mw__own {
 	MW_VEC(struct mw__own_thread) threads;
 	MW_VEC(struct mw__own_site) sites;	/* by live bytes, largest first */
 	MW_VEC(struct mw__own_range) metas;
+	MW_VEC(struct mw__own_heap) heaps;	/* private ones that live, by id */
 };
 
 static inline void mw__own_deinit(struct mw__own *own)
@@ -136,6 +158,7 @@ static inline void mw__own_deinit(struct mw__own *own)
 	MW_VEC_FREE(&own->threads);
 	MW_VEC_FREE(&own->sites);
 	MW_VEC_FREE(&own->metas);
+	MW_VEC_FREE(&own->heaps);
 }
 
 #endif

@@ -21,7 +21,7 @@ static const char class_marks[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi
 _Static_assert(sizeof(class_marks) == MW__OWN_CLASSES + 1, "a mark for each class");
 
 enum { NOT_MAPPED = '~', FRESH = '.', GIVEN_BACK = '-', LAZY = 'z', DIRTY = 'o', ABSENT = ',', FULL = '#', LARGE = 'L',
-       SAMPLED = 'S', KEPT = 'k' };
+       SAMPLED = 'S', KEPT = 'k', PRIVATE = 'p' };
 
 struct picture {
 	struct mw__heap_view *v;
@@ -54,6 +54,8 @@ static char mark_of_span(const struct picture *p, const struct mw__own_span *s)
 		return s->used == s->nelems ? FULL : (char)('0' + s->used * 10u / s->nelems);
 	case MW__OWN_SAMPLED:
 		return SAMPLED;
+	case MW__OWN_PRIVATE:
+		return p->v->opts->picture == 2 ? class_marks[s->cls] : PRIVATE;
 	case MW__OWN_CACHED:
 	case MW__OWN_KEPT:
 		return KEPT;
@@ -162,7 +164,7 @@ static void print_legend(struct mw__heap_view *v, uint64_t cell)
 		mw__doc_linef(v->root, NULL, 0, "%s size classes 0 to 67", class_marks);
 	else
 		mw__doc_line(v->root, "# full span   0 to 9 tenths of it that are out", NULL, 0);
-	mw__doc_line(v->root, "L large block   S sampled block   k freed run kept   o free page kept   , in use or kept, without memory", NULL, 0);
+	mw__doc_line(v->root, "L large block   p private heap   S sampled block   k freed run kept   o free page kept   , in use or kept, without memory", NULL, 0);
 	mw__doc_line(v->root, "- given back   . never touched   z free, memory not yet taken by the kernel   ~ not mapped", NULL, 0);
 }
 

@@ -19,6 +19,8 @@ struct mw__heap_view {
 void mw__view_heap_classes(struct mw__heap_view *v);
 void mw__view_heap_occupancy(struct mw__heap_view *v);
 void mw__view_heap_threads(struct mw__heap_view *v);
+/* heap_private.c: "private_heaps" */
+MW_MUST_CHECK int mw__view_heap_private(struct mw__heap_view *v);
 /* heap_picture.c: "arenas" */
 MW_MUST_CHECK int mw__view_heap_picture(struct mw__heap_view *v);
 /* heap_sites.c: "sites" */

@@ -3,7 +3,8 @@
 
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
-HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile
+HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile \
+	$(HEAP_DIR)/private
 HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/hostile.sh
 
 $(HEAP_DIR)/books: tests/heap/books.c
@@ -15,6 +16,11 @@ $(HEAP_DIR)/books-linked: tests/heap/books.c $(B)/libmemwhy-malloc.a
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $< $(B)/libmemwhy-malloc.a
+
+$(HEAP_DIR)/private: tests/heap/private.c lib/alloc/memwhy-malloc.h $(B)/libmemwhy-malloc.so
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $< -L$(B) -lmemwhy-malloc -Wl,-rpath,'$$ORIGIN/../..'
 
 # C++ names; skipped where there is no compiler.
 $(HEAP_DIR)/sites: tests/heap/sites.cc

@@ -151,6 +151,57 @@ def check_books(t, name, *options, audit=False, **kw):
         check_given_back(t, name, c)
 
 
+def private_complaints(doc, told):
+    """Each private heap against the program's own books of it."""
+    out, want = [], [h for h in told["heaps"] if h["alive"]]
+    if len(doc["private_heaps"]) != len(want):
+        out.append(f"{len(doc['private_heaps'])} heaps, booked {len(want)}")
+    for got, w in zip(sorted(doc["private_heaps"], key=lambda h: h["id"]), want):
+        pairs = (("objects", "objects"), ("tiny_objects", "tiny"), ("large", "large"), ("large_bytes", "large_bytes"),
+                 ("requested_ever", "ever"), ("allocs", "allocs"), ("frees", "frees"))
+        out += [f"{got['name']}: {a} {got[a]}, booked {w[b]}" for a, b in pairs if got[a] != w[b]]
+        if got["counted"] != got["bytes"]:
+            out.append(f"{got['name']}: its counter says {got['counted']}, its spans {got['bytes']}")
+        if got["live_bytes"] + got["free_bytes"] + got["tail_bytes"] != got["bytes"]:
+            out.append(f"{got['name']}: live, free and tails are not its pages")
+        if got["large"] == 0 and not got["requested"] <= got["live_bytes"]:
+            out.append(f"{got['name']}: requested {got['requested']}")
+    asked = sum(w["asked"] for w in want)
+    if not doc["bridge"]["requested_min"] <= asked + doc["bridge"]["requested_max"] - sum(
+            h["live_bytes"] for h in doc["private_heaps"]):
+        out.append("asked for is outside of the bounds")
+    return out
+
+
+def check_private(t):
+    with Program(program="private", wrapper=False) as p:
+        told = json.loads(p.proc.stdout.readline())
+        a = heap(told["pid"])
+        t.check("private heaps agree with the program's books", private_complaints(a, told) + exact_complaints(a))
+        names = [(h["name"], h["single"]) for h in sorted(a["private_heaps"], key=lambda h: h["id"])]
+        t.check("by their names", [] if names == [("requests", False), ("parser", True), (None, False), (
+            "a name that is longer than ther", False), ("cache", False)] else [str(names)])
+        sizes = [h["bytes"] for h in a["private_heaps"]]
+        t.check("largest first", [] if sizes == sorted(sizes, reverse=True) else [str(sizes)])
+        t.check("the bridge sums, books, mappings and explain agree", bridge_complaints(a) + reconcile_complaints(a))
+        told = p.ask("more")
+        b = heap(told["pid"])
+        t.check("and after more of it", private_complaints(b, told) + exact_complaints(b) + bridge_complaints(b) +
+                reconcile_complaints(b))
+        told = p.ask("destroy")
+        c = heap(told["pid"])
+        t.check("destroyed ones are gone, with all their pages", private_complaints(c, told) + exact_complaints(c) +
+                bridge_complaints(c) + reconcile_complaints(c))
+        code, text, _ = memwhy("heap", "--width=80", told["pid"])
+        t.check("the screen names them", [] if code == 0 and "PRIVATE HEAPS" in text and "requests" in text and
+                max(map(len, text.splitlines())) <= 80 else [text])
+        told = p.ask("big")
+        d = heap(told["pid"])
+        kept = d["blocks"]["kept"]
+        t.check("freed huge mappings that are kept are accounted to the byte", bridge_complaints(d) + reconcile_complaints(d) +
+                ([] if kept["count"] >= 3 and kept["bytes"] >= 12 << 20 else [str(kept)]))
+
+
 def check_given_back(t, name, doc):
     back = next(r for r in doc["reconciliation"] if r["owner"] == "memwhy-malloc-given-back")
     out = []
@@ -245,6 +296,7 @@ def main():
         check_books(t, "linked in", program="books-linked", wrapper=False)
     else:
         t.skip("linked in", "could not be built")
+    check_private(t)
     check_running(t)
     check_sites(t)
     check_refusals(t)
