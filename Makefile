@@ -206,21 +206,28 @@ TIDY := $(TIDY),-bugprone-suspicious-string-compare,-bugprone-implicit-widening-
 TIDY := $(TIDY),-bugprone-narrowing-conversions,-bugprone-misplaced-widening-cast
 TIDY := $(TIDY),-clang-analyzer-security.insecureAPI.*,-clang-analyzer-unix.Malloc
 TIDY := $(TIDY),-clang-analyzer-valist.Uninitialized,-clang-analyzer-deadcode.DeadStores
+TIDY := $(TIDY),-clang-analyzer-optin.performance.Padding
 ANALYZER := -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-file-leak -Wno-analyzer-null-dereference \
 	-Wno-analyzer-null-argument
-LINT_SRC = $(LIB_SRC) $(CMD_SRC)
+LINT_OK := $(patsubst %.c,$(B)/lint/%.ok,$(LIB_SRC) $(CMD_SRC) $(ALLOC_SRC))
+$(B)/lint/lib/alloc/%.ok: ALL_CPPFLAGS := -Ilib/alloc -I$(B)/alloc
+$(B)/lint/lib/alloc/%.ok: WARN := -Wall -Wextra
+$(B)/lint/lib/alloc/classes.ok: $(B)/alloc/sizeclasses.h
+$(B)/lint/%.ok: %.c Makefile
+	$(call say,LINT,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -Werror -O1 $(ANALYZER) -MMD -MP -MF $(@:.ok=.d) -MT $@ -c -o /dev/null $<
+	$(Q)clang-tidy-14 --quiet --warnings-as-errors='*' --checks='-*,$(TIDY)' $< -- $(ALL_CPPFLAGS) -std=gnu11 2>/dev/null
+	@touch $@
+-include $(wildcard $(LINT_OK:.ok=.d))
 .PHONY: lint
-lint:
-	@printf '%s\n' $(LINT_SRC) | xargs -P 2 -I{} $(CC) $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -Werror -O1 $(ANALYZER) \
-		-c -o /dev/null {}
-	@printf '%s\n' $(LINT_SRC) | xargs -P 2 -I{} clang-tidy-14 --quiet --warnings-as-errors='*' \
-		--checks='-*,$(TIDY)' {} -- $(ALL_CPPFLAGS) -std=gnu11 2>/dev/null
+lint: $(LINT_OK)
 	cppcheck --quiet -j 2 --enable=warning,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=checkersReport --suppress=nullPointerRedundantCheck \
-		--std=c11 -D_GNU_SOURCE -DMW_COMMIT='""' lib cmd
+		--std=c11 -D_GNU_SOURCE -D__x86_64__ -D__SIZEOF_POINTER__=8 -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
 	shellcheck cmd/late.sh tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
-	codespell -q 3 --skip build,.git,man,tests/golden,tests/fuzz/seeds --ignore-words-list uptodate,nd,fo,ba lib cmd \
+	codespell -q 3 --skip build,.git,man,tests/golden,tests/fuzz/seeds --ignore-words-list uptodate,nd,fo,ba,loos lib cmd \
 		tests README.md
 
 # ----------------------------------------------------------------- installing

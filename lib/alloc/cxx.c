@@ -31,9 +31,9 @@ static void *find(const char *name)
 
 static handler new_handler(void)
 {
-	handler (*get)(void) = _ZSt15get_new_handlerv;
+	handler (*get)(void) = _ZSt15get_new_handlerv;	/* weak: NULL in a C program */
 
-	if (!get)
+	if (!get)	/* cppcheck-suppress legacyUninitvar */
 		get = (handler(*)(void))find("_ZSt15get_new_handlerv");
 	return get ? get() : NULL;
 }
