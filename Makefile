@@ -146,6 +146,12 @@ $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-missing-prototypes $(LDFLAGS) $(WRAP) -Ilib -MMD -MP \
 		-o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
 
+$(B)/tests/fault/target: tests/fault/target.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lpthread
+$(B)/tests/fault/test_collect: | $(B)/tests/fault/target
+
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
 TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh tests/lib/install.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)

@@ -7,10 +7,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,11 +17,6 @@
 #include "../unit/tap.h"
 #include "explain/explain.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#define SLOWER 5
-#else
-#define SLOWER 1
-#endif
 #define MAX_CALLS 20000ul
 
 /* ------------------------------------------------------------------ the calls */
@@ -142,43 +135,8 @@ ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned l
 
 /* --------------------------------------------------------------------- target */
 
-static char *self;
+static char *target_path;
 static pid_t target;
-
-static void *wait_here(void *arg)
-{
-	free(malloc(100));
-	for (;;)
-		pause();
-	return arg;
-}
-
-static void become_sleep(int sig)
-{
-	(void)sig;
-	execlp("sleep", "sleep", "60", (char *)NULL);
-	_exit(1);
-}
-
-/* The test itself as a target: threads with arenas, files, shared memory, a reservation. */
-static int be_target(void)
-{
-	pthread_t t;
-
-	alarm(60 * SLOWER);
-	signal(SIGUSR1, become_sleep);
-	for (int i = 0; i < 3; i++)
-		pthread_create(&t, NULL, wait_here, NULL);
-	char *shared = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	*shared = 1;
-	usleep(20000);
-	if (write(1, "r", 1) != 1)
-		return 1;
-	wait_here(NULL);
-	return 0;
-}
 
 static void start_target(void)
 {
@@ -190,7 +148,7 @@ static void start_target(void)
 	target = fork();
 	if (target == 0) {
 		dup2(fds[1], 1);
-		execl(self, self, "--target", (char *)NULL);
+		execl(target_path, target_path, (char *)NULL);
 		_exit(1);
 	}
 	close(fds[1]);
@@ -378,7 +336,7 @@ static void test_allocs(struct look *look, const char *what)
 	unsigned long n = 0;
 
 	memset(&plan, 0, sizeof(plan));
-	plan.stride = SLOWER;
+	plan.stride = 1;
 	plan.fail_alloc = 1;
 	unsigned bad = count_bad(look, what, -MW_E_NOMEM, &n);
 
@@ -388,7 +346,7 @@ static void test_allocs(struct look *look, const char *what)
 
 static bool get_truth(struct look *look);
 
-/* Live: each fault has a target of its own, so that none outlives its time while the others are tried. */
+/* Live: each fault has a target of its own; none has to live for the time of all. */
 static void test_calls(struct look *look, const char *what, unsigned factor, bool is_live)
 {
 	static const struct {
@@ -409,7 +367,7 @@ static void test_calls(struct look *look, const char *what, unsigned factor, boo
 		memset(&plan, 0, sizeof(plan));
 		plan.fault = faults[i].fault;
 		plan.error = faults[i].error;
-		plan.stride = faults[i].stride * factor * SLOWER;
+		plan.stride = faults[i].stride * factor;
 		snprintf(name, sizeof(name), "%s, %s", what, faults[i].name);
 		if (is_live) {
 			start_target();
@@ -434,7 +392,7 @@ static void test_events(const char *what, void (*event)(void), unsigned long den
 	unsigned long at = 1;
 
 	memset(&plan, 0, sizeof(plan));
-	for (; at < 400; at += at < dense ? 1 : 9 * SLOWER) {
+	for (; at < 400; at += at < dense ? 1 : 9) {
 		struct look look = { .opts = { .size = sizeof(look.opts), .smaps = MW_ALWAYS } };
 		char text[320];
 
@@ -500,9 +458,9 @@ static void test_live(void)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], "--target"))
-		return be_target();
-	self = argv[0];
+	(void)argc;
+	if (asprintf(&target_path, "%.*starget", (int)(strrchr(argv[0], '/') + 1 - argv[0]), argv[0]) < 0)
+		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	test_tree();
 	test_live();
