@@ -47,19 +47,26 @@ const char *mw__size_text(uint64_t bytes, enum mw_unit unit, char buf[static MW_
 	return scaled(bytes, 1024, iec, buf);
 }
 
+const char *mw__ratio_text(double ratio, char buf[static MW__SIZE_TEXT])
+{
+	double pct = 100 * ratio;
+
+	if (pct > 0 && pct < 0.01)
+		snprintf(buf, MW__SIZE_TEXT, "<0.01 %%");
+	else if (pct > 0 && pct < 0.95)
+		snprintf(buf, MW__SIZE_TEXT, "%.2f %%", pct);
+	else if (pct >= 99.95 && pct < 100)
+		snprintf(buf, MW__SIZE_TEXT, ">99.9 %%");
+	else
+		snprintf(buf, MW__SIZE_TEXT, "%.1f %%", pct);
+	return buf;
+}
+
 const char *mw__share_text(uint64_t part, uint64_t whole, char buf[static MW__SIZE_TEXT])
 {
 	if (part == MW_UNKNOWN || whole == MW_UNKNOWN || !whole) {
 		snprintf(buf, MW__SIZE_TEXT, "-");
 		return buf;
 	}
-	double pct = 100.0 * (double)part / (double)whole;
-
-	if (part && pct < 0.01)
-		snprintf(buf, MW__SIZE_TEXT, "<0.01 %%");
-	else if (part && pct < 0.95)
-		snprintf(buf, MW__SIZE_TEXT, "%.2f %%", pct);
-	else
-		snprintf(buf, MW__SIZE_TEXT, "%.1f %%", pct);
-	return buf;
+	return mw__ratio_text((double)part / (double)whole, buf);
 }

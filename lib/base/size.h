@@ -14,7 +14,9 @@
 /* Bytes as people read them ("5.1 MiB"), or in the unit that the caller fixed. */
 const char *mw__size_text(uint64_t bytes, enum mw_unit unit, char buf[static MW__SIZE_TEXT]);
 
-/* part of whole in percent with as many digits as say something ("4.4 %", "0.02 %", "<0.01 %"). */
+/* part of whole in percent with as many digits as say something ("4.4 %", "0.02 %", "<0.01 %");
+ * only the whole is "100.0 %". */
+const char *mw__ratio_text(double ratio, char buf[static MW__SIZE_TEXT]);
 const char *mw__share_text(uint64_t part, uint64_t whole, char buf[static MW__SIZE_TEXT]);
 
 static inline uint64_t mw__align_down(uint64_t v, uint64_t a) { return v & ~(a - 1); }

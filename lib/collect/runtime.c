@@ -27,7 +27,7 @@ static const struct known runtimes[] = {
 	{ "libruby", "Ruby", false, false },		  { "ruby", "Ruby", true, false },
 	{ "libperl.so", "Perl", false, false },	  { "perl", "Perl", true, false },
 	{ "libphp", "PHP", false, false },		  { "php", "PHP", true, false },
-	{ "libmonosgen", "Mono", false, false },	  { "beam.smp", "Erlang (BEAM)", true, false },
+	{ "libmonosgen", "Mono", false, false },	  { "beam.smp", "Erlang (BEAM)", true, true },
 	{ "libluajit", "LuaJIT", false, false },	  { "lua", "Lua", true, false },
 };
 

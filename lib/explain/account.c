@@ -140,6 +140,9 @@ static void add_object(struct adder *a, const struct mw_snapshot *snap, const st
 		o->image = x->image;
 		o->name = x->image ? x->image->path : x->vma->file != MW__NONE ? snap->files.v[x->vma->file].path :
 									      mw__owners[x->owner].what;
+		/* the kernel's name of memory that was shared without a file */
+		if (x->vma->kind == MW__SHMEM && !strcmp(o->name, "/dev/zero"))
+			o->name = "shared anonymous memory (/dev/zero)";
 	}
 	if (x->image && x->owner != MW__OWNER_BSS && x->owner != MW__OWNER_LDSO_GAP)
 		o->owner = x->owner;

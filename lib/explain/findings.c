@@ -272,8 +272,8 @@ static void find_shared_memory(struct facts *f)
 	if (f->acc->shmem_rss < MIB)
 		return;
 	struct mw__finding *x = add(f, "shared-memory",
-		"\001 of RSS is shared memory. Every process that maps it shows it in its RSS, and it stays when this process ends "
-		"unless nobody holds it.");
+		"\001 of RSS is shared memory. Every process that maps it shows it in its RSS, and it is free only "
+		"when no process, name or descriptor holds it any more.");
 
 	size(x, "shmem_resident", f->acc->shmem_rss);
 }

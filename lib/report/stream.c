@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../base/size.h"
 #include "../base/str.h"
 
 #define MEASURED_ROWS 128
@@ -145,7 +146,7 @@ static const char *number(const struct mw__cell *c, char *buf, size_t *len, cons
 	case MW__T_SHARE:
 		if (isnan(c->f))
 			break;
-		*len = snprintf(buf, CELL_MAX, "%.1f %%", c->f * 100);
+		*len = strlen(mw__ratio_text(c->f, buf));
 		return buf;
 	default:
 		break;

@@ -93,7 +93,6 @@ static void put_delta(const struct mw__text *t, struct mw__str *s, int64_t v)
 
 static void put_share(const struct mw__text *t, struct mw__str *s, double v)
 {
-	const uint64_t whole = UINT64_C(1000000000000000);
 	char buf[MW__SIZE_TEXT];
 
 	if (!(v >= 0 && v <= 1000))
@@ -101,7 +100,7 @@ static void put_share(const struct mw__text *t, struct mw__str *s, double v)
 	else if (t->opts.raw)
 		mw__str_printf(s, "%.6g", v);
 	else
-		mw__str_puts(s, mw__share_text((uint64_t)(v * (double)whole + 0.5), whole, buf));
+		mw__str_puts(s, mw__ratio_text(v, buf));
 }
 
 void mw__text_bar(const struct mw__text *t, struct mw__str *s, double v, unsigned cells)

@@ -183,6 +183,8 @@ static void check_sizes(void)
 	check_size(5347738, MW_UNIT_MIB, "5.1");
 	check_size(5347738, MW_UNIT_SI, "5.3 MB");
 	check_size(999950, MW_UNIT_SI, "1.0 MB");
+	check_share(99999, 100000, ">99.9 %");
+	check_share(5, 5, "100.0 %");
 	check_share(1, 2, "50.0 %");
 	check_share(44, 1000, "4.4 %");
 	check_share(2, 1000, "0.20 %");
