@@ -154,7 +154,7 @@ $(B)/tests/fault/test_collect: | $(B)/tests/fault/target
 
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
 TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh tests/lib/install.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
-TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
+TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(PAGES_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
 TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
 
 .PHONY: check check-quick check-heavy
@@ -162,7 +162,7 @@ check: all $(TESTS) $(LIVE_TARGETS) $(HEAP_TARGETS) $(PAGES_PROGRAMS)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS)
 check-quick: all $(TESTS_QUICK)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS_QUICK)
-check-heavy: all $(TESTS_HEAVY) $(LIVE_TARGETS)
+check-heavy: all $(TESTS_HEAVY) $(LIVE_TARGETS) $(PAGES_PROGRAMS)
 	@$(TEST_ENV) tests/run $(B)/tests/log $(TESTS_HEAVY)
 
 # README.md's two commands in a bare Debian tree; needs root, debootstrap and the network.

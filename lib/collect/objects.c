@@ -170,6 +170,7 @@ struct reading {
 	uint32_t unreachable;	/* mapped files that we may not open */
 	const char *unreachable_name;
 	bool cache_denied;
+	bool binds_now;		/* LD_BIND_NOW is set: no PLT slot waits for its first call (ld.so(8)) */
 };
 
 /*
@@ -217,8 +218,9 @@ static int read_file(struct reading *r, uint32_t file, int fd, struct mw__image 
 		return -MW_E_NOMEM;
 	int rc = mw__image_read_fd(fd, &snap->arena, img, NULL);
 
-	if (rc > 0 && detail && (o->symbols || o->relocs) &&
-	    mw__detail_read(fd, img, o->symbols, o->relocs, &snap->arena, &img->detail) < 0)
+	struct mw__detail_want want = { snap->files.v[file].path, o->symbols, o->relocs, r->binds_now };
+
+	if (rc > 0 && detail && (o->symbols || o->relocs) && mw__detail_read(fd, img, &want, &snap->arena, &img->detail) < 0)
 		return -MW_E_NOMEM;
 	return rc;
 }
@@ -428,6 +430,19 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");
 }
 
+static bool asks_for_binding(struct mw__collector *c)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str env = {};
+	static const char name[] = "LD_BIND_NOW=";
+
+	if (mw__proc_text(&c->proc, "environ", &env, NULL) < 0)
+		return false;
+	for (size_t at = 0; at < env.n; at += strnlen(env.v + at, env.n - at) + 1)
+		if (env.n - at > strlen(name) && !strncmp(env.v + at, name, strlen(name)))
+			return env.v[at + strlen(name)] != '\0';
+	return false;
+}
+
 int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 {
 	MW_CLEANUP(free_by_file) struct by_file b = {};
@@ -436,6 +451,7 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 
 	if (c->proc.own_pids)
 		r.mem = (struct mw__mem){ mw__proc_mem_read, &mem, 8 };
+	r.binds_now = c->opts.relocs && asks_for_binding(c);
 	if (sort_by_file(c->snap, &b) < 0)
 		return mw__fail_nomem(err, "mapped files");
 	int rc = 0;

@@ -40,12 +40,13 @@ static int complete_image(struct mw_snapshot *snap, struct mw__image *img, bool 
 {
 	struct mw__detail *all = mw__arena_alloc(&snap->arena, sizeof(*all));
 	const struct mw__detail *read = NULL;
+	struct mw__detail_want want = { .path = img->path, .symbols = symbols, .relocs = relocs };
 	struct mw__image now = {};
 	MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);
 
 	if (fd < 0)
 		return 0;
-	if (!all || mw__detail_read(fd, &now, symbols, relocs, &snap->arena, &read) < 0)
+	if (!all || mw__detail_read(fd, &now, &want, &snap->arena, &read) < 0)
 		return -MW_E_NOMEM;
 	*all = relocs || !img->detail ? *read : *img->detail;
 	if (symbols)

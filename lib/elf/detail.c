@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The symbols of an image come from the first of these that has any: its .symtab, the .symtab of a
- * separate debug file with the same build ID (/usr/lib/debug/.build-id/xx/yyyy.debug), Go's .gopclntab,
- * its .dynsym. A debug file is found by name and believed only when its own build ID agrees.
+ * The symbols of an image come from the first of these that has any: its .symtab, the .symtab of its
+ * separate debug file, Go's .gopclntab, its .dynsym.
  */
 #include "detail.h"
 
 #include "../base/cleanup.h"
 #include "../base/size.h"
+#include "debugfile.h"
 
 #include <fcntl.h>
 #include <gelf.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#define DEBUG_DIR "/usr/lib/debug/.build-id"
+#include <sys/stat.h>
 
 static void end_elf(Elf **elf)
 {
@@ -37,47 +34,6 @@ Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr,
 		return data && data->d_buf ? data : NULL;
 	}
 	return NULL;
-}
-
-/* The debug file of this build ID, open, or -1. */
-static int open_debug_file(const struct mw__image *img, char path[static 256])
-{
-	struct mw__image debug = {};
-	struct mw__arena arena;
-
-	if (!img->build_id || strlen(img->build_id) < 4)
-		return -1;
-	snprintf(path, 256, DEBUG_DIR "/%.2s/%.200s.debug", img->build_id, img->build_id + 2);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return -1;
-	mw__arena_init(&arena);
-	bool same = mw__image_read_fd(fd, &arena, &debug, NULL) > 0 &&
-		    (!debug.build_id || !strcmp(debug.build_id, img->build_id));
-
-	mw__arena_deinit(&arena);
-	if (same)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int from_debug_file(const struct mw__image *img, struct mw__arena *arena, struct mw__symbols *ret)
-{
-	char path[256];
-	MW_CLEANUP(mw__closep) int fd = open_debug_file(img, path);
-
-	if (fd < 0)
-		return 0;
-	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	int rc = elf ? mw__detail_symtab(elf, img, SHT_SYMTAB, arena, ret) : 0;
-
-	if (rc > 0) {
-		ret->from = mw__arena_str(arena, path);
-		return ret->from ? 1 : -MW_E_NOMEM;
-	}
-	return rc;
 }
 
 /* Of several names for the same bytes the one that people know comes first. */
@@ -116,13 +72,38 @@ static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, stru
 	return 0;
 }
 
-static int read_symbols(Elf *elf, const struct mw__image *img, struct mw__arena *arena, struct mw__detail *ret)
+static void close_elf(struct mw_elf **elf)
+{
+	mw_elf_close(*elf);
+}
+
+static int from_debug_file(int fd, const struct mw__image *img, const char *path, struct mw__arena *arena,
+			   struct mw__symbols *ret)
+{
+	MW_CLEANUP(close_elf) struct mw_elf *file = NULL;
+	struct stat st;
+	int own = fstat(fd, &st) == 0 && st.st_size > 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (own < 0 || mw__elf_open_part(own, 0, (uint64_t)st.st_size, path ? path : "", &file, NULL) < 0)
+		return 0;
+	struct mw_elf *debug = file->kind == MW__ELF_FILE ? mw__elf_debug(file) : NULL;
+	MW_CLEANUP(end_elf) Elf *elf = debug ? elf_begin(debug->fd, ELF_C_READ, NULL) : NULL;
+	int rc = elf ? mw__detail_symtab(elf, img, SHT_SYMTAB, arena, ret) : 0;
+
+	if (rc <= 0)
+		return rc;
+	ret->from = mw__arena_str(arena, debug->path);
+	return ret->from ? 1 : -MW_E_NOMEM;
+}
+
+static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const char *path, struct mw__arena *arena,
+			struct mw__detail *ret)
 {
 	struct mw__symbols found = {};
 	int rc = mw__detail_symtab(elf, img, SHT_SYMTAB, arena, &found);
 
 	if (rc == 0)
-		rc = from_debug_file(img, arena, &found);
+		rc = from_debug_file(fd, img, path, arena, &found);
 	if (rc == 0)
 		rc = mw__detail_pclntab(elf, img, arena, &found);
 	if (rc == 0)
@@ -133,7 +114,7 @@ static int read_symbols(Elf *elf, const struct mw__image *img, struct mw__arena 
 	return rc;
 }
 
-int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relocs, struct mw__arena *arena,
+int mw__detail_read(int fd, const struct mw__image *img, const struct mw__detail_want *want, struct mw__arena *arena,
 		    const struct mw__detail **ret)
 {
 	struct mw__detail *detail = mw__arena_alloc(arena, sizeof(*detail));
@@ -142,10 +123,11 @@ int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relo
 		return -MW_E_NOMEM;
 	elf_version(EV_CURRENT);
 	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	int rc = elf && symbols ? read_symbols(elf, img, arena, detail) : 0;
+	int rc = elf && want->symbols ? read_symbols(elf, fd, img, want->path, arena, detail) : 0;
 
-	detail->symbols_read = elf && symbols;
-	if (rc == 0 && elf && relocs)
+	detail->symbols_read = elf && want->symbols;
+	detail->binds_now = want->binds_now;
+	if (rc == 0 && elf && want->relocs)
 		rc = mw__detail_touched(elf, img, arena, detail);
 	if (rc == 0)
 		*ret = detail;

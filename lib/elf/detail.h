@@ -16,11 +16,17 @@ struct mw__symbols {
 	const char *from;
 };
 
+struct mw__detail_want {
+	const char *path;	/* where the file lies: a debug link counts from there; may be NULL */
+	bool symbols, relocs;
+	bool binds_now;		/* the process asked for it (LD_BIND_NOW) */
+};
+
 /*
  * Read the detail of the image in fd. Files are untrusted: a table that is damaged is left out, and
  * symbols_from or relocs_known say so. Return: 0, -MW_E_NOMEM.
  */
-MW_MUST_CHECK int mw__detail_read(int fd, const struct mw__image *img, bool symbols, bool relocs,
+MW_MUST_CHECK int mw__detail_read(int fd, const struct mw__image *img, const struct mw__detail_want *want,
 				  struct mw__arena *arena, const struct mw__detail **ret);
 
 /* symtab.c: .symtab or .dynsym. 1 read, 0 there is none, -MW_E_NOMEM. */
@@ -32,7 +38,7 @@ MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, stru
 /* The same from the bytes of the table; text is where code starts if its header does not say. */
 MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena,
 				   struct mw__symbols *ret);
-/* touched.c: pages that relocations write. Fills the members of ret that are about them. */
+/* touched.c: pages that relocations write. Fills the members of ret that are about them; binds_now may be set before. */
 MW_MUST_CHECK int mw__detail_touched(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__detail *ret);
 

@@ -99,7 +99,7 @@ static void fill_sections(struct mw__doc_node *t, const struct mw__image_pieces 
 enum { R_OBJECT, R_BINDING, R_RELATIVE, R_SYMBOLIC, R_PLT, R_COPY, R_IFUNC, R_PAGES, R_COPIED, R_LINKER, R_CLEARED, R_PROGRAM };
 #define RELOC_COLS(F)                                                                                                 \
 	{ "object", "OBJECT", MW__T_TEXT, (F) | MW__COL_TRUNC, "image" },                                               \
-	{ "binding", "BINDING", MW__T_TEXT, (F), "PLT slots are resolved at start (now) or at the first call (lazy)" }, \
+	{ "binding", "BINDING", MW__T_TEXT, (F), "PLT slots are resolved at start (now: the file or LD_BIND_NOW asks for it) or at the first call (lazy)" }, \
 	{ "relative", "RELATIVE", MW__T_COUNT, (F), "relocations that only add the load address" },                     \
 	{ "symbolic", "SYMBOLIC", MW__T_COUNT, (F), "relocations that look a symbol up" },                              \
 	{ "plt", "PLT", MW__T_COUNT, (F), "slots of the procedure linkage table" },                                     \

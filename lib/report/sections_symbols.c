@@ -89,7 +89,7 @@ static void add_row(struct mw__doc_node *t, struct picks *p, const struct pick *
 	mw__row_text(t, row, Y_OBJECT, text ? mw__basename(k->image->path) : k->image->path);
 	mw__row_text(t, row, Y_SECTION, k->piece->section == MW__NONE ? NULL : k->image->sections[k->piece->section].name);
 	mw__row_text(t, row, Y_TYPE, type_text(s));
-	mw__row_u64(t, row, Y_ADDRESS, k->piece->start);
+	mw__row_u64(t, row, Y_ADDRESS, k->image->bias + s->addr);
 	mw__row_u64(t, row, Y_SIZE, s->size);
 	mw__row_u64(t, row, Y_OTHERS, k->piece->others);
 	mw__row_text(t, row, Y_RAW, s->name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A library with many relocations: a table of pointers in .data.rel.ro (8 pages), one in .data (4 pages),
- * and between them data without any, of which the program writes one page.
+ * between them data without any, of which the program writes one page, and 1024 functions that are called
+ * through the PLT, so that .got.plt has more than two pages.
  */
 #define PAGE 4096
 #define ALIGNED __attribute__((aligned(PAGE)))
@@ -25,4 +26,19 @@ void slots_write(int page);
 void slots_write(int page)
 {
 	slots_plain[page * PAGE] = 2;
+}
+
+#define F4(m, n) m(n##0) m(n##1) m(n##2) m(n##3)
+#define F16(m, n) F4(m, n##0) F4(m, n##1) F4(m, n##2) F4(m, n##3)
+#define F64(m, n) F16(m, n##0) F16(m, n##1) F16(m, n##2) F16(m, n##3)
+#define F256(m, n) F64(m, n##0) F64(m, n##1) F64(m, n##2) F64(m, n##3)
+#define F1024(m) F256(m, 0) F256(m, 1) F256(m, 2) F256(m, 3)
+#define DEFINE(n) void slot_##n(void); __attribute__((noinline)) void slot_##n(void) { __asm__ volatile(""); }
+#define CALL(n) slot_##n();
+F1024(DEFINE)
+
+void slots_call(void);
+void slots_call(void)
+{
+	F1024(CALL)
 }

@@ -21,6 +21,7 @@
 #define IN(section_) __attribute__((section(section_), aligned(WINDOW)))
 
 void slots_write(int page);
+void slot_00000(void);
 
 /* 4 windows each in .data, .bss and a section of their own; the first of each is never touched. */
 ALIGNED char data_cold[WINDOW] = { 1 }, data_one[WINDOW] = { 1 }, data_three[WINDOW] = { 1 }, data_all[WINDOW] = { 1 };
@@ -61,6 +62,7 @@ int main(void)
 	write_pages(bss_all, 0, 16);
 	byte = *(volatile char *)(bss_zero + 4 * PAGE);
 	slots_write(11);
+	slot_00000();
 	SAY(data_cold, "\"resident\":0,\"copied\":0,\"zero\":0,\"swap\":0");
 	SAY(data_one, "\"resident\":4096,\"copied\":4096,\"relocation\":0,\"written\":4096,\"file\":0");
 	SAY(data_three, "\"resident\":12288,\"copied\":12288,\"written\":12288,\"file\":0");
