@@ -119,6 +119,7 @@ def check_library(tap, process, binding, title=""):
     row, sections = check_relocs(tap, process, "libslots", binding, title)
     tap.check("the one page of the library that the program wrote is the program's",
               [] if row["program_pages"] == 1 else [str(row)])
+    tap.check("one page was copied for the start of .bss", [] if row["cleared_pages"] == 1 else [str(row)])
     tap.check("relative relocations are counted, and 1024 PLT slots",
               [] if row["relative"] + row["symbolic"] >= 6144 and row["plt"] >= 1024 else [str(row)])
     wrong = []

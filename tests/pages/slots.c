@@ -22,6 +22,10 @@ extern void *slots_data[2048];
 ALIGNED void *const slots_const[4096] = { P1024(0), P1024(1), P1024(2), P1024(3) };
 ALIGNED void *slots_data[2048] = { P1024(0), P1024(1) };
 
+/* The end of the file part: what follows it in its page is cleared for .bss. */
+extern char slots_tail[100];
+__attribute__((section("end_of_file"))) char slots_tail[100] = { 1 };
+
 void slots_write(int page);
 void slots_write(int page)
 {
