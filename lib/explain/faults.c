@@ -13,8 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const mw__outcome_ids[] = {
+#define X(name, id, text) [MW__OUTCOME_##name] = id,
+	MW__OUTCOMES(X)
+#undef X
+};
 const char *const mw__outcomes[] = {
-#define X(name, text) [MW__OUTCOME_##name] = text,
+#define X(name, id, text) [MW__OUTCOME_##name] = text,
 	MW__OUTCOMES(X)
 #undef X
 };

@@ -13,34 +13,34 @@
 #include "../model/space.h"
 
 /* What became of a fault. They partition the faults that were kept. */
-#define MW__OUTCOMES(X)                                                                                       \
-	X(RESIDENT, "brought a page that is resident at the end")                                             \
-	X(AGAIN, "touched a page that had faulted before (copy on write, protection, two threads at once)")   \
-	X(BEFORE, "touched a page that was resident at the first look")                                       \
-	X(ZERO, "read only: got the shared zero page, which is not in RSS")                                   \
-	X(SWAPPED, "brought a page that is swapped out now")                                                  \
-	X(GONE, "brought a page that is not there any more (freed, unmapped), or none")                       \
-	X(LATER, "came after the last look at the pages")                                                     \
-	X(EARLIER, "belong to the program that ran before the last execve")                                   \
-	X(OTHER, "belong to other processes that it started")                                                 \
-	X(UNKNOWN, "pages at the end are not known")
+#define MW__OUTCOMES(X)                                                                       \
+	X(RESIDENT, "resident", "brought a page that is resident at the end")                 \
+	X(AGAIN, "again", "touched it again (copy on write, rights, a race)")                 \
+	X(BEFORE, "before", "touched a page that was resident at the first look")             \
+	X(ZERO, "zero", "read only: got the zero page, which is not in RSS")                  \
+	X(SWAPPED, "swapped", "brought a page that is swapped out now")                       \
+	X(GONE, "gone", "brought a page that is gone since, or none")                         \
+	X(LATER, "later", "came after the last look at the pages")                            \
+	X(EARLIER, "earlier", "belong to the program before the last execve")                 \
+	X(OTHER, "other", "belong to other processes that it started")                        \
+	X(UNKNOWN, "unknown", "pages at the end are not known")
 enum mw__outcome {
-#define X(name, text) MW__OUTCOME_##name,
+#define X(name, id, text) MW__OUTCOME_##name,
 	MW__OUTCOMES(X)
 #undef X
 	MW__N_OUTCOMES
 };
 
 /* Where a resident page came from. They partition RSS at the end. */
-#define MW__SOURCES(X)                                                                                        \
-	X(FAULT, "fault", "its own fault, recorded")                                                          \
-	X(AROUND, "fault-around", "a fault nearby: the kernel maps up to 64 KiB of cached file pages around it") \
-	X(HUGE, "huge-page", "one fault in the same huge page")                                               \
-	X(BEFORE, "before", "before the recording")                                                           \
-	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself, without faults")                 \
-	X(EXEC, "exec", "execve wrote arguments and environment before the program began")                    \
-	X(LOST, "lost", "not known: faults that were not kept, or the kernel without a fault")                        \
-	X(UNSEEN, "unseen", "no fault of the program: MAP_POPULATE, MADV_POPULATE or another access by the kernel")
+#define MW__SOURCES(X)                                                                        \
+	X(FAULT, "fault", "its own fault, recorded")                                          \
+	X(AROUND, "fault-around", "a fault nearby: the kernel maps cached neighbours")        \
+	X(HUGE, "huge-page", "one fault in the same huge page")                               \
+	X(BEFORE, "before", "before the recording")                                           \
+	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself")                 \
+	X(EXEC, "exec", "execve wrote arguments and environment")                             \
+	X(LOST, "lost", "not known: a lost fault, or the kernel without one")                 \
+	X(UNSEEN, "unseen", "the kernel, without a fault: MAP_POPULATE and kin")
 enum mw__source {
 #define X(name, id, text) MW__SOURCE_##name,
 	MW__SOURCES(X)
@@ -104,6 +104,7 @@ struct mw__fault_report {
 	const struct mw__fault_symbol *hit_symbol;
 };
 
+extern const char *const mw__outcome_ids[MW__N_OUTCOMES];
 extern const char *const mw__outcomes[MW__N_OUTCOMES];
 extern const char *const mw__source_ids[MW__N_SOURCES];
 extern const char *const mw__sources[MW__N_SOURCES];

@@ -2,8 +2,10 @@
 /*
  * Resident pages against recorded faults. A fault is not a page: one fault on a file maps its cached
  * neighbours too (Linux, mm/memory.c, do_fault_around(): a window of 64 KiB, aligned, but from the start
- * of the mapping when that lies inside), one fault may bring 2 MiB, and the kernel fills some mappings
- * without any. The first source that fits wins, the page's own fault before all others.
+ * of the mapping when that lies inside; since 6.18 the whole of a large folio, mm/filemap.c,
+ * filemap_map_pages(), which is aligned in the file and 2 MiB at most), one fault may bring 2 MiB, and the
+ * kernel fills some mappings without any. The first source that fits wins, the page's own fault before all
+ * others.
  */
 #include "faults.h"
 
@@ -189,6 +191,36 @@ static bool is_locked(const struct mw_snapshot *snap, const struct mw__vma *v)
 	return flags && strstr(flags, "lo");
 }
 
+/* Did anything in [start, end) fault? */
+static bool has_range(const struct mw__faulted *f, uint64_t start, uint64_t end)
+{
+	const struct mw__fault_block *b = block_at(f, start);
+
+	for (uint64_t addr = start; addr < end; addr += PAGE) {
+		if (!(addr & ((UINT64_C(1) << BLOCK_SHIFT) - 1)))
+			b = block_at(f, addr);
+		if (has_page(b, addr))
+			return true;
+	}
+	return false;
+}
+
+/* The pages beside addr without a gap that a large folio of the cache can hold with it. */
+struct stretch {
+	uint64_t start, end;
+	bool faulted;		/* one of them did */
+};
+
+static void find_stretch(const struct mw__faulted *f, const struct mw__vma *v, const struct mw__run *run, uint64_t addr,
+			 struct stretch *s)
+{
+	uint64_t folio = addr - ((addr - v->start + v->off) & ((UINT64_C(1) << BLOCK_SHIFT) - 1));
+
+	s->start = mw__max(run->start, folio);
+	s->end = mw__min(run->start + (uint64_t)run->pages * PAGE, folio + (UINT64_C(1) << BLOCK_SHIFT));
+	s->faulted = has_range(f, s->start, s->end);
+}
+
 /* A cached page of a file that a fault in its window may have mapped along. */
 static bool is_around(const struct mw__faulted *f, const struct mw__fault_block *b, const struct mw__vma *v,
 		      uint32_t state, uint64_t addr)
@@ -208,8 +240,20 @@ struct sourcing {
 	const struct mw__vma *vma;
 	const struct mw__fault_block *block;	/* of the address block_key */
 	uint64_t block_key;
+	const struct mw__run *run;
+	struct stretch stretch;			/* the last one looked at, of this run */
 	bool locked, is_stack;
 };
+
+/* In one large folio with a page that faulted, by all that is known: the kernel does not tell where folios are. */
+static bool is_in_folio(struct sourcing *s, uint64_t addr)
+{
+	if (s->vma->kind == MW__ANON || !(s->vma->is_shared || s->run->state & MW__OF_FILE))
+		return false;
+	if (addr < s->stretch.start || addr >= s->stretch.end)
+		find_stretch(s->faulted, s->vma, s->run, addr, &s->stretch);
+	return s->stretch.faulted;
+}
 
 static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t addr)
 {
@@ -225,7 +269,7 @@ static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t ad
 		return MW__SOURCE_LOCKED;
 	if (state & MW__HUGE && s->block)
 		return MW__SOURCE_HUGE;
-	if (is_around(s->faulted, s->block, s->vma, state, addr))
+	if (is_around(s->faulted, s->block, s->vma, state, addr) || is_in_folio(s, addr))
 		return MW__SOURCE_AROUND;
 	if (s->is_stack && !s->r->rec->is_attached)
 		return MW__SOURCE_EXEC;
@@ -265,8 +309,9 @@ int mw__reconcile(struct mw__fault_report *r, const struct mw__faulted *f)
 		s.locked = is_locked(after, s.vma);
 		s.is_stack = !strcmp(s.vma->name, "[stack]");
 		for (uint32_t k = 0; k < s.vma->n_runs; k++) {
-			const struct mw__run *run = &after->runs.v[s.vma->run + k];
+			const struct mw__run *run = s.run = &after->runs.v[s.vma->run + k];
 
+			s.stretch = (struct stretch){ 0, 0, false };
 			for (uint32_t p = 0; is_resident(s.vma, run->state) && p < run->pages; p++)
 				r->sources[source_of(&s, run->state, run->start + (uint64_t)p * PAGE)] += PAGE;
 		}

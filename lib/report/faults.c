@@ -216,9 +216,10 @@ static void add_growth(struct view *v)
 		   vm_rss == MW_UNKNOWN ? INT64_MIN : (int64_t)(vm_rss - r->rss_after), 0, MW__ROW_TEXT);
 }
 
-enum { O_TEXT, O_FAULTS, O_SHARE, O_BAR };
+enum { O_ID, O_TEXT, O_FAULTS, O_SHARE, O_BAR };
 static const struct mw__col outcome_cols[] = {
-	{ "outcome", "WHAT BECAME OF THE FAULTS", MW__T_TEXT, MW__COL_TRUNC, "what the fault led to" },
+	{ "outcome", NULL, MW__T_TEXT, JSO, NULL },
+	{ "text", "WHAT BECAME OF THE FAULTS", MW__T_TEXT, MW__COL_TRUNC, "what the fault led to" },
 	{ "faults", "FAULTS", MW__T_COUNT, 0, "number of faults" },
 	{ "share", "SHARE", MW__T_SHARE, TXT, "share of all faults" },
 	{ "bar", "", MW__T_BAR, 0, "the share, drawn" },
@@ -237,6 +238,7 @@ static void add_outcomes(struct view *v)
 
 		if (!row)
 			continue;
+		mw__row_text(t, row, O_ID, mw__outcome_ids[i]);
 		mw__row_text(t, row, O_TEXT, mw__outcomes[i]);
 		mw__row_u64(t, row, O_FAULTS, r->outcomes[i]);
 		mw__row_share(t, row, O_SHARE, share_of(r->outcomes[i], v->rec->faults.n));
@@ -334,7 +336,7 @@ static void add_rows(struct view *v, const char *key, const char *title, const s
 		rest.majors += f->majors;
 		rest.pages += f->pages;
 	}
-	snprintf(text, sizeof(text), "%zu more (--all lists them)", n - shown);
+	snprintf(text, sizeof(text), "%zu more (-a)", n - shown);
 	rest.object = text;
 	if (shown < n)
 		add_row(v, t, &rest, MW__ROW_TEXT);
