@@ -15,7 +15,7 @@
 /* What became of a fault. They partition the faults that were kept. */
 #define MW__OUTCOMES(X)                                                                       \
 	X(RESIDENT, "resident", "brought a page that is resident at the end")                 \
-	X(AGAIN, "again", "touched it again (copy on write, rights, a race)")                 \
+	X(AGAIN, "again", "touched it again (copied, or freed in between)")                 \
 	X(BEFORE, "before", "touched a page that was resident at the first look")             \
 	X(ZERO, "zero", "read only: got the zero page, which is not in RSS")                  \
 	X(SWAPPED, "swapped", "brought a page that is swapped out now")                       \
