@@ -6,12 +6,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { OPT_WORKING_SET = 1000 };
+enum { OPT_WORKING_SET = 1000, OPT_CPUID };
 
 static const struct opt own[] = {
 	{ 'a', "all", NULL, ARG_NONE, "every mapping, not only those with many page tables", NULL },
 	{ OPT_WORKING_SET, "working-set", "SECONDS", ARG_NUMBER, "also what the process references in so long; needs a pid, and "
 	  "clears its referenced bits, which perturbs it", NULL },
+	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "the processor whose words of CPUID are in this file, as cpuid -r prints them", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, opts_print, NULL };
@@ -32,14 +33,14 @@ static int measure_working_set(struct settings *s, int argc, char **argv, double
 	return EXIT_OK;
 }
 
-static int print(const struct settings *s, const struct mw_snapshot *snap, const struct mw_tlb_opts *opts)
+static int print(const struct settings *s, const struct mw_snapshot *snap, const struct mw_tlb_opts *opts, const char *words)
 {
 	struct mw_document *doc = NULL;
 	struct mw_cpu *cpu = NULL;
 	struct mw_err err = {};
 	int code;
 
-	if (mw_cpu_read(&cpu, &err) < 0 || mw_report_tlb(snap, cpu, opts, &doc, &err) < 0)
+	if ((words ? mw_cpu_open(words, &cpu, &err) : mw_cpu_read(&cpu, &err)) < 0 || mw_report_tlb(snap, cpu, opts, &doc, &err) < 0)
 		code = fail(EXIT_TARGET, &err);
 	else
 		code = print_document(s, doc);
@@ -53,7 +54,7 @@ static int run(int argc, char **argv)
 	struct mw_snapshot *snap = NULL;
 	struct settings s;
 	double seconds = 0;
-	const char *arg;
+	const char *arg, *words = NULL;
 	char *end;
 	int code = EXIT_OK;
 
@@ -61,6 +62,8 @@ static int run(int argc, char **argv)
 	for (int id; (id = next_option(&cmd_tlb, argc, argv, &s, &arg)) != -1;) {
 		if (id == 'a') {
 			opts.all = true;
+		} else if (id == OPT_CPUID) {
+			words = arg;
 		} else if (id == OPT_WORKING_SET) {
 			seconds = strtod(arg, &end);
 			if (end == arg || *end || !(seconds > 0 && seconds <= 86400))
@@ -77,7 +80,7 @@ static int run(int argc, char **argv)
 	if (!code && (argc || s.pid))
 		code = get_snapshot(&s, argc, argv, &snap);
 	if (!code)
-		code = print(&s, snap, &opts);
+		code = print(&s, snap, &opts, words);
 	return snap ? finish_snapshot(&s, snap, code) : code;
 }
 

@@ -322,6 +322,13 @@ MW_API void mw_recording_summary(const struct mw_recording *rec, struct mw_recor
 struct mw_cpu;
 /** What CPUID says, on the processor that the caller runs on. Other machines than x86 say nothing. Return: 0, -MW_E_NOMEM. */
 MW_API MW_MUST_CHECK int mw_cpu_read(struct mw_cpu **ret, struct mw_err *err);
+/**
+ * mw_cpu_open() - the same from a file, for another machine
+ * @path: words as cpuid -r prints them, or "CPUID LEAF: EAX-EBX-ECX-EDX [SL SUBLEAF]" a line; the first processor counts
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_OS, -MW_E_FORMAT (no words of leaf 0), -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_cpu_open(const char *path, struct mw_cpu **ret, struct mw_err *err);
 MW_API void mw_cpu_destroy(struct mw_cpu *cpu);
 /**
  * mw_process_clear_references() - forget which pages of a process were referenced

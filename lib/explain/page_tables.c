@@ -2,7 +2,8 @@
 /*
  * The tables that the entries of an address space need at least: one of 4 KiB for each 2 MiB with an entry,
  * for each 1 GiB, for each 512 GiB. Mappings are walked in the order of addresses, and a table that two
- * share is the first one's, so the parts sum up. An anonymous huge page keeps a page table in reserve for
+ * share is the first one's, so the parts sum up. The tables above (P4D of a machine with five levels, and the
+ * PGD) are in no count of the kernel. An anonymous huge page keeps a page table in reserve for
  * the day it is split (Linux, mm/huge_memory.c, pgtable_trans_huge_deposit()), which VmPTE counts.
  */
 #include "tlb.h"
@@ -16,9 +17,10 @@
 /* A block with fewer small pages than this would cost more memory than it saves entries. */
 #define WORTH 256u
 
-static const unsigned shifts[MW__LEVELS] = { 21, 30, 39, 48 };
+static const unsigned shifts[MW__LEVELS] = { 21, 30, 39, 48, 57 };
 
 struct walk {
+	unsigned levels;
 	uint64_t last[MW__LEVELS];	/* number of the last table counted on each level, plus 1 */
 	uint64_t block;			/* of the mapping at hand: number, and small pages in it */
 	uint64_t in_block;
@@ -70,7 +72,7 @@ static void add_run(struct walk *w, struct mw__mapping_tables *m, const struct m
 	bool is_huge = r->state & MW__HUGE, resident = r->state & MW__PRESENT;
 	bool has_tables = !is_huge || (m->vma->kind == MW__ANON && !(r->state & MW__ZERO));
 
-	for (unsigned level = has_tables ? 0 : 1; level < MW__LEVELS; level++)
+	for (unsigned level = has_tables ? 0 : 1; level < w->levels; level++)
 		m->tables[level] += count_tables(w, level, r->start, end);
 	if (!resident)
 		return;
@@ -106,15 +108,17 @@ static int add_vma(struct mw__page_tables *t, struct walk *w, const struct mw_sn
 
 int mw__page_tables_make(const struct mw_snapshot *snap, struct mw__page_tables *ret)
 {
-	struct walk w = {};
+	/* what is not known to have five has four: the fifth changes nothing below it */
+	struct walk w = { .levels = snap->target.page_levels == 5 ? 5 : 4 };
 
 	memset(ret, 0, sizeof(*ret));
+	ret->levels = w.levels;
 	for (size_t i = 0; i < snap->vmas.n; i++)
 		if (!mw__vma_is_vsyscall(&snap->vmas.v[i]) && add_vma(ret, &w, snap, &snap->vmas.v[i]) < 0) {
 			mw__page_tables_deinit(ret);
 			return -MW_E_NOMEM;
 		}
-	for (unsigned i = 0; i + 1 < MW__LEVELS; i++)
+	for (unsigned i = 0; i < MW__LEVELS_COUNTED; i++)
 		ret->least += ret->tables[i] * PAGE;
 	return 0;
 }

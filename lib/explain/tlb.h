@@ -3,6 +3,7 @@
  * Address translation.
  *
  *   tlb_decode.c    words of CPUID -> the TLBs of the processor
+ *   tlb_models.c    the words that processors of known models give, for when they are hidden
  *   page_tables.c   page states -> the tables that they need, and what huge pages would change
  */
 #ifndef MW_EXPLAIN_TLB_H
@@ -32,10 +33,20 @@ struct mw__tlbs {
 	char vendor[13], model_name[49];
 	uint32_t family, model;
 	bool has_hypervisor;
-	bool is_documented;	/* not from the processor: from a table of documented models */
-	const char *document;	/* where that table comes from, or NULL */
+	bool is_documented;	/* not from the processor: from the words of its model */
+	const char *document;	/* whose words were used, instead or to compare; or NULL */
 	const char *remark;	/* what was wrong with the words, or NULL */
 };
+
+/* What processors of a model say. */
+struct mw__tlb_model {
+	const char *vendor;
+	uint32_t family;
+	uint8_t models[12];		/* 0 ends; a first 0: all of the family */
+	const char *document;
+	struct mw__cpuid leaves[9];
+};
+const struct mw__tlb_model *mw__tlb_model_find(const char *vendor, uint32_t family, uint32_t model);
 
 /* Everything that the leaves tell. Never fails: what they do not tell is not there. */
 void mw__tlbs_decode(const struct mw_cpu *cpu, struct mw__tlbs *ret);
@@ -43,8 +54,12 @@ uint32_t mw__tlb_sets(const struct mw__tlb *t);
 /* How much memory its entries map, with its smallest page size; and with 2 MiB pages, 0 when it does not take them. */
 uint64_t mw__tlb_reach(const struct mw__tlb *t, enum mw__page_size size);
 
-/* Tables by level: 0 page tables (map 2 MiB each), 1 PMD (1 GiB), 2 PUD (512 GiB), 3 the PGD. */
-#define MW__LEVELS 4
+/*
+ * Tables by level from below: 0 page tables (map 2 MiB each), 1 PMD (1 GiB), 2 PUD (512 GiB), 3 with four levels the
+ * PGD, with five the P4D (256 TiB), 4 with five the PGD. VmPTE counts the first three.
+ */
+#define MW__LEVELS 5
+#define MW__LEVELS_COUNTED 3
 struct mw__mapping_tables {
 	const struct mw__vma *vma;
 	uint64_t tables[MW__LEVELS];	/* that it needs and no mapping before it does */
@@ -56,7 +71,8 @@ struct mw__mapping_tables {
 struct mw__page_tables {
 	MW_VEC(struct mw__mapping_tables) maps;
 	uint64_t tables[MW__LEVELS];
-	uint64_t least;			/* bytes, PGD left out as VmPTE does */
+	unsigned levels;		/* 4 or 5 */
+	uint64_t least;			/* bytes, without the levels that VmPTE leaves out */
 	uint64_t small, huge, referenced;
 };
 MW_MUST_CHECK int mw__page_tables_make(const struct mw_snapshot *snap, struct mw__page_tables *ret);

@@ -5,7 +5,7 @@
  *          descriptor bytes of leaf 2 (same place, table "Encoding of CPUID Leaf 2 Descriptors")
  *   AMD    0x80000005, 0x80000006, 0x80000019 (AMD APM volume 3, appendix E). From Zen 5 on the sizes of
  *          level 2 count in units of 32 when bit 14 of EAX of 0x80000021 (L2TlbSizeX32) is set
- * Hypervisors may give zeros, or hide that bit. Then a table of documented models serves, if it has the model.
+ * Hypervisors may give zeros, or hide that bit. Then the words of the model serve (tlb_models.c), if they are known.
  */
 #include "tlb.h"
 
@@ -111,11 +111,25 @@ static void decode_2(const struct mw_cpu *cpu, struct mw__tlbs *t)
 
 /* ---------------------------------------------------------------------- AMD */
 
-/* APM volume 3, "L2 and L3 cache and TLB associativity field encoding". */
-static const uint32_t amd_ways[16] = {
-	[1] = 1, [2] = 2, [3] = 3, [4] = 4, [5] = 6, [6] = 8, [8] = 16, [10] = 32, [11] = 48, [12] = 64, [13] = 96,
-	[14] = 128, [15] = MW__FULL,
+/* APM volume 3, "L2 and L3 cache and TLB associativity field encoding": from so many ways to so many. */
+static const struct { uint16_t from, to; } amd_ways[16] = {
+	[1] = { 1, 1 }, [2] = { 2, 2 }, [3] = { 3, 3 }, [4] = { 4, 5 }, [5] = { 6, 7 }, [6] = { 8, 15 }, [8] = { 16, 31 },
+	[10] = { 32, 47 }, [11] = { 48, 63 }, [12] = { 64, 95 }, [13] = { 96, 127 },
 };
+
+/*
+ * Of a range, the number of ways with which the sets are a power of two, for address bits choose one. There is one
+ * at most, as no range reaches the double of its beginning. 0: none.
+ */
+static uint32_t ways_of(unsigned code, uint32_t entries)
+{
+	if (code == 15)
+		return MW__FULL;
+	for (uint32_t w = amd_ways[code].from; w && w <= amd_ways[code].to; w++)
+		if (entries % w == 0 && !(entries / w & (entries / w - 1)))
+			return w;
+	return amd_ways[code].from == amd_ways[code].to ? amd_ways[code].from : 0;
+}
 
 /* Level 1: entries and ways in a byte each, code below, data above. */
 static void decode_bytes(struct mw__tlbs *t, uint32_t word, unsigned pages)
@@ -132,9 +146,10 @@ static void decode_halves(struct mw__tlbs *t, uint32_t word, unsigned level, uns
 	uint32_t code = word & 0xfff, data = word >> 16 & 0xfff;
 
 	if (word >> 12 & 15)
-		add(t, level, data || level == 1 ? C : U, pages, code * unit, amd_ways[word >> 12 & 15], source);
+		add(t, level, data || level == 1 ? C : U, pages, code * unit,
+		    ways_of(word >> 12 & 15, code * unit), source);
 	if (word >> 28)
-		add(t, level, D, pages, data * unit, amd_ways[word >> 28], source);
+		add(t, level, D, pages, data * unit, ways_of(word >> 28, data * unit), source);
 }
 
 static void decode_amd(const struct mw_cpu *cpu, struct mw__tlbs *t)
@@ -159,72 +174,63 @@ static void decode_amd(const struct mw_cpu *cpu, struct mw__tlbs *t)
 
 /* ---------------------------------------------------------------- documented */
 
-struct documented {
-	const char *vendor;
-	uint32_t family;
-	uint8_t models[6];	/* 0 ends; a first 0: all of the family */
-	const char *document;
-	struct mw__tlb tlbs[8];	/* entries 0 ends */
-};
-static const struct documented documents[] = {
-	{ "GenuineIntel", 6, { 0x4e, 0x5e, 0x55, 0x8e, 0x9e },
-	  "Intel 64 and IA-32 Architectures Optimization Reference Manual, TLB parameters of Skylake",
-	  { { 1, C, MW__4K, 128, 8, NULL }, { 1, C, MW__2M | MW__4M, 8, F, NULL }, { 1, D, MW__4K, 64, 4, NULL },
-	    { 1, D, MW__2M | MW__4M, 32, 4, NULL }, { 1, D, MW__1G, 4, 4, NULL },
-	    { 2, U, MW__4K | MW__2M, 1536, 12, NULL }, { 2, U, MW__1G, 16, 4, NULL } } },
-	{ "AuthenticAMD", 0x1a, { 0 },
-	  "AMD, Next Generation Zen 5 Core, Hot Chips 2024: L1 64 code and 96 data entries, L2 2K and 4K",
-	  { { 1, C, MW__4K | MW__2M, 64, 0, NULL }, { 1, D, MW__4K | MW__2M, 96, 0, NULL },
-	    { 2, C, MW__4K | MW__2M, 2048, 0, NULL }, { 2, D, MW__4K | MW__2M, 4096, 0, NULL } } },
-};
 #undef F
 #undef D
 #undef C
 #undef U
 
-static const struct documented *find_document(const struct mw__tlbs *t)
+static void decode_words(const struct mw_cpu *cpu, struct mw__tlbs *t)
 {
-	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
-		const struct documented *d = &documents[i];
-		bool fits = !d->models[0];
-
-		for (size_t k = 0; k < sizeof(d->models) && d->models[k]; k++)
-			fits |= d->models[k] == t->model;
-		if (fits && d->family == t->family && !strcmp(d->vendor, t->vendor))
-			return d;
+	if (!strcmp(t->vendor, "GenuineIntel")) {
+		decode_18(cpu, t);
+		if (!t->n)
+			decode_2(cpu, t);
+	} else if (!strcmp(t->vendor, "AuthenticAMD") || !strcmp(t->vendor, "HygonGenuine")) {
+		decode_amd(cpu, t);
 	}
-	return NULL;
 }
 
-static void use_document(struct mw__tlbs *t, const struct documented *d)
+/* The TLBs of a model, by its words. */
+static void decode_model(const struct mw__tlb_model *m, struct mw__tlbs *t)
 {
+	struct mw_cpu cpu = {};
+
+	for (size_t i = 0; i < sizeof(m->leaves) / sizeof(m->leaves[0]) && m->leaves[i].leaf; i++)
+		cpu.leaves[cpu.n++] = m->leaves[i];
 	t->n = 0;
-	for (size_t i = 0; i < sizeof(d->tlbs) / sizeof(d->tlbs[0]) && d->tlbs[i].entries; i++) {
-		add(t, d->tlbs[i].level, d->tlbs[i].kind, d->tlbs[i].pages, d->tlbs[i].entries, d->tlbs[i].ways, "documented");
-	}
-	t->is_documented = true;
-	t->document = d->document;
+	decode_words(&cpu, t);
 }
 
-/* The size that the document gives for the same level, kind and pages; 0: none. */
-static uint32_t documented_entries(const struct documented *d, const struct mw__tlb *t)
+static void use_model(struct mw__tlbs *t, const struct mw__tlb_model *m)
 {
-	for (size_t i = 0; i < sizeof(d->tlbs) / sizeof(d->tlbs[0]) && d->tlbs[i].entries; i++)
-		if (d->tlbs[i].level == t->level && d->tlbs[i].kind == t->kind && d->tlbs[i].pages & t->pages)
-			return d->tlbs[i].entries;
+	decode_model(m, t);
+	for (size_t i = 0; i < t->n; i++)
+		t->v[i].source = "documented";
+	t->is_documented = true;
+	t->document = m->document;
+}
+
+/* The size of the TLB of the same level, kind and pages; 0: none. */
+static uint32_t entries_of(const struct mw__tlbs *of, const struct mw__tlb *t)
+{
+	for (size_t i = 0; i < of->n; i++)
+		if (of->v[i].level == t->level && of->v[i].kind == t->kind && of->v[i].pages & t->pages)
+			return of->v[i].entries;
 	return 0;
 }
 
 /*
- * L2TlbSizeX32 hidden: every level 2 TLB is 32 times smaller than documented. Then the unit is restored,
+ * L2TlbSizeX32 hidden: every level 2 TLB is 32 times smaller than that of the model. Then the unit is restored,
  * and it is said.
  */
-static void restore_unit(struct mw__tlbs *t, const struct documented *d)
+static void restore_unit(struct mw__tlbs *t, const struct mw__tlb_model *m)
 {
+	struct mw__tlbs model = *t;
 	size_t hidden = 0, other = 0;
 
+	decode_model(m, &model);
 	for (size_t i = 0; i < t->n; i++) {
-		uint32_t want = t->v[i].level == 2 ? documented_entries(d, &t->v[i]) : 0;
+		uint32_t want = t->v[i].level == 2 ? entries_of(&model, &t->v[i]) : 0;
 
 		hidden += want && t->v[i].entries * 32 == want;
 		other += want && t->v[i].entries * 32 != want;
@@ -234,12 +240,22 @@ static void restore_unit(struct mw__tlbs *t, const struct documented *d)
 	for (size_t i = 0; i < t->n; i++)
 		if (t->v[i].level == 2)
 			t->v[i].entries *= 32;
-	t->document = d->document;
-	t->remark = "the level 2 words are 32 times smaller than documented for this family, because the bit that tells so "
+	t->document = m->document;
+	t->remark = "the level 2 words are 32 times smaller than those of this model, because the bit that tells so "
 		    "(L2TlbSizeX32, CPUID 0x80000021) is hidden, as a hypervisor may do; they are multiplied by 32 here";
 }
 
 /* -------------------------------------------------------------------- identity */
+
+/* Names are padded with blanks on either side. */
+static void trim(char *s)
+{
+	size_t from = strspn(s, " "), n = strlen(s) - from;
+
+	memmove(s, s + from, n + 1);
+	while (n && s[n - 1] == ' ')
+		s[--n] = '\0';
+}
 
 static void identify(const struct mw_cpu *cpu, struct mw__tlbs *t)
 {
@@ -256,6 +272,7 @@ static void identify(const struct mw_cpu *cpu, struct mw__tlbs *t)
 		if (c)
 			memcpy(t->model_name + 16 * i, &c->eax, 16);
 	}
+	trim(t->model_name);
 	if (!one)
 		return;
 	uint32_t family = one->eax >> 8 & 15;
@@ -269,17 +286,11 @@ void mw__tlbs_decode(const struct mw_cpu *cpu, struct mw__tlbs *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	identify(cpu, ret);
-	const struct documented *d = find_document(ret);
+	const struct mw__tlb_model *m = mw__tlb_model_find(ret->vendor, ret->family, ret->model);
 
-	if (!strcmp(ret->vendor, "GenuineIntel")) {
-		decode_18(cpu, ret);
-		if (!ret->n)
-			decode_2(cpu, ret);
-	} else if (!strcmp(ret->vendor, "AuthenticAMD") || !strcmp(ret->vendor, "HygonGenuine")) {
-		decode_amd(cpu, ret);
-	}
-	if (!ret->n && d)
-		use_document(ret, d);
-	else if (d)
-		restore_unit(ret, d);
+	decode_words(cpu, ret);
+	if (!ret->n && m)
+		use_model(ret, m);
+	else if (m)
+		restore_unit(ret, m);
 }

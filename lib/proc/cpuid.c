@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reads the leaves of CPUID that tell about the processor and its TLBs, on the processor that this thread
- * happens to run on. Other machines than x86 have no such leaves: then there are none.
+ * Reads the leaves of CPUID that tell about the processor and its TLBs: on the processor that this thread
+ * happens to run on, or from a file of words. Other machines than x86 have no such leaves: then there are none.
  */
+#include "../base/cleanup.h"
 #include "../base/err.h"
 #include "../model/cpu.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define N_OF(list) (sizeof(list) / sizeof((list)[0]))
+static const uint32_t plain[] = { 0, 1, 2, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006, 0x80000008,
+				  0x80000019, 0x80000021 };
+#define PARAMETERS 0x18		/* a leaf with subleaves */
+#define MAX_SUBLEAF 31
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -25,16 +34,13 @@ static void read_leaf(struct mw_cpu *cpu, uint32_t leaf, uint32_t subleaf)
 
 static void read_leaves(struct mw_cpu *cpu)
 {
-	static const uint32_t plain[] = { 0, 1, 2, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006,
-					  0x80000008, 0x80000019, 0x80000021 };
-
-	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+	for (size_t i = 0; i < N_OF(plain); i++)
 		read_leaf(cpu, plain[i], 0);
-	read_leaf(cpu, 0x18, 0);
-	const struct mw__cpuid *first = mw__cpu_leaf(cpu, 0x18, 0);
+	read_leaf(cpu, PARAMETERS, 0);
+	const struct mw__cpuid *first = mw__cpu_leaf(cpu, PARAMETERS, 0);
 
-	for (uint32_t i = 1; first && i <= first->eax && i < 32; i++)
-		read_leaf(cpu, 0x18, i);
+	for (uint32_t i = 1; first && i <= first->eax && i <= MAX_SUBLEAF; i++)
+		read_leaf(cpu, PARAMETERS, i);
 }
 #else
 static void read_leaves(struct mw_cpu *cpu)
@@ -52,6 +58,69 @@ int mw_cpu_read(struct mw_cpu **ret, struct mw_err *err)
 	read_leaves(cpu);
 	*ret = cpu;
 	return 0;
+}
+
+/* ---------------------------------------------------------------- from a file */
+
+static bool is_wanted(const struct mw__cpuid *c)
+{
+	if (c->leaf == PARAMETERS)
+		return c->subleaf <= MAX_SUBLEAF;
+	for (size_t i = 0; i < N_OF(plain) && c->subleaf == 0; i++)
+		if (plain[i] == c->leaf)
+			return true;
+	return false;
+}
+
+/* One leaf as cpuid -r writes it, or as in the dumps of InstLatx64. */
+static bool parse_line(const char *line, struct mw__cpuid *c)
+{
+	*c = (struct mw__cpuid){ 0 };
+	if (sscanf(line, " 0x%8x 0x%8x: eax=0x%8x ebx=0x%8x ecx=0x%8x edx=0x%8x", &c->leaf, &c->subleaf, &c->eax, &c->ebx, &c->ecx,
+		   &c->edx) == 6)
+		return true;
+	return sscanf(line, "CPUID %8x: %8x-%8x-%8x-%8x [SL %2x]", &c->leaf, &c->eax, &c->ebx, &c->ecx, &c->edx, &c->subleaf) >= 5;
+}
+
+/* The first processor of the file: the next one begins with leaf 0 again. */
+static void read_lines(struct mw_cpu *cpu, FILE *file)
+{
+	char line[256];
+	struct mw__cpuid c;
+
+	while (fgets(line, sizeof(line), file)) {
+		if (!parse_line(line, &c) || !is_wanted(&c))
+			continue;
+		if (c.leaf == 0 && cpu->n)
+			return;
+		if (cpu->n < MW__MAX_LEAVES && !mw__cpu_leaf(cpu, c.leaf, c.subleaf))
+			cpu->leaves[cpu->n++] = c;
+	}
+}
+
+int mw_cpu_open(const char *path, struct mw_cpu **ret, struct mw_err *err)
+{
+	MW_CLEANUP(mw__fclosep) FILE *file = fopen(path, "re");
+
+	if (!file)
+		return mw__fail(err, errno == ENOENT ? MW_E_NOT_FOUND : MW_E_OS, errno, "%s: open", path);
+	struct mw_cpu *cpu = calloc(1, sizeof(*cpu));
+
+	if (!cpu)
+		return mw__fail_nomem(err, "processor");
+	read_lines(cpu, file);
+	if (mw__cpu_leaf(cpu, 0, 0)) {
+		*ret = cpu;
+		return 0;
+	}
+	int error = ferror(file) ? errno : 0;
+
+	free(cpu);
+	if (error)
+		return mw__fail(err, MW_E_OS, error, "%s: read", path);
+	mw__fail(err, MW_E_FORMAT, 0, "%s: no words of CPUID", path);
+	mw__hint(err, "cpuid -1 -r prints them on the machine in question");
+	return -MW_E_FORMAT;
 }
 
 void mw_cpu_destroy(struct mw_cpu *cpu)

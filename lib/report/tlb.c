@@ -39,18 +39,29 @@ static const struct mw__col level_cols[] = {
 	{ "bytes", "BYTES", MW__T_BYTES, 0, "size of these tables" },
 };
 static const char *const level_names[MW__LEVELS] = {
-	"4: page tables (PTE)", "3: page middle directories (PMD)", "2: page upper directories (PUD)",
-	"1: the page global directory (PGD), not in VmPTE",
+	"page tables (PTE)", "page middle directories (PMD)", "page upper directories (PUD)", "fourth-level directories (P4D)",
+	"page global directory (PGD)",
 };
+
+/* "4: page tables (PTE)": the number is the order in which the processor asks them. */
+static const char *level_text(unsigned level, unsigned levels, char buf[static 64])
+{
+	const char *name = level + 1 == levels ? level_names[MW__LEVELS - 1] : level_names[level];
+
+	snprintf(buf, 64, "%u: %s%s", levels - level, name, level >= MW__LEVELS_COUNTED ? ", not in VmPTE" : "");
+	return buf;
+}
 
 static void add_levels(struct view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "levels", NULL, level_cols, N_COLS(level_cols));
 
-	for (unsigned i = MW__LEVELS; i-- > 0;) {
+	char buf[64];
+
+	for (unsigned i = v->tables->levels; i-- > 0;) {
 		struct mw__doc_row *row = mw__doc_row(t);
 
-		mw__row_text(t, row, T_LEVEL, level_names[i]);
+		mw__row_text(t, row, T_LEVEL, level_text(i, v->tables->levels, buf));
 		mw__row_u64(t, row, T_COVERS, UINT64_C(1) << (21 + 9 * i));
 		mw__row_u64(t, row, T_TABLES, v->tables->tables[i]);
 		mw__row_u64(t, row, T_BYTES, v->tables->tables[i] * TABLE);
@@ -187,10 +198,10 @@ static void add_geometry(struct view *v)
 	for (size_t i = 0; i < g->n; i++)
 		add_tlb(t, &g->v[i]);
 	if (!g->n)
-		mw__doc_linef(v->root, NULL, 0, "Unknown: %s, and no document for this model is at hand.",
+		mw__doc_linef(v->root, NULL, 0, "Unknown: %s, and no words of this model are known.",
 			      g->has_hypervisor ? "the hypervisor hides the TLB leaves of CPUID" : "CPUID tells nothing about TLBs");
 	if (g->is_documented)
-		mw__doc_linef(v->root, NULL, 0, "Not from the processor, %s: as documented for the model (%s).",
+		mw__doc_linef(v->root, NULL, 0, "Documented, not from this processor, %s: %s.",
 			      g->has_hypervisor ? "whose hypervisor hides it" : "which does not tell", g->document);
 	if (g->remark)
 		mw__doc_linef(v->root, NULL, 0, "Mind: %s (%s).", g->remark, g->document);
@@ -202,24 +213,36 @@ static void add_geometry(struct view *v)
 
 /* ---------------------------------------------------------------------- reach */
 
-/* The largest TLB that holds translations of data for this page size. */
-static const struct mw__tlb *last_tlb(const struct mw__tlbs *g, enum mw__page_size size)
+/*
+ * What the last level maps with pages of this size: all of its TLBs that take them together, for a second level may
+ * be told in parts (4K and 2M, 4K and 1G); of a first level the largest. MW_UNKNOWN when none takes them.
+ */
+static uint64_t last_reach(const struct mw__tlbs *g, enum mw__page_size size)
 {
-	const struct mw__tlb *best = NULL;
+	uint64_t reach = MW_UNKNOWN;
+	unsigned level = 0;
 
-	for (size_t i = 0; i < g->n; i++)
-		if (g->v[i].kind != MW__TLB_CODE && g->v[i].pages & size && (!best || g->v[i].level > best->level ||
-		    (g->v[i].level == best->level && g->v[i].entries > best->entries)))
-			best = &g->v[i];
-	return best;
+	for (size_t i = 0; i < g->n; i++) {
+		const struct mw__tlb *t = &g->v[i];
+
+		if (t->kind == MW__TLB_CODE || !(t->pages & size) || t->level < level)
+			continue;
+		uint64_t bytes = mw__tlb_reach(t, size);
+
+		if (t->level > level)
+			reach = bytes;
+		else
+			reach = level > 1 ? reach + bytes : mw__max(reach, bytes);
+		level = t->level;
+	}
+	return reach;
 }
 
 static void add_reach(struct view *v)
 {
-	const struct mw__tlb *small = last_tlb(v->tlbs, MW__4K), *big = last_tlb(v->tlbs, MW__2M);
 	uint64_t entries = v->tables->small + v->tables->huge;
 	uint64_t referenced = v->opts->working_set ? v->tables->referenced : MW_UNKNOWN;
-	uint64_t reach4 = small ? mw__tlb_reach(small, MW__4K) : MW_UNKNOWN, reach2 = big ? mw__tlb_reach(big, MW__2M) : MW_UNKNOWN;
+	uint64_t reach4 = last_reach(v->tlbs, MW__4K), reach2 = last_reach(v->tlbs, MW__2M);
 	uint64_t sizes[] = { v->snap->status.vm_rss, reach4, reach2, referenced };
 	struct mw__doc_node *o = mw__doc_object(v->root, "reach");
 

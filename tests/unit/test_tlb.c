@@ -43,10 +43,10 @@ static const struct machine machines[] = {
 	  { { 1, DATA, MW__4K, 64, 4 }, { 2, BOTH, MW__4K | MW__2M, 2048, 16 }, { 1, DATA, MW__1G, 8, MW__FULL } }, false, false },
 	{ "Skylake server, hidden by a hypervisor: as documented",
 	  { INTEL, { 1, 0, 0x50654, 0, 0x80000000, 0 }, { 2, 0, 0x00feff01, 0xf0, 0, 0 }, { 0x18, 0, 0, 0, 0, 0 } },
-	  { { 1, CODE, MW__4K, 128, 8 }, { 1, CODE, BIG, 8, MW__FULL }, { 1, DATA, MW__4K, 64, 4 }, { 1, DATA, BIG, 32, 4 },
-	    { 1, DATA, MW__1G, 4, 4 }, { 2, BOTH, MW__4K | MW__2M, 1536, 12 }, { 2, BOTH, MW__1G, 16, 4 } }, true, false },
+	  { { 1, DATA, BIG, 32, 4 }, { 1, DATA, MW__1G, 4, 4 }, { 1, DATA, MW__4K, 64, 4 }, { 1, CODE, BIG, 8, MW__FULL },
+	    { 1, CODE, MW__4K, 64, 8 }, { 2, BOTH, MW__4K | MW__2M, 1536, 6 }, { 2, BOTH, MW__1G, 16, 4 } }, true, false },
 	{ "an Intel model without document, hidden: unknown",
-	  { INTEL, { 1, 0, 0x106a5, 0, 0x80000000, 0 }, { 2, 0, 0x00feff01, 0xf0, 0, 0 } }, { { 0 } }, false, false },
+	  { INTEL, { 1, 0, 0xf06f5, 0, 0x80000000, 0 }, { 2, 0, 0x00feff01, 0xf0, 0, 0 } }, { { 0 } }, false, false },
 	{ "Zen 2 (derived from AMD's words for 64/64 full, 1024/2048 8-way, 2M 1024 8-way/2048 4-way)",
 	  { AMD, { 1, 0, 0x830f10, 0, 0, 0 }, { 0x80000005, 0, 0xff40ff40, 0xff40ff40, 0, 0 },
 	    { 0x80000006, 0, 0x48006400, 0x68006400, 0, 0 }, { 0x80000019, 0, 0xf040f040, 0, 0, 0 } },
@@ -175,6 +175,17 @@ static void test_tables(void)
 	is_u64(t.tables[1], 2, "directories: 1 GiB each");
 	is_u64(t.tables[3], 1, "one PGD");
 	is_u64(t.least, (4 + 1 + 1 + 2 + 2) * 4096, "the sum, without the PGD");
+	is_u64(t.levels, 4, "four levels, when nothing else is known");
+	mw__page_tables_deinit(&t);
+	s.target.page_levels = 5;
+	add_vma(&s, 300 * 1024 * G, 300 * 1024 * G + 4096, MW__ANON);
+	add_run(&s, 300 * 1024 * G, 1, MW__PRESENT);
+	if (!ok(mw__page_tables_make(&s, &t) == 0, "tables are counted with five levels"))
+		return;
+	is_u64(t.levels, 5, "five levels");
+	is_u64(t.tables[3], 2, "a P4D for each 256 TiB");
+	is_u64(t.tables[4], 1, "one PGD over them");
+	is_u64(t.least, (4 + 1 + 1 + 2 + 2 + 3) * 4096, "the sum leaves both out, as VmPTE does");
 	mw__page_tables_deinit(&t);
 	mw__snapshot_deinit(&s);
 }
