@@ -46,8 +46,9 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 1                     /* changes when fields are appended:
-                                            * 1: private heaps, MW_TABLE_KEPT */
+#define MW_ABI_MINOR 2                     /* changes when fields are appended:
+                                            * 1: private heaps, MW_TABLE_KEPT
+                                            * 2: mspan.stands_for, heap_arena.first_run */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -68,6 +69,7 @@
 #define MW_MAX_SMALL 32768u          /* the largest small object */
 #define MW_SPAN_BITS_WORDS 8         /* 512 objects in a span at most */
 #define MW_N_FULLNESS 5              /* span lists of an mcentral */
+#define MW_N_RUNS 92                 /* lengths of runs: 1 to 64 pages, then four in each octave */
 #define MW_STACK_DEPTH 16
 #define MW_N_SITES 4096              /* site 0 takes what does not fit */
 #define MW_N_EVENTS 1024             /* power of two */
@@ -158,6 +160,7 @@ struct mw_mspan {
 	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block;
 	                     * with MW_SPAN_TINY: struct mw_tiny[nelems] */
 	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
+	uint64_t stands_for;/* sampled block: how many of its size it stands for, times 2^16 */
 };
 
 /**
@@ -180,6 +183,8 @@ struct mw_heap_arena {
 	                                      * high byte: index of the page in its span */
 	MW_PTR(struct mw_mspan) spans[MW_ARENA_PAGES]; /* the span of a page; NULL when free, and on
 	                                      * the pages of a single block but its first */
+	uint16_t first_run[MW_N_RUNS];       /* [i]: below this page starts no free run of
+	                                      * mw_abi_run_min(i) pages or more */
 };
 
 /** Free objects of one class kept by one thread. */
@@ -450,6 +455,12 @@ struct mw_region {
 static inline uint32_t mw_abi_bucket_max(uint32_t idx)
 {
 	return idx <= 128 ? idx * 8 : 1024 + (idx - 128) * 128;
+}
+
+/** Pages of the shortest run that entry @i of first_run speaks of. */
+static inline uint32_t mw_abi_run_min(uint32_t i)
+{
+	return i < 64 ? i + 1 : (4 + (i - 63) % 4) << ((i - 63) / 4 + 4);
 }
 
 #endif

@@ -103,6 +103,16 @@ static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
 	*(bit(a->clean_bits, page) ? &w->clean : &w->dirty) += 1;
 }
 
+static void check_first_runs(struct walk *w, const heap_arena *a)
+{
+	for (uint32_t page = 0, end; page < MW_ARENA_PAGES; page = end + 1) {
+		for (end = page; end < MW_ARENA_PAGES && !bit(a->alloc_bits, end);)
+			end++;
+		for (unsigned i = 0; i < MW_N_RUNS && mw_abi_run_min(i) <= end - page; i++)
+			expect(w, a->first_run[i] <= page, "run below first_run", a->base);
+	}
+}
+
 static void check_arena(struct walk *w, const heap_arena *a)
 {
 	uint32_t run = 0, longest = 0;
@@ -125,6 +135,7 @@ static void check_arena(struct walk *w, const heap_arena *a)
 	if (longest > MAX_RUN_PAGES)
 		longest = MAX_RUN_PAGES;
 	expect(w, a->max_run >= longest, "max_run is too low", a->base);
+	check_first_runs(w, a);
 }
 
 static void check_lists(struct walk *w, const mcentral *m)

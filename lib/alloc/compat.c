@@ -29,14 +29,20 @@ static uint64_t live_of_class(unsigned c)
 	return out > held ? out - held : 0;
 }
 
-static uint64_t cached_run_pages(void)
+struct cached_runs {
+	uint64_t n, pages;
+};
+
+static struct cached_runs cached_runs(void)
 {
-	uint64_t n = 0;
+	struct cached_runs r = { 0 };
 
 	for (mcache *mc = region.mcaches; mc; mc = mc->next)
-		for (unsigned i = 0; i < MW_MCACHE_RUNS; i++)
-			n += mc->runs[i] ? mc->runs[i]->npages : 0;
-	return n;
+		for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
+			r.n += mc->runs[i] != NULL;
+			r.pages += mc->runs[i] ? mc->runs[i]->npages : 0;
+		}
+	return r;
 }
 
 struct totals {
@@ -46,7 +52,8 @@ struct totals {
 static struct totals totals(void)
 {
 	struct totals t = { 0 };
-	uint64_t large_pages = heap.pages_in_use - heap.pages_in_small - cached_run_pages();
+	struct cached_runs runs = cached_runs();
+	uint64_t large_pages = heap.pages_in_use - heap.pages_in_small - runs.pages;
 
 	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
 		uint64_t n = live_of_class(c);
@@ -59,7 +66,7 @@ static struct totals totals(void)
 	t.n_huge = heap.n_huge_used;
 	t.live += large_pages << MW_PAGE_SHIFT;
 	t.n_live += heap.n_large_allocs - heap.n_large_frees + heap.n_sampled_allocs -
-		    heap.n_sampled_frees;
+		    heap.n_sampled_frees - runs.n;
 	t.dirty = heap.pages_dirty << MW_PAGE_SHIFT;
 	t.clean = heap.pages_clean << MW_PAGE_SHIFT;
 	t.cached = t.arena - t.live - t.dirty - t.clean;

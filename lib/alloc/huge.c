@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * huge.c - blocks above 1 MiB, each with a mapping of its own.
+ * huge.c - blocks above 32 MiB, each with a mapping of its own.
  *
  * They are found by an open-addressed table of their first addresses (linear
  * probing, backward-shift deletion). A few freed mappings are kept for a short time,
@@ -51,9 +51,14 @@ static bool table_grow(void)
 	return true;
 }
 
+static bool table_has_room(void)
+{
+	return (heap.n_huge_used + 1) * 2 <= heap.n_huge_slots || table_grow();
+}
+
 static bool table_add(mspan *s)
 {
-	if ((heap.n_huge_used + 1) * 2 > heap.n_huge_slots && !table_grow())
+	if (!table_has_room())
 		return false;
 	table_put(s);
 	heap.n_huge_used++;
@@ -255,7 +260,7 @@ static bool map_block(mspan *s, size_t size, size_t align)
 static bool refit(mspan *s, uint32_t npages)
 {
 	void *p = mw__os_remap((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT,
-			       (size_t)npages << MW_PAGE_SHIFT, true);
+			       (size_t)npages << MW_PAGE_SHIFT);
 
 	if (!p)
 		return false;
@@ -310,17 +315,23 @@ static bool register_block(mspan *s, size_t requested)
 	return ok;
 }
 
-mspan *mw__huge_alloc(size_t requested, size_t align)
+/* What a block that grows gets: an eighth more addresses, which cost nothing untouched. */
+static size_t with_slack(size_t size)
+{
+	return round_up(size + size / 8, MW_PAGE_SIZE);
+}
+
+mspan *mw__huge_alloc(size_t requested, size_t align, bool roomy)
 {
 	size_t size = round_up(requested ? requested : 1, MW_PAGE_SIZE);
 	mspan *s;
 
-	if (size < requested || size >> MW_PAGE_SHIFT > UINT32_MAX)
+	if (size < requested || with_slack(size) >> MW_PAGE_SHIFT > UINT32_MAX)
 		return NULL;
 	s = new_span((uint32_t)(size >> MW_PAGE_SHIFT), align);
 	if (!s)
 		return NULL;
-	if (s->base || map_block(s, size, align)) {
+	if (s->base || (roomy && map_block(s, with_slack(size), align)) || map_block(s, size, align)) {
 		if (register_block(s, requested))
 			return s;
 		unmap(s);
@@ -347,26 +358,73 @@ void mw__huge_free(mspan *s)
 	mw__scavenge_tick();
 }
 
-/* The table must not know the span while its address changes. */
-mspan *mw__huge_resize(mspan *s, size_t requested, bool may_move)
+static size_t bytes_of(const mspan *s)
 {
-	size_t size = round_up(requested, MW_PAGE_SIZE);
-	void *p;
+	return (size_t)s->npages << MW_PAGE_SHIFT;
+}
 
-	if (size < requested || size >> MW_PAGE_SHIFT > UINT32_MAX)
-		return NULL;
+/* The table must not know the span while its address changes. Heap lock. */
+static bool remap(mspan *s, size_t size)
+{
+	void *p = mw__os_remap((void *)s->base, bytes_of(s), size);
+
+	if (!p)
+		return false;
+	table_remove(s);
+	heap.huge_pages -= s->npages;
+	s->base = (uintptr_t)p;
+	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
+	table_put(s);
+	heap.n_huge_used++;
+	account(s);
+	return true;
+}
+
+/* A shorter one keeps its place, and its end until a quarter of it would be idle. */
+bool mw__huge_resize(mspan *s, size_t requested, bool roomy)
+{
+	size_t size = round_up(requested, MW_PAGE_SIZE), have = bytes_of(s);
+	bool ok;
+
+	if (size < requested || with_slack(size) >> MW_PAGE_SHIFT > UINT32_MAX)
+		return false;
+	if (size <= have && size >= have - have / 4)
+		return true;
 	mw__heap_lock();
-	p = mw__os_remap((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, size, may_move);
-	if (p) {
-		table_remove(s);
-		heap.huge_pages -= s->npages;
-		s->base = (uintptr_t)p;
-		s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
-		s->requested = requested;
-		table_put(s);
-		heap.n_huge_used++;
-		account(s);
-	}
+	ok = (roomy && size > have && remap(s, with_slack(size))) || remap(s, size);
 	mw__heap_unlock();
-	return p ? s : NULL;
+	return ok;
+}
+
+/* Under the heap lock, with room in the table. */
+static void become_huge(mspan *s, void *base, size_t size)
+{
+	mw__span_retire(s);
+	mw__run_free_clean(s);
+	heap.n_large_frees++;
+	s->base = (uintptr_t)base;
+	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
+	s->state = MW_SPAN_HUGE;
+	table_put(s);
+	heap.n_huge_used++;
+	heap.n_huge_allocs++;
+	account(s);
+	mw__event(MW_EVENT_HUGE_MAP, s->base, s->npages, 0);
+}
+
+/* A large block leaves its arena without being copied: what was never touched stays so. */
+bool mw__huge_from_run(mspan *s, size_t requested)
+{
+	size_t size = with_slack(round_up(requested, MW_PAGE_SIZE)), old = bytes_of(s);
+	void *moved = NULL, *p = NULL;
+
+	mw__heap_lock();
+	if (table_has_room() && (moved = mw__os_move_out((void *)s->base, old)))
+		p = mw__os_remap(moved, old, size);
+	if (p)
+		become_huge(s, p, size);
+	else if (moved)
+		mw__os_move_back((void *)s->base, moved, old);
+	mw__heap_unlock();
+	return p != NULL;
 }

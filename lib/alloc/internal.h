@@ -59,7 +59,8 @@
 #define compiler_barrier() __asm__ volatile("" ::: "memory")
 
 #define KERNEL_PAGE 4096u              /* smallest unit the kernel maps; asserted at start */
-#define MAX_RUN_PAGES 128u             /* longest run served from an arena: 1 MiB */
+#define MAX_RUN_PAGES 4096u            /* longest run served from an arena: 32 MiB */
+#define MAX_RUN_ALIGN (1u << 20)       /* bytes; what is aligned to more gets its own mapping */
 #define ARENA_TABLE_BITS 21            /* 47-bit addresses / 64 MiB */
 #define ADDRESS_LIMIT (1ULL << 47)
 #define MAX_REQUEST ((size_t)PTRDIFF_MAX)
@@ -134,7 +135,9 @@ static inline bool option(unsigned bit)
 /* os.c: kernel calls; none touches errno. Counted in region.syscalls. */
 void *mw__os_map(void *hint, size_t size, bool fixed); /* NULL on failure */
 void mw__os_unmap(void *addr, size_t size);
-void *mw__os_remap(void *addr, size_t old_size, size_t new_size, bool may_move);
+void *mw__os_remap(void *addr, size_t old_size, size_t new_size);
+void *mw__os_move_out(void *addr, size_t size); /* its memory to a new mapping; addr stays mapped, empty */
+void mw__os_move_back(void *addr, void *moved, size_t size);
 bool mw__os_purge(void *addr, size_t size, bool lazy);
 void mw__os_hugepages(void *addr, size_t size);
 void mw__os_protect(void *addr, size_t size, bool readable);
@@ -174,7 +177,9 @@ void mw__span_retire(mspan *s);                  /* they are not */
 bool mw__was_ours(const void *p);                /* a free page that was in use once */
 mspan *mw__span_containing(uintptr_t p);         /* of a single block; slow */
 bool mw__run_alloc(mspan *s, uint32_t npages, uint32_t align_pages); /* fills base, npages, NEEDZERO */
+bool mw__run_alloc_roomy(mspan *s, uint32_t npages, uint32_t room); /* room pages behind it are free, if possible */
 void mw__run_free(mspan *s);            /* pages back to the heap; s stays */
+void mw__run_free_clean(mspan *s);      /* without memory behind them */
 bool mw__run_grow(mspan *s, uint32_t npages);   /* in place */
 void mw__run_shrink(mspan *s, uint32_t npages);
 void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls);
@@ -198,15 +203,16 @@ static inline mspan *span_at(const heap_arena *a, uintptr_t p)
 
 /* huge.c */
 extern struct mw_kept mw__kept[MW_N_KEPT];
-mspan *mw__huge_alloc(size_t size, size_t align);
+mspan *mw__huge_alloc(size_t size, size_t align, bool roomy); /* roomy: it is to grow */
 void mw__huge_free(mspan *s);
-mspan *mw__huge_resize(mspan *s, size_t size, bool may_move); /* NULL: cannot */
+bool mw__huge_resize(mspan *s, size_t size, bool roomy); /* may move it */
+bool mw__huge_from_run(mspan *s, size_t size); /* a large block moves to its own mapping */
 mspan *mw__huge_find(const void *p);      /* exact base; takes the heap lock */
 mspan *mw__block_containing(uintptr_t p); /* slow, for error messages */
 size_t mw__huge_drop_idle(uint64_t now); /* 0: all; returns bytes unmapped */
 
 /* large.c: blocks above 32 KiB and up to MAX_RUN_PAGES; sampled ones too */
-mspan *mw__large_alloc(mcache *mc, size_t size, size_t align);
+mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room);
 void mw__large_free(mcache *mc, mspan *s);
 bool mw__large_resize(mspan *s, size_t size); /* in place */
 void mw__large_flush(mcache *mc);
@@ -265,9 +271,9 @@ void mw__audit_check(mspan *s); /* and its check */
 /* sample.c */
 extern struct mw_lock mw__sample_lock;
 void mw__sample_draw(mcache *mc);         /* next interval */
-uint32_t mw__sample_alloc(size_t requested); /* the site of the caller's stack */
-void mw__sample_free(uint32_t site, size_t requested);
-void mw__sample_resize(uint32_t site, size_t from, size_t to);
+void mw__sample_alloc(mspan *s);          /* with requested set; gives it the caller's site */
+void mw__sample_free(const mspan *s);
+void mw__sample_resize(mspan *s, size_t to); /* before requested changes */
 const struct mw_site *mw__sample_site(uint32_t site);
 unsigned mw__unwind(uint64_t *frames, unsigned max);
 

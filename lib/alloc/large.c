@@ -2,7 +2,7 @@
 /*
  * large.c - blocks that are a span of their own inside an arena.
  *
- * Large blocks (above 32 KiB, up to 1 MiB) are runs of pages. A thread keeps a few
+ * Large blocks (above 32 KiB, up to 32 MiB) are runs of pages. A thread keeps a few
  * that it freed, so that a buffer which comes and goes costs no lock and no fault.
  * Sampled blocks are small ones that the sampler picked: with a run of their own,
  * their pages have class byte 0, so free() finds them without testing anything on
@@ -11,7 +11,7 @@
  */
 #include "internal.h"
 
-#define MAX_CACHED_PAGES MAX_RUN_PAGES /* 1 MiB a thread */
+#define MAX_CACHED_PAGES 128u /* 1 MiB a thread */
 #define N_QUARANTINE 64
 
 static mspan *quarantine[N_QUARANTINE]; /* ring of guarded freed spans; under the heap lock */
@@ -61,6 +61,7 @@ static uint32_t cached_pages(const mcache *mc)
 static void give_back(mspan *s)
 {
 	mw__heap_lock();
+	heap.n_large_frees++;
 	mw__span_retire(s);
 	mw__run_free(s);
 	mw__span_delete(s);
@@ -86,7 +87,7 @@ static bool evict_run(mcache *mc)
 
 static bool keep_run(mcache *mc, mspan *s)
 {
-	if (option(MW_OPT_NO_CACHE))
+	if (option(MW_OPT_NO_CACHE) || s->npages > MAX_CACHED_PAGES)
 		return false;
 	while (mc->runs[MW_MCACHE_RUNS - 1] || cached_pages(mc) + s->npages > MAX_CACHED_PAGES)
 		if (!evict_run(mc))
@@ -113,13 +114,13 @@ void mw__large_flush(mcache *mc)
 
 /* --- large blocks ------------------------------------------------------------------ */
 
-static mspan *new_run(uint32_t n, uint32_t align_pages)
+static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 {
 	mspan *s;
 
 	mw__heap_lock();
 	s = mw__span_new();
-	if (s && !mw__run_alloc(s, n, align_pages)) {
+	if (s && !(room ? mw__run_alloc_roomy(s, n, room) : mw__run_alloc(s, n, align_pages))) {
 		mw__span_delete(s);
 		s = NULL;
 	}
@@ -132,18 +133,19 @@ static mspan *new_run(uint32_t n, uint32_t align_pages)
 	return s;
 }
 
-mspan *mw__large_alloc(mcache *mc, size_t size, size_t align)
+/* With @room the block is to grow: so many bytes behind it had better be free. */
+mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room)
 {
 	uint32_t n = pages_of(size ? size : 1);
 	mspan *s = NULL;
 
-	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE) {
+	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE && !room) {
 		mw__mcache_enter(mc);
 		s = cached_run(mc, n);
 		mw__mcache_leave(mc);
 	}
 	if (!s)
-		s = new_run(n, pages_of(align));
+		s = new_run(n, pages_of(align), pages_of(room));
 	if (!s)
 		return NULL;
 	s->elemsize = 0;
@@ -167,12 +169,7 @@ void mw__large_free(mcache *mc, mspan *s)
 	}
 	if (kept)
 		return;
-	mw__heap_lock();
-	heap.n_large_frees++;
-	mw__span_retire(s);
-	mw__run_free(s);
-	mw__span_delete(s);
-	mw__heap_unlock();
+	give_back(s);
 	mw__scavenge_tick();
 }
 
@@ -182,16 +179,13 @@ bool mw__large_resize(mspan *s, size_t size)
 	bool ok = true;
 
 	if (n == old)
-		goto done;
+		return true;
 	mw__heap_lock();
 	if (n < old)
 		mw__run_shrink(s, n);
 	else
 		ok = mw__run_grow(s, n);
 	mw__heap_unlock();
-done:
-	if (ok)
-		s->requested = size;
 	return ok;
 }
 

@@ -46,6 +46,18 @@ static void rank_enter(int rank) { (void)rank; }
 static void rank_leave(int rank) { (void)rank; }
 #endif
 
+/*
+ * The C library says whether there is one thread only; locked instructions are then for
+ * nothing. Only that thread can make another, and not inside a section. Where the
+ * variable is missing (glibc before 2.32, musl) threads are assumed.
+ */
+extern char __libc_single_threaded __attribute__((weak));
+
+static bool is_alone(void)
+{
+	return &__libc_single_threaded && load_relaxed(&__libc_single_threaded);
+}
+
 static bool try_lock(uint32_t *word)
 {
 	uint32_t zero = 0;
@@ -96,7 +108,9 @@ void mw__lock(struct mw_lock *l, int rank)
 	rank_enter(rank);
 	sections++;
 	compiler_barrier();
-	if (unlikely(!try_lock(&l->word)))
+	if (is_alone() && load_relaxed(&l->word) == 0)
+		store_relaxed(&l->word, 1);
+	else if (unlikely(!try_lock(&l->word)))
 		lock_slow(l);
 	taken(l);
 }
@@ -105,7 +119,9 @@ static void release(struct mw_lock *l)
 {
 	store_relaxed(&l->owner, 0);
 	__atomic_store_n(&l->seq, l->seq + 1, __ATOMIC_RELEASE);
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+	if (is_alone())
+		store_relaxed(&l->word, 0);
+	else if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
 		mw__os_futex_wake(&l->word);
 }
 

@@ -15,6 +15,12 @@
 
 #include <malloc.h>
 
+#define STEPS_MAX_SMALL 16384u /* above, what grows in small steps gets pages of its own */
+#define REMAP_MIN (4u << 20)   /* above, what cannot grow in place gets its own mapping */
+#define MOVE_MIN 128u          /* pages from which moving page tables beats copying */
+
+static inline void *allocate_any(size_t n);
+
 static void *no_memory(void)
 {
 	errno = ENOMEM;
@@ -37,22 +43,25 @@ noinline bool mw__recover(size_t size)
 	return freed > 0 || size <= MW_MAX_SMALL;
 }
 
-static void count_without_mcache(size_t n)
+/* The bucket of a request that class @c serves; a larger one when it gets more than it asked. */
+static uint32_t bucket_in(size_t n, unsigned c)
 {
-	add_relaxed(&region.dead.n_requests[bucket_of(n)], 1);
-	add_relaxed(&region.dead.drawn, (int64_t)n);
+	uint32_t bucket = bucket_of(n);
+
+	return mw__bucket_class[bucket] == c ? bucket : bucket_of(mw__classes[c].size);
 }
 
-/* Count a request that no usual path counted. True when it is to be sampled. */
-static bool count_request(mcache *mc, size_t n)
+/* Count a request that no usual path counted; large ones have @c 0. True: sample it. */
+static bool count_request(mcache *mc, size_t n, unsigned c)
 {
 	if (!mcache_is_real(mc)) {
-		if (n <= MW_MAX_SMALL)
-			count_without_mcache(n);
+		if (c)
+			add_relaxed(&region.dead.n_requests[bucket_in(n, c)], 1);
+		add_relaxed(&region.dead.drawn, (int64_t)n);
 		return false;
 	}
-	if (n <= MW_MAX_SMALL)
-		mc->n_requests[bucket_of(n)]++;
+	if (c)
+		mc->n_requests[bucket_in(n, c)]++;
 	mc->until_sample -= (int64_t)n;
 	if (likely(mc->until_sample >= 0))
 		return false;
@@ -87,7 +96,7 @@ static void *sampled_block(size_t n, size_t align, unsigned c)
 
 	if (!s)
 		return NULL;
-	s->site = mw__sample_alloc(n);
+	mw__sample_alloc(s);
 	mw__audit_seal(s);
 	return mw__span_block(s);
 }
@@ -97,7 +106,7 @@ static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
 {
 	void *p;
 
-	if (unlikely(count_request(mc, n)) && (p = sampled_block(n, align, c)))
+	if (unlikely(count_request(mc, n, c)) && (p = sampled_block(n, align, c)))
 		return p;
 	if (unlikely(option(MW_OPT_NO_CACHE)))
 		return mw__audit_alloc(n, c);
@@ -108,20 +117,21 @@ static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
 	return mw__mcache_refill(mc, c) ? pop(mc, c) : NULL;
 }
 
-static void *big_slow(mcache *mc, size_t n, size_t align)
+static void *present(mcache *mc, mspan *s, size_t n)
 {
-	mspan *s;
-
-	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_PAGES * MW_PAGE_SIZE)
-		s = mw__large_alloc(mc, n, align);
-	else
-		s = mw__huge_alloc(n, align);
 	if (!s)
 		return NULL;
-	if (count_request(mc, n))
-		s->site = mw__sample_alloc(n);
+	if (count_request(mc, n, 0))
+		mw__sample_alloc(s);
 	mw__audit_seal(s);
 	return mw__span_block(s);
+}
+
+static void *big_slow(mcache *mc, size_t n, size_t align)
+{
+	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
+		return present(mc, mw__large_alloc(mc, n, align, 0), n);
+	return present(mc, mw__huge_alloc(n, align, false), n);
 }
 
 /* The class whose objects are all aligned to @align; 0 if there is none. */
@@ -137,7 +147,8 @@ static unsigned aligned_class(size_t n, size_t align)
 	return 0;
 }
 
-static void *allocate(size_t n, size_t align)
+/* @at_least is a class for small requests, or 0. */
+static void *allocate(size_t n, size_t align, unsigned at_least)
 {
 	mcache *mc = mw__mcache_get();
 	/* audit wants one byte behind the block, for the canary */
@@ -148,19 +159,36 @@ static void *allocate(size_t n, size_t align)
 		return NULL;
 	if (padded <= MW_MAX_SMALL)
 		c = align <= MIN_ALIGN ? class_of(padded) : aligned_class(padded, align);
+	if (c < at_least)
+		c = at_least;
 	return c ? small_slow(mc, n, align, c) : big_slow(mc, n, align);
 }
 
-static noinline void *allocate_slow(size_t n, size_t align)
+static noinline void *allocate_slow(size_t n, size_t align, unsigned at_least)
 {
 	void *p = NULL;
 
 	if (n > MAX_REQUEST)
 		return no_memory();
-	p = allocate(n, align);
+	p = allocate(n, align, at_least);
 	if (unlikely(!p) && mw__recover(n))
-		p = allocate(n, align);
+		p = allocate(n, align, at_least);
 	return p ? p : no_memory();
+}
+
+/* A block that has room to grow: behind it, or in a mapping of its own. */
+static void *allocate_roomy(size_t n)
+{
+	mcache *mc = mw__mcache_get();
+	mspan *s;
+
+	if (region.state != MW_REGION_READY)
+		return NULL;
+	if (n < REMAP_MIN)
+		s = mw__large_alloc(mc, n, MIN_ALIGN, n / 2);
+	else
+		s = mw__huge_alloc(n, MIN_ALIGN, true);
+	return s ? present(mc, s, n) : allocate_any(n);
 }
 
 /* Pop an object for a request of @n bytes from class @c; NULL: take the slow path. */
@@ -190,7 +218,7 @@ static inline void *allocate_any(size_t n)
 		if (likely(p != NULL))
 			return p;
 	}
-	return allocate_slow(n, MIN_ALIGN);
+	return allocate_slow(n, MIN_ALIGN, 0);
 }
 
 void *mw__malloc(size_t n)
@@ -206,9 +234,9 @@ void *mw__malloc_aligned(size_t align, size_t n)
 	if (align <= MIN_ALIGN)
 		return allocate_any(n);
 	if (n <= MW_MAX_SMALL && (c = aligned_class(n, align)) &&
-	    (p = allocate_fast(n, bucket_of(n), c)))
+	    (p = allocate_fast(n, bucket_in(n, c), c)))
 		return p;
-	return allocate_slow(n, align);
+	return allocate_slow(n, align, 0);
 }
 
 /* --- free --------------------------------------------------------------------------- */
@@ -274,7 +302,7 @@ static void free_single(mcache *mc, mspan *s, void *p)
 	}
 	mw__audit_check(s);
 	if (s->site)
-		mw__sample_free(s->site, s->requested);
+		mw__sample_free(s);
 	if (s->state == MW_SPAN_SAMPLED)
 		mw__sampled_free(s);
 	else if (s->state == MW_SPAN_LARGE)
@@ -359,55 +387,81 @@ static bool fits_well(size_t n, size_t have)
 	return n <= have && (n > have / 2 || have <= 64);
 }
 
+/* In place. A large block that shrinks to what a class holds goes there instead. */
 static bool resize_single(mspan *s, size_t n)
 {
 	if (s->state == MW_SPAN_SAMPLED)
 		return !(s->flags & MW_SPAN_GUARDED) && n < s->elemsize && n > s->elemsize / 2u;
-	if (n <= MW_MAX_SMALL || option(MW_OPT_AUDIT))
+	if (option(MW_OPT_AUDIT) || (n <= MW_MAX_SMALL && n < s->requested))
 		return false;
-	if (s->state == MW_SPAN_LARGE)
-		return n <= MAX_RUN_PAGES * MW_PAGE_SIZE && mw__large_resize(s, n);
-	return n > MAX_RUN_PAGES * MW_PAGE_SIZE && mw__huge_resize(s, n, false);
+	return s->state == MW_SPAN_LARGE && n <= MAX_RUN_PAGES * MW_PAGE_SIZE &&
+	       mw__large_resize(s, n);
 }
 
 /* Books of a single block that stays: requested size and live sample. */
-static void rebook(mspan *s, size_t before, size_t n)
+static void rebook(mspan *s, size_t n)
 {
-	s->requested = n;
 	if (s->site)
-		mw__sample_resize(s->site, before, n);
+		mw__sample_resize(s, n);
+	s->requested = n;
 	mw__audit_seal(s);
 }
 
 static bool resize_in_place(mspan *s, void *p, size_t n)
 {
-	size_t before = s->requested;
-
 	if (s->state == MW_SPAN_SMALL)
 		return option(MW_OPT_NO_CACHE) ? mw__audit_resize(s, p, n)
 					       : fits_well(n, s->elemsize);
 	if (p != mw__span_block(s) || !resize_single(s, n))
 		return false;
-	rebook(s, before, n);
+	rebook(s, n);
 	return true;
 }
 
 /* Move page tables instead of bytes. The address may change. */
 static void *resize_by_moving(mspan *s, size_t n)
 {
-	size_t before = s->requested;
+	bool moved = false;
 
-	if (s->state != MW_SPAN_HUGE || n <= MAX_RUN_PAGES * MW_PAGE_SIZE || option(MW_OPT_AUDIT) ||
-	    !mw__huge_resize(s, n, true))
+	if (option(MW_OPT_AUDIT))
 		return NULL;
-	rebook(s, before, n);
+	if (s->state == MW_SPAN_HUGE)
+		moved = n >= REMAP_MIN / 2 && mw__huge_resize(s, n, true);
+	else if (s->state == MW_SPAN_LARGE && s->npages >= MOVE_MIN)
+		moved = n > mw__span_usable(s) && mw__huge_from_run(s, n);
+	if (!moved)
+		return NULL;
+	rebook(s, n);
 	return mw__span_block(s);
+}
+
+/*
+ * A new place for a block that grows from @old bytes to @n. One that grows by less than
+ * a quarter is likely to go on in small steps, so it gets the quarter at once. Where
+ * that wastes much it gets pages of its own, with free ones behind them to grow into,
+ * and, when it is long and there are none, a mapping, which can always grow.
+ */
+static void *allocate_grown(size_t n, size_t old)
+{
+	size_t more = old + old / 4;
+	unsigned c;
+	void *p;
+
+	if (n <= MW_MAX_SMALL && (n >= more || more > STEPS_MAX_SMALL))
+		more = n;
+	if (n > MAX_REQUEST || option(MW_OPT_NO_CACHE))
+		return allocate_any(n);
+	if (n > MW_MAX_SMALL || (n > STEPS_MAX_SMALL && n < old + old / 4))
+		return allocate_roomy(n);
+	c = class_of(more > n ? more : n);
+	p = allocate_fast(n, bucket_in(n, c), c);
+	return p ? p : allocate_slow(n, MIN_ALIGN, c);
 }
 
 static void *resize_by_copy(void *p, size_t n)
 {
 	size_t old = mw__usable(p);
-	void *fresh = allocate_any(n);
+	void *fresh = n > old ? allocate_grown(n, old) : allocate_any(n);
 
 	if (!fresh)
 		return NULL;
@@ -416,7 +470,30 @@ static void *resize_by_copy(void *p, size_t n)
 	return fresh;
 }
 
-static void *resize(void *p, size_t n)
+/* Is @p a small object that serves @n bytes well? Proved as free() does. */
+static inline bool stays(void *p, size_t n)
+{
+	heap_arena *a = mw__arena_of(p);
+	uint32_t desc, off;
+	const struct mw_class *k;
+
+	if (unlikely(!a))
+		return false;
+	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
+	k = &mw__classes[desc & 0xff];
+	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
+	return off * k->divisor < k->divisor && n <= k->size && n > k->size / 2;
+}
+
+/* A large block for which nothing but the number changes. */
+static bool same_pages(const mspan *s, const void *p, size_t n)
+{
+	return s->state == MW_SPAN_LARGE && s->base == (uintptr_t)p && !s->aux && !s->site &&
+	       n >= s->requested && n <= (size_t)s->npages << MW_PAGE_SHIFT &&
+	       !option(MW_OPT_AUDIT);
+}
+
+static noinline void *resize_slow(void *p, size_t n)
 {
 	mspan *s;
 	void *moved;
@@ -434,10 +511,19 @@ static void *resize(void *p, size_t n)
 		s ? free_slow(p) : free_unknown(p);
 		return no_memory();
 	}
+	if (same_pages(s, p, n)) {
+		s->requested = n;
+		return p;
+	}
 	if (resize_in_place(s, p, n))
 		return p;
 	moved = resize_by_moving(s, n);
 	return moved ? moved : resize_by_copy(p, n);
+}
+
+static inline void *resize(void *p, size_t n)
+{
+	return likely(stays(p, n)) ? p : resize_slow(p, n);
 }
 
 /* --- zeroed memory ---------------------------------------------------------------------- */

@@ -15,6 +15,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -97,13 +100,32 @@ void mw__os_unmap(void *addr, size_t size)
 	     &sc->munmap_bytes, size);
 }
 
-void *mw__os_remap(void *addr, size_t old_size, size_t new_size, bool may_move)
+void *mw__os_remap(void *addr, size_t old_size, size_t new_size)
 {
 	struct mw_syscalls *sc = &region.syscalls;
-	long p = sys6(SYS_mremap, (long)addr, (long)old_size, (long)new_size,
-		      may_move ? MREMAP_MAYMOVE : 0, 0, 0);
+	long p = sys6(SYS_mremap, (long)addr, (long)old_size, (long)new_size, MREMAP_MAYMOVE, 0, 0);
 
 	return note(p, &sc->n_mremap, &sc->mremap_bytes, new_size) ? (void *)p : NULL;
+}
+
+/* Since Linux 5.7; older ones refuse. */
+void *mw__os_move_out(void *addr, size_t size)
+{
+	struct mw_syscalls *sc = &region.syscalls;
+	long p = sys6(SYS_mremap, (long)addr, (long)size, (long)size,
+		      MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0, 0);
+
+	return note(p, &sc->n_mremap, &sc->mremap_bytes, size) ? (void *)p : NULL;
+}
+
+/* Undo it. The addresses are free to take, so only a broken kernel refuses. */
+void mw__os_move_back(void *addr, void *moved, size_t size)
+{
+	struct mw_syscalls *sc = &region.syscalls;
+
+	note(sys6(SYS_mremap, (long)moved, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED,
+		  (long)addr, 0),
+	     &sc->n_mremap, &sc->mremap_bytes, size);
 }
 
 bool mw__os_purge(void *addr, size_t size, bool lazy)

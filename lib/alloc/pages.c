@@ -8,8 +8,9 @@
  * levels of summaries over the whole address space, which it reserves at start; a
  * preloaded library may run under a limit on address space, so here the summary is
  * one 16-bit word an arena, an upper bound of its longest free run. The search walks
- * that array (32 arenas a cache line), then one kilobyte of bitmap. The bound is
- * lowered when a search fails and raised when pages are freed.
+ * that array (32 arenas a cache line), then one kilobyte of bitmap, from the first
+ * place where a run of that length may start (first_run, one for each length up to 64
+ * and for four in an octave above). Searches tighten the bounds, frees loosen them.
  *
  * Arenas grow by pieces. The 64 MiB slot is chosen by address hint and nothing is
  * reserved in it; a piece that the kernel refuses is asked for again smaller, and
@@ -29,7 +30,6 @@
 #define SCAVENGE_PERIOD_MS 100
 #define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
 #define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
-#define RETRY_NEVER UINT64_MAX
 
 heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
 
@@ -67,6 +67,15 @@ static void bits_assign(uint64_t *bits, uint32_t at, uint32_t n, bool value)
 	}
 }
 
+/* Inline, since processors are only asked for what all of them have. */
+static uint32_t ones(uint64_t x)
+{
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (uint32_t)(x * 0x0101010101010101 >> 56);
+}
+
 static uint32_t bits_count(const uint64_t *bits, uint32_t at, uint32_t n)
 {
 	uint32_t sum = 0;
@@ -74,7 +83,7 @@ static uint32_t bits_count(const uint64_t *bits, uint32_t at, uint32_t n)
 	while (n > 0) {
 		uint32_t in = at % 64, len = min_u32(64 - in, n);
 
-		sum += (uint32_t)__builtin_popcountll(bits[at / 64] & word_mask(in, in + len));
+		sum += ones(bits[at / 64] & word_mask(in, in + len));
 		at += len;
 		n -= len;
 	}
@@ -223,6 +232,8 @@ static heap_arena *arena_make(uint64_t base, bool may_grow)
 		return NULL;
 	a->base = base & ~(uint64_t)(MW_ARENA_SIZE - 1);
 	a->first_free = MW_ARENA_PAGES;
+	for (uint32_t i = 0; i < MW_N_RUNS; i++)
+		a->first_run[i] = MW_ARENA_PAGES;
 	a->may_grow = may_grow;
 	memset(a->alloc_bits, 0xff, sizeof(a->alloc_bits));
 	at = arena_position(a);
@@ -236,14 +247,36 @@ static heap_arena *arena_make(uint64_t base, bool may_grow)
 	return a;
 }
 
+/* The last entry of first_run that runs of @n pages matter to. */
+static uint32_t run_index(uint32_t n)
+{
+	uint32_t octave = 31 - (uint32_t)__builtin_clz(n);
+
+	return n <= 64 ? n - 1 : 63 + (octave - 6) * 4 + (n >> (octave - 2) & 3);
+}
+
+/* first_run never falls with its index, so both loops end at the first that is right. */
 static void note_free(heap_arena *a, uint32_t at, uint32_t n)
 {
-	uint32_t run = zeros_above(a->alloc_bits, at + n) - zeros_below(a->alloc_bits, at);
+	uint32_t start = zeros_below(a->alloc_bits, at);
+	uint32_t run = zeros_above(a->alloc_bits, at + n) - start;
 
 	if (run > a->max_run)
 		set_max_run(a, run);
 	if (at < a->first_free)
 		a->first_free = at;
+	for (uint32_t i = run_index(run) + 1; i-- > 0 && a->first_run[i] > start;)
+		a->first_run[i] = (uint16_t)start;
+}
+
+/* The first fit for @n pages was at @at, and the first @taken of them are taken. */
+static void note_found(heap_arena *a, uint32_t at, uint32_t n, uint32_t taken)
+{
+	uint32_t i = run_index(n);
+
+	i += mw_abi_run_min(i) < n;
+	for (; i < MW_N_RUNS && a->first_run[i] < at + taken; i++)
+		a->first_run[i] = (uint16_t)(at + taken);
 }
 
 /* Pages [at, at + n) of @a have just been mapped. */
@@ -266,14 +299,17 @@ static void advise_piece(uint64_t addr, uint32_t n)
 		mw__os_hugepages((void *)addr, (size_t)n << MW_PAGE_SHIFT);
 }
 
-/* Map @n pages or more of @a where nothing of ours is yet. */
-static bool grow_arena(heap_arena *a, uint32_t need, uint32_t piece)
+/* Small at first; large once the heap is. */
+static uint32_t piece_pages(void)
 {
-	uint32_t at = find_zeros(a->map_bits, 0, need), n = need;
+	return heap.pages_mapped < 4 * PIECE_PAGES_BIG ? PIECE_PAGES : PIECE_PAGES_BIG;
+}
+
+/* Map the @n pages from @at of @a, and more up to @piece while nothing of ours is there. */
+static bool map_piece(heap_arena *a, uint32_t at, uint32_t n, uint32_t piece)
+{
 	uint64_t addr;
 
-	if (at == MW_ARENA_PAGES)
-		return false;
 	while (n < piece && at + n < MW_ARENA_PAGES && !bit_get(a->map_bits, at + n))
 		n++;
 	addr = a->base + ((uint64_t)at << MW_PAGE_SHIFT);
@@ -282,6 +318,13 @@ static bool grow_arena(heap_arena *a, uint32_t need, uint32_t piece)
 	advise_piece(addr, n);
 	add_pages(a, at, n);
 	return true;
+}
+
+static bool grow_arena(heap_arena *a, uint32_t need, uint32_t piece)
+{
+	uint32_t at = find_zeros(a->map_bits, 0, need);
+
+	return at < MW_ARENA_PAGES && map_piece(a, at, need, piece);
 }
 
 /* Arenas start at a random place of the upper half: their own share of ASLR. */
@@ -354,9 +397,7 @@ static bool grow_holes(uint32_t need)
 
 static bool grow(uint32_t need)
 {
-	uint32_t piece = heap.pages_mapped < 4 * PIECE_PAGES_BIG ? PIECE_PAGES : PIECE_PAGES_BIG;
-
-	for (; piece >= MIN_PIECE_PAGES; piece /= 8) {
+	for (uint32_t piece = piece_pages(); piece >= MIN_PIECE_PAGES; piece /= 8) {
 		if (growing && grow_arena(growing, need, piece))
 			return true;
 		if (grow_holes(need) || grow_new_arena(need, piece))
@@ -391,22 +432,27 @@ static void take(heap_arena *a, mspan *s, uint32_t at, uint32_t n)
 		heap.pages_peak = heap.pages_in_use + heap.huge_pages;
 }
 
-static bool find_run(mspan *s, uint32_t n, uint32_t align)
+/* @n pages, which @room more follow that stay free. */
+static bool find_run(mspan *s, uint32_t n, uint32_t room, uint32_t align)
 {
+	uint32_t want = n + room;
+
 	for (uint64_t i = 0; i < heap.n_arenas; i++) {
 		heap_arena *a;
 		uint32_t at;
 
-		if (heap.max_runs[i] < n)
+		if (heap.max_runs[i] < want)
 			continue;
 		a = heap.arenas[i];
-		at = find_aligned(a->alloc_bits, a->first_free / 64 % MW_ARENA_WORDS, n, align);
+		at = find_aligned(a->alloc_bits, a->first_run[run_index(want)] / 64 % MW_ARENA_WORDS, want, align);
 		if (at < MW_ARENA_PAGES) {
 			take(a, s, at, n);
+			if (align <= 1)
+				note_found(a, at, want, n);
 			return true;
 		}
 		if (align <= 1)
-			set_max_run(a, n - 1);
+			set_max_run(a, want - 1);
 	}
 	return false;
 }
@@ -415,7 +461,13 @@ bool mw__run_alloc(mspan *s, uint32_t n, uint32_t align)
 {
 	uint32_t need = align > 1 ? n + align : n;
 
-	return find_run(s, n, align) || (grow(need) && find_run(s, n, align));
+	return find_run(s, n, 0, align) || (grow(need) && find_run(s, n, 0, align));
+}
+
+bool mw__run_alloc_roomy(mspan *s, uint32_t n, uint32_t room)
+{
+	return find_run(s, n, room, 1) || (grow(n + room) && find_run(s, n, room, 1)) ||
+	       mw__run_alloc(s, n, 1);
 }
 
 static void give(heap_arena *a, uint32_t at, uint32_t n)
@@ -433,6 +485,29 @@ void mw__run_free(mspan *s)
 	give(a, page_index(a, s->base), s->npages);
 }
 
+/* Its memory has been moved elsewhere: the pages read as zero. */
+void mw__run_free_clean(mspan *s)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+
+	mw__run_free(s);
+	bits_assign(a->clean_bits, page_index(a, s->base), s->npages, true);
+	heap.pages_dirty -= s->npages;
+	heap.pages_clean += s->npages;
+}
+
+/* Map what is missing of the @n free pages from @at, which the arena's last piece ends with. */
+static bool extend_piece(heap_arena *a, uint32_t at, uint32_t n)
+{
+	uint32_t free = zeros_above(a->alloc_bits, at) - at;
+
+	if (free >= n)
+		return true;
+	if (a != growing || bits_count(a->map_bits, at + free, n - free) > 0)
+		return false;
+	return map_piece(a, at + free, n - free, piece_pages());
+}
+
 bool mw__run_grow(mspan *s, uint32_t npages)
 {
 	heap_arena *a = mw__arena_of((void *)s->base);
@@ -440,7 +515,7 @@ bool mw__run_grow(mspan *s, uint32_t npages)
 	uint8_t flags = s->flags;
 	mspan tail;
 
-	if (at + npages > MW_ARENA_PAGES || bits_count(a->alloc_bits, at + s->npages, more) > 0)
+	if (at + npages > MW_ARENA_PAGES || !extend_piece(a, at + s->npages, more))
 		return false;
 	take(a, &tail, at + s->npages, more);
 	s->npages = npages;
@@ -466,7 +541,7 @@ mspan *mw__span_new(void)
 		heap.span_free = s->next;
 	else if (!(s = mw__meta_alloc(sizeof(*s))))
 		return NULL;
-	memset(s, 0, sizeof(*s));
+	*s = (mspan){ 0 };
 	heap.n_spans_live++;
 	return s;
 }

@@ -370,11 +370,11 @@ static mspan *large_span(private_heap *h, size_t n, size_t align)
 {
 	mspan *s;
 
-	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_PAGES * MW_PAGE_SIZE)
+	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
 		return run_make(h, MW_SPAN_PRIVATE_LARGE, pages_of(n ? n : 1), pages_of(align), 0);
 	if (!may_take(h, round_up(n, MW_PAGE_SIZE) >> MW_PAGE_SHIFT))
 		return NULL;
-	s = mw__huge_alloc(n, align);
+	s = mw__huge_alloc(n, align, false);
 	if (s)
 		adopt_huge(h, s);
 	return s;
@@ -433,7 +433,7 @@ static void *large_resize(private_heap *h, mspan *s, size_t n)
 
 	if (n <= MW_MAX_SMALL || huge != wants_huge || (need > before && !may_take(h, need - before)))
 		return NULL;
-	if (huge ? !mw__huge_resize(s, n, true) : !mw__large_resize(s, n))
+	if (huge ? !mw__huge_resize(s, n, false) : !mw__large_resize(s, n))
 		return NULL;
 	s->requested = n;
 	s->flags |= MW_SPAN_NEEDZERO;

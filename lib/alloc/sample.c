@@ -32,7 +32,8 @@ static double exp_minus(double x)
 		return 0;
 	k = (int)(x * 1.4426950408889634);
 	r = x - k * 0.69314718055994531;
-	p = 1 - r * (1 - r / 2 * (1 - r / 3 * (1 - r / 4 * (1 - r / 5 * (1 - r / 6)))));
+	p = 1 - r * (1 - r * (1. / 2) * (1 - r * (1. / 3) * (1 - r * (1. / 4) *
+				(1 - r * (1. / 5) * (1 - r * (1. / 6))))));
 	bits = (uint64_t)(1023 - k) << 52;
 	memcpy(&r, &bits, sizeof(r));
 	return p * r;
@@ -44,7 +45,7 @@ static double minus_ln(uint64_t u)
 	int bits = 63 - __builtin_clzll(u);
 	double m = (double)u / (double)(1ULL << bits);
 	double z = (m - 1) / (m + 1), z2 = z * z;
-	double ln_m = 2 * z * (1 + z2 * (1.0 / 3 + z2 * (1.0 / 5 + z2 * (1.0 / 7 + z2 / 9))));
+	double ln_m = 2 * z * (1 + z2 * (1.0 / 3 + z2 * (1.0 / 5 + z2 * (1.0 / 7 + z2 * (1.0 / 9)))));
 
 	return (32 - bits) * 0.69314718055994531 - ln_m;
 }
@@ -82,17 +83,25 @@ void mw__sample_draw(mcache *mc)
 	mc->until_sample = gap;
 }
 
+#define ONE 65536.0 /* stands_for has 16 bits behind the point */
+
+/* How many blocks of its size a sampled block of @size bytes stands for. */
+static uint64_t stands_for(size_t size)
+{
+	double x = (double)(size ? size : 1) / (double)region.sample_interval;
+
+	return (uint64_t)(ONE / (x < 1e-4 ? x : 1 - exp_minus(x)) + 0.5);
+}
+
 struct share {
 	uint64_t count, bytes;
 };
 
-/* How many blocks a sampled block of @size bytes stands for, and how many bytes. */
-static struct share share_of(size_t size)
+static struct share share_of(size_t size, uint64_t stands_for)
 {
-	double x = (double)(size ? size : 1) / (double)region.sample_interval;
-	double p = x < 1e-4 ? x : 1 - exp_minus(x);
+	double n = (double)stands_for * (1 / ONE);
 
-	return (struct share){ (uint64_t)(1 / p + 0.5), (uint64_t)((double)size / p + 0.5) };
+	return (struct share){ (uint64_t)(n + 0.5), (uint64_t)((double)size * n + 0.5) };
 }
 
 /* --- sites --------------------------------------------------------------------------- */
@@ -148,53 +157,57 @@ static void prepare_table(void)
 	t->addr = (uintptr_t)sites;
 }
 
-/* Returns the site plus one, so that 0 says "not sampled". */
-uint32_t mw__sample_alloc(size_t requested)
+/* @s was sampled: its site plus one, so that 0 says "not sampled". */
+void mw__sample_alloc(mspan *s)
 {
 	uint64_t frames[MW_STACK_DEPTH];
 	unsigned n = mw__unwind(frames, MW_STACK_DEPTH);
-	struct share share = share_of(requested);
-	uint32_t site;
+	uint64_t times = stands_for(s->requested);
+	struct share share = share_of(s->requested, times);
+	struct mw_site *site;
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	prepare_table();
-	site = find_site(frames, n);
-	sites[site].n_alloc++;
-	sites[site].n_live++;
-	sites[site].bytes_alloc += requested;
-	sites[site].bytes_live += requested;
-	sites[site].est_alloc_count += share.count;
-	sites[site].est_live_count += share.count;
-	sites[site].est_alloc_bytes += share.bytes;
-	sites[site].est_live_bytes += share.bytes;
+	s->site = find_site(frames, n) + 1;
+	s->stands_for = times;
+	site = &sites[s->site - 1];
+	site->n_alloc++;
+	site->n_live++;
+	site->bytes_alloc += s->requested;
+	site->bytes_live += s->requested;
+	site->est_alloc_count += share.count;
+	site->est_live_count += share.count;
+	site->est_alloc_bytes += share.bytes;
+	site->est_live_bytes += share.bytes;
 	region.n_samples++;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
-	return site + 1;
 }
 
-void mw__sample_free(uint32_t site, size_t requested)
+void mw__sample_free(const mspan *s)
 {
-	struct mw_site *s = &sites[site - 1];
-	struct share share = share_of(requested);
+	struct mw_site *site = &sites[s->site - 1];
+	struct share share = share_of(s->requested, s->stands_for);
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
-	s->n_live--;
-	s->bytes_live -= requested;
-	s->est_live_count -= share.count;
-	s->est_live_bytes -= share.bytes;
+	site->n_live--;
+	site->bytes_live -= s->requested;
+	site->est_live_count -= share.count;
+	site->est_live_bytes -= share.bytes;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 
 /* A sampled block was resized in place: live sums follow, cumulative ones do not. */
-void mw__sample_resize(uint32_t site, size_t from, size_t to)
+void mw__sample_resize(mspan *s, size_t to)
 {
-	struct mw_site *s = &sites[site - 1];
-	struct share before = share_of(from), after = share_of(to);
+	struct mw_site *site = &sites[s->site - 1];
+	uint64_t times = stands_for(to);
+	struct share before = share_of(s->requested, s->stands_for), after = share_of(to, times);
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
-	s->bytes_live += to - from;
-	s->est_live_count += after.count - before.count;
-	s->est_live_bytes += after.bytes - before.bytes;
+	site->bytes_live += to - s->requested;
+	site->est_live_count += after.count - before.count;
+	site->est_live_bytes += after.bytes - before.bytes;
+	s->stands_for = times;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 

@@ -59,7 +59,7 @@ static void double_free_large(void)
 
 static void double_free_huge(void)
 {
-	v = malloc(5000000);
+	v = malloc(50000000);
 	free(v);
 	free(v);
 }
@@ -84,7 +84,7 @@ static void interior_large(void)
 
 static void interior_huge(void)
 {
-	v = malloc(20000000);
+	v = malloc(50000000);
 	free(v + 8192);
 }
 

@@ -263,7 +263,7 @@ static void book(size_t n, int sign)
 	if (c) {
 		books.live[c] += (uint64_t)sign;
 		books.allocs[c] += sign > 0;
-	} else if (n <= 1 << 20) {
+	} else if (n <= 32 << 20) {
 		books.n_large += (uint64_t)sign;
 		books.large_requested += (uint64_t)sign * n;
 	} else {
@@ -279,7 +279,7 @@ static size_t some_size(unsigned long *r)
 	case 0:
 		return tap_random(r) % 32768;
 	case 1:
-		return tap_random(r) % 200 ? tap_random(r) % 100000 : tap_random(r) % 4000000;
+		return tap_random(r) % 200 ? tap_random(r) % 100000 : tap_random(r) % 50000000;
 	default:
 		return tap_random(r) % 700;
 	}

@@ -145,9 +145,9 @@ static void do_free(struct block *b)
 	b->size = 0;
 }
 
-static void do_realloc(struct block *b, unsigned long *r)
+static void resize(struct block *b, unsigned long *r, size_t n)
 {
-	size_t n = random_size(r) + 1, common = n < b->size ? n : b->size;
+	size_t common = n < b->size ? n < 64 ? n : 64 : b->size; /* grown: its end is looked at too */
 	struct block old = *b;
 
 	old.p = realloc(b->p, n);
@@ -156,9 +156,25 @@ static void do_realloc(struct block *b, unsigned long *r)
 		fail("no memory", b);
 		return;
 	}
-	if (b->size && !holds(&(struct block){ old.p, common, old.tag }, common < 64 ? common : 64))
+	if (!holds(&old, common))
 		fail("realloc lost bytes", &old);
 	put_in(b, r, old.p, n);
+}
+
+static void do_realloc(struct block *b, unsigned long *r)
+{
+	resize(b, r, random_size(r) + 1);
+}
+
+/* In steps of a sixteenth or of a half, now and then until it has a mapping of its own. */
+static void do_grow(struct block *b, unsigned long *r)
+{
+	size_t end = tap_random(r) % 50 ? 100000 : 60000000, part = tap_random(r) % 2 ? 16 : 2;
+
+	while (b->size < end)
+		resize(b, r, b->size + b->size / part + 1);
+	if (end > 1000000)
+		do_free(b);
 }
 
 static void do_exchange(struct block *b, unsigned long *r)
@@ -187,6 +203,8 @@ static void *worker(void *arg)
 				do_exchange(b, &r);
 			else if (!b->p)
 				do_alloc(b, &r);
+			else if (what < 4 && tap_random(&r) % 64 == 0)
+				do_grow(b, &r);
 			else if (what < 4)
 				do_realloc(b, &r);
 			else

@@ -47,7 +47,7 @@ static size_t some_size(uint64_t *s)
 	case 1:
 		return 32769 + next(s) % 900000;
 	case 2:
-		return next(s) % 20 ? next(s) % 4000 : 1100000 + next(s) % 3000000;
+		return next(s) % 20 ? next(s) % 4000 : 1100000 + next(s) % 50000000;
 	default:
 		return next(s) % 600;
 	}
@@ -60,7 +60,7 @@ static void book(size_t n, int sign)
 		ever += n;
 	if (n < BINS) {
 		live[n] += (uint64_t)sign;
-	} else if (n <= 1 << 20) {
+	} else if (n <= 32 << 20) {
 		n_large += (uint64_t)sign;
 		large += (uint64_t)sign * n;
 	} else {
