@@ -60,7 +60,7 @@ enum mw_heap_span_kind {
 	MW_HEAP_SPAN_OBJECTS = 0, /* objects of one class */
 	MW_HEAP_SPAN_TINY = 1,    /* blocks of 16 bytes, each with one tiny object or more */
 	MW_HEAP_SPAN_LARGE = 2,   /* one object above 32 KiB, in whole pages */
-	MW_HEAP_SPAN_HUGE = 3,    /* one object above 1 MiB, with a mapping of its own */
+	MW_HEAP_SPAN_HUGE = 3,    /* one object above 32 MiB, with a mapping of its own */
 };
 
 struct mw_heap_span_info {

@@ -130,6 +130,14 @@ static void test_realloc(void)
 				mw_heap_free(h, q);
 			}
 	ok(good, "realloc from each size to each keeps the contents");
+	char *big = mw_heap_alloc(h, 20000000, 0);
+
+	good = big && memset(big, 0x5b, 20000000);
+	for (size_t n = 30000000; good && n <= 70000000; n += 20000000) /* into a mapping of its own, and there */
+		good = (big = mw_heap_realloc(h, big, n)) && all(big, 0x5b, 20000000);
+	good = good && (big = mw_heap_realloc(h, big, 10000000)) && all(big, 0x5b, 10000000);
+	mw_heap_free(h, big);
+	ok(good, "also of huge objects");
 	ok(noscan, "and whether it is noscan");
 	void *p = mw_heap_realloc(h, NULL, 100);
 
@@ -272,7 +280,7 @@ static int find_block(const struct mw_heap_span_info *o, void *arg)
 static void test_walk(void)
 {
 	struct mw_heap *h = mw_heap_create(NULL);
-	void *small = malloc(100), *large = malloc(100000), *huge = malloc(3000000);
+	void *small = malloc(100), *large = malloc(100000), *huge = malloc(50000000);
 	struct seen s = { 0 };
 	size_t usable = 0;
 	void *p;

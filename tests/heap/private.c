@@ -97,7 +97,7 @@ static void make_big(void)
 	void *volatile p[3];
 
 	for (int i = 0; i < 3; i++)
-		p[i] = memset(malloc((size_t)(3 + i) << 20), 1, 3 << 20);
+		p[i] = memset(aligned_alloc(2 << 20, (size_t)(3 + i) << 20), 1, 3 << 20);
 	for (int i = 0; i < 3; i++)
 		free(p[i]);
 }
