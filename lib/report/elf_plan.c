@@ -95,7 +95,9 @@ void mw__elf_view_plan(const struct mw__elf_view *v)
 
 	for (size_t i = 0; i < p.maps.n; i++)
 		add_row(t, v->elf, &p.maps.v[i]);
-	if (p.maps.n)
+	if (p.maps.n) {
 		add_totals(o, &p);
+		mw__elf_view_picture(v, o, &p);
+	}
 	MW_VEC_FREE(&p.maps);
 }

@@ -42,6 +42,9 @@ void mw__elf_view_relocs(const struct mw__elf_view *v);
 void mw__elf_view_notes(const struct mw__elf_view *v);
 void mw__elf_view_unwind(const struct mw__elf_view *v);
 void mw__elf_view_plan(const struct mw__elf_view *v);
+struct mw__plan;
+/* The plan as a picture, below its table. */
+void mw__elf_view_picture(const struct mw__elf_view *v, struct mw__doc_node *node, const struct mw__plan *plan);
 void mw__elf_view_check(const struct mw__elf_view *v);
 void mw__elf_view_sizes(const struct mw__elf_view *v);
 void mw__elf_view_index(const struct mw__elf_view *v);
