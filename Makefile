@@ -20,7 +20,7 @@ SOVER   := 0
 DEPS := gcc libc6-dev libelf-dev libdw-dev libdwarf-dev libproc2-dev libsmartcols-dev \
 	libjson-c-dev zlib1g-dev libzstd-dev libiberty-dev
 DEPS_CHECK := python3 bats mandoc procps gdb elfutils binutils golang-go busybox-static \
-	gcc-multilib g++ musl-tools util-linux jq pkgconf redis-server
+	gcc-multilib g++ musl-tools util-linux jq pkgconf redis-server libdebuginfod1
 DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 

@@ -36,7 +36,7 @@ static const struct opt own[] = {
 	{ 'C', "demangle", "[STYLE]", ARG_TEXT, "show C++, Rust and D names as people write them", NULL },
 	{ 'n', "notes", NULL, ARG_NONE, "the notes, those of cores too", NULL },
 	{ 'r', "relocs", NULL, ARG_NONE, "the relocations", NULL },
-	{ 'u', "unwind", NULL, ARG_NONE, "the unwind tables", NULL },
+	{ 'u', "unwind", NULL, ARG_NONE, "the unwind tables with their instructions", NULL },
 	{ 'd', "dynamic", NULL, ARG_NONE, "the dynamic table", NULL },
 	{ 'V', "version-info", NULL, ARG_NONE, "the symbol versions", NULL },
 	{ 'A', "arch-specific", NULL, ARG_NONE, "the attributes of the architecture", NULL },
@@ -73,7 +73,7 @@ static const struct {
 	       MW_ELF_ATTRIBUTES | MW_ELF_HISTOGRAM | MW_ELF_GROUPS | MW_ELF_UNWIND },
 	{ 'h', MW_ELF_HEADER }, { 'l', MW_ELF_SEGMENTS }, { 'S', MW_ELF_SECTIONS }, { 'g', MW_ELF_GROUPS },
 	{ 't', MW_ELF_DETAILS }, { 'e', HEADERS }, { 's', MW_ELF_SYMBOLS }, { OPT_DYN_SYMS, MW_ELF_DYNSYMS },
-	{ 'n', MW_ELF_NOTES }, { 'r', MW_ELF_RELOCS }, { 'u', MW_ELF_UNWIND }, { 'd', MW_ELF_DYNAMIC },
+	{ 'n', MW_ELF_NOTES }, { 'r', MW_ELF_RELOCS }, { 'u', MW_ELF_UNWIND | MW_ELF_CFI }, { 'd', MW_ELF_DYNAMIC },
 	{ 'V', MW_ELF_VERSIONS }, { 'A', MW_ELF_ATTRIBUTES }, { 'I', MW_ELF_HISTOGRAM }, { 'c', MW_ELF_INDEX },
 	{ OPT_HEX, MW_ELF_HEX_HEADERS }, { OPT_PLAN, MW_ELF_PLAN }, { OPT_CHECK, MW_ELF_CHECK },
 	{ OPT_SIZES, MW_ELF_SIZES }, { OPT_UNITS, MW_ELF_UNITS },
@@ -199,6 +199,7 @@ static bool parse(struct request *r, int argc, char **argv)
 	r->opts.strings = r->strings;
 	r->opts.relocated = r->relocated;
 	r->opts.addrs = r->addrs;
+	r->opts.ask_servers = getenv("DEBUGINFOD_URLS") && *getenv("DEBUGINFOD_URLS");
 	for (int id; (id = next_option(&cmd_elf, argc, argv, &r->s, &arg)) != -1;)
 		if (id == -2 || !set_option(r, id, arg))
 			return false;

@@ -567,6 +567,7 @@ enum mw_elf_view {
 	MW_ELF_INDEX = 1 << 17,		/* index of an archive */
 	MW_ELF_HEX_HEADERS = 1 << 18,	/* headers byte by byte */
 	MW_ELF_UNITS = 1 << 19,		/* compile units of the DWARF */
+	MW_ELF_CFI = 1 << 20,		/* with MW_ELF_UNWIND: instructions of the records */
 };
 
 /** How the bytes of a file are grouped. */
@@ -595,6 +596,7 @@ struct mw_elf_opts {
 	const char *type;		/* struct, class or union whose layout to show, or NULL */
 	bool one_header;		/* with MW_ELF_HEX_HEADERS: only number header_index of each table */
 	uint64_t header_index;
+	bool ask_servers;		/* debuginfod servers may be asked for debug files */
 };
 
 /**

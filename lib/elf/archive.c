@@ -2,6 +2,7 @@
 /*
  * ar archives, by hand: a walk over 60-byte headers (SysV and GNU: "/" and "/SYM64/" index,
  * "//" long names, "/N" refers to them; BSD: "#1/N" puts the name before the bytes).
+ * A thin archive has the headers only; its members are files, named relative to it.
  * Members with a bad size end the walk with a finding, since nothing behind it is certain.
  */
 #include "archive.h"
@@ -123,6 +124,6 @@ int mw__archive_next(struct mw_elf *ar, uint64_t *at, struct mw__member *ret)
 int mw__archive_open(struct mw_elf *ar, const struct mw__member *m, struct mw_elf **ret, struct mw_err *err)
 {
 	if (m->is_thin)
-		return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s(%s): member of a thin archive", ar->path, m->name);
+		return mw__elf_open_thin(ar, m->name, ret, err);
 	return mw__elf_open_member(ar, m->name, m->off, m->size, ret, err);
 }

@@ -2,13 +2,17 @@
 /*
  * Finding separate debug files. Places and their order are those of gdb ("Debugging Information in Separate
  * Files"): the build ID below /usr/lib/debug/.build-id, then the name of .gnu_debuglink beside the file, in
- * .debug beside it, and below /usr/lib/debug by the file's whole path. A name proves nothing: build IDs must agree, or where
- * one is missing the CRC that .gnu_debuglink carries.
+ * .debug beside it, and below /usr/lib/debug by the file's whole path. A name proves nothing: build IDs must
+ * agree, or where one is missing the CRC that .gnu_debuglink carries. Servers are asked last and only on request, through
+ * libdebuginfod, which is loaded then, so that nobody else pays for its libraries.
  */
 #include "debugfile.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,14 +73,10 @@ static bool same_file(const struct mw_elf *a, const struct mw_elf *b)
 	return fstat(a->fd, &x) == 0 && fstat(b->fd, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* The file at path when it is what belongs to elf. link: NULL when only the build ID counts. */
-static struct mw_elf *try_path(struct mw_elf *elf, const char *path, const char *id, const struct link *link)
+/* The file when it is what belongs to elf. link: NULL when only the build ID counts. */
+static struct mw_elf *believe(struct mw_elf *elf, struct mw_elf *debug, const char *id, const struct link *link)
 {
-	struct mw_elf *debug;
 	char other[ID_TEXT];
-
-	if (access(path, R_OK) < 0 || mw_elf_open(path, &debug, NULL) < 0)
-		return NULL;
 	bool has_id = debug->kind == MW__ELF_FILE && mw__elf_build_id(debug, other, sizeof(other));
 	bool ok = debug->kind == MW__ELF_FILE && !same_file(elf, debug) && debug->eh.machine == elf->eh.machine;
 
@@ -86,6 +86,15 @@ static struct mw_elf *try_path(struct mw_elf *elf, const char *path, const char 
 		return debug;
 	mw_elf_close(debug);
 	return NULL;
+}
+
+static struct mw_elf *try_path(struct mw_elf *elf, const char *path, const char *id, const struct link *link)
+{
+	struct mw_elf *debug;
+
+	if (access(path, R_OK) < 0 || mw_elf_open(path, &debug, NULL) < 0)
+		return NULL;
+	return believe(elf, debug, id, link);
 }
 
 static struct mw_elf *by_build_id(struct mw_elf *elf, const char *id)
@@ -105,7 +114,7 @@ static struct mw_elf *by_link(struct mw_elf *elf, const char *id)
 	char dir[PATH_MAX], path[PATH_MAX + NAME_MAX + 32];
 	struct mw_elf *debug = NULL;
 
-	if (!read_link(elf, &link) || !realpath(elf->path, dir))
+	if (!read_link(elf, &link) || !realpath(elf->own_path ? elf->own_path : elf->path, dir))
 		return NULL;
 	*strrchr(dir, '/') = '\0';
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !debug; i++) {
@@ -115,11 +124,56 @@ static struct mw_elf *by_link(struct mw_elf *elf, const char *id)
 	return debug;
 }
 
+/* What we use of <elfutils/debuginfod.h>; a build ID of length 0 is hexadecimal text. */
+struct servers {
+	void *(*begin)(void);
+	int (*find)(void *client, const unsigned char *id, int len, char **path);
+	void (*end)(void *client);
+};
+
+static bool load_servers(struct servers *s)
+{
+	void *lib = dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
+
+	if (!lib)
+		return false;
+	*(void **)&s->begin = dlsym(lib, "debuginfod_begin");
+	*(void **)&s->find = dlsym(lib, "debuginfod_find_debuginfo");
+	*(void **)&s->end = dlsym(lib, "debuginfod_end");
+	return s->begin && s->find && s->end;
+}
+
+static struct mw_elf *by_servers(struct mw_elf *elf, const char *id)
+{
+	struct mw_elf *debug = NULL;
+	struct servers s;
+	struct stat st;
+	char *path = NULL;
+
+	if (!id)
+		return NULL;
+	if (!load_servers(&s)) {
+		mw__elf_diag(elf, MW__ELF_NOTE, "debuginfod", 0, MW_UNKNOWN, MW_UNKNOWN, "servers are not asked: libdebuginfod.so.1 is not there");
+		return NULL;
+	}
+	void *client = s.begin();
+	int fd = client ? s.find(client, (const unsigned char *)id, 0, &path) : -ENOMEM;
+
+	if (fd < 0)
+		mw__elf_diag(elf, MW__ELF_NOTE, "debuginfod", 0, MW_UNKNOWN, MW_UNKNOWN, "no server has the debug file: %s", strerror(-fd));
+	else if (fstat(fd, &st) < 0 || mw__elf_open_part(fd, 0, (uint64_t)st.st_size, path, &debug, NULL) < 0)
+		debug = NULL;
+	if (client)
+		s.end(client);
+	free(path);
+	return debug ? believe(elf, debug, id, NULL) : NULL;
+}
+
 struct mw_elf *mw__elf_debug(struct mw_elf *elf)
 {
 	char id[ID_TEXT];
 
-	if (elf->debug_tried || elf->member)
+	if (elf->debug_tried || (elf->member && !elf->own_path))
 		return elf->debug;
 	elf->debug_tried = true;
 	const char *known = mw__elf_build_id(elf, id, sizeof(id)) ? id : NULL;
@@ -127,5 +181,7 @@ struct mw_elf *mw__elf_debug(struct mw_elf *elf)
 	elf->debug = by_build_id(elf, known);
 	if (!elf->debug && !elf->from_memory)
 		elf->debug = by_link(elf, known);
+	if (!elf->debug && elf->ask_servers)
+		elf->debug = by_servers(elf, known);
 	return elf->debug;
 }

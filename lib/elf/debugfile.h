@@ -7,8 +7,8 @@
 
 /*
  * The debug file that belongs to elf, or NULL; looked for once, closed with elf. It is found by build ID
- * below /usr/lib/debug, by .gnu_debuglink beside the file, or by asking elf->debuginfod, in this order, and believed
- * only when its build ID or its checksum agrees.
+ * below /usr/lib/debug, by .gnu_debuglink beside the file, or from a server if elf->ask_servers, in this order, and
+ * believed only when its build ID or its checksum agrees.
  */
 struct mw_elf *mw__elf_debug(struct mw_elf *elf);
 

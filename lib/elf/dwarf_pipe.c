@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "debugfile.h"
 #include "dwarf.h"
 
 #define MIN_BYTES (UINT64_C(16) << 20)
@@ -168,22 +170,66 @@ static void say_trouble(struct mw__dwarf_answer *a, int status)
 		snprintf(a->trouble, sizeof(a->trouble), "DWARF unreadable (child ended early)");
 }
 
+/* A member has no path and does not start where its file does: libdwarf gets a copy. -1 without one. */
+static int copy_member(const struct mw_elf *elf)
+{
+	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-member", MFD_CLOEXEC);
+	char buf[65536];
+
+	for (uint64_t at = 0; fd >= 0 && at < elf->size;) {
+		size_t n = elf->size - at < sizeof(buf) ? elf->size - at : sizeof(buf);
+
+		if (!mw__elf_read(elf, at, buf, n) || write(fd, buf, n) != (ssize_t)n)
+			return -1;
+		at += n;
+	}
+	int ret = fd;
+
+	fd = -1;
+	return ret;
+}
+
+static bool has_dwarf(const struct mw_elf *elf)
+{
+	for (size_t i = 1; i < elf->n_sh; i++) {
+		const char *name = mw__elf_section_name(elf, i);
+
+		if (elf->sh[i].type != SHT_NOBITS && (!strcmp(name, ".debug_info") || !strcmp(name, ".zdebug_info")))
+			return true;
+	}
+	return false;
+}
+
+/* What libdwarf opens; buf holds it where it is made up. */
+static const char *path_for(struct mw_elf *elf, int copy, char *buf, size_t size)
+{
+	/* an elf without descriptor is a path that somebody wants to have asked */
+	struct mw_elf *debug = elf->fd >= 0 && copy < 0 && !has_dwarf(elf) ? mw__elf_debug(elf) : NULL;
+
+	if (debug)
+		return debug->path;
+	snprintf(buf, size, "/proc/self/fd/%d", copy >= 0 ? copy : elf->fd);
+	if (elf->own_path)
+		return elf->own_path;
+	return copy < 0 && !elf->from_memory && access(elf->path, R_OK) == 0 ? elf->path : buf;
+}
+
 int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw__dwarf_answer *ret,
 		  struct mw_err *err)
 {
+	bool is_part = elf->base || (elf->member && !elf->own_path);
+	MW_CLEANUP(mw__closep) int copy = is_part ? copy_member(elf) : -1;
 	struct mw__dwarf_query mine = *q;
 	char path[64];
 	int fds[2], status;
 
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);
-	if (elf->member || elf->base) {
-		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF of archive members is not read");
+	if (is_part && copy < 0) {
+		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF of this archive member is not read: it could not be copied");
 		return 0;
 	}
-	/* by path, so that separate debug files are found beside it; pipes and memory by descriptor */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", elf->fd);
-	mine.path = access(elf->path, R_OK) == 0 && !elf->from_memory ? elf->path : path;
+	mine.path = path_for(elf, copy, path, sizeof(path));
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return mw__fail(err, MW_E_OS, errno, "%s: pipe", elf->path);
 	pid_t pid = fork();

@@ -630,6 +630,30 @@ static int open_input(const char *path, int *ret, uint64_t *size, struct mw_err 
 	return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it is a device", path);
 }
 
+int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, struct mw_err *err)
+{
+	const char *slash = strrchr(ar->path, '/');
+	bool beside = *name != '/' && slash;
+	const char *path = mw__arena_printf(&ar->arena, "%.*s%s", beside ? (int)(slash + 1 - ar->path) : 0, ar->path, name);
+	struct mw_elf *elf;
+
+	if (!path)
+		return mw__fail_nomem(err, ar->path);
+	int rc = mw_elf_open(path, &elf, err);
+
+	if (rc < 0)
+		return rc;
+	if (elf->kind == MW__ELF_ARCHIVE) {
+		destroy(elf);
+		return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s: a thin archive of archives", path);
+	}
+	elf->path = ar->path;
+	elf->member = name;
+	elf->own_path = path;
+	*ret = elf;
+	return 0;
+}
+
 int mw_elf_open(const char *path, struct mw_elf **ret, struct mw_err *err)
 {
 	uint64_t size;

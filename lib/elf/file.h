@@ -54,6 +54,7 @@ struct mw_elf {
 	struct mw__arena arena;
 	const char *path;
 	const char *member;		/* name in the archive, or NULL */
+	const char *own_path;		/* of a member of a thin archive: the file that it is */
 	struct mw_elf *archive;		/* of which this is a member, or NULL */
 	struct mw_elf *members, *next_member;	/* of an archive, those that a report opened */
 	enum mw__elf_kind kind;
@@ -74,6 +75,7 @@ struct mw_elf {
 	size_t n_sh;
 	struct mw__strtab shstr;
 	bool dynamic_tried, debug_tried;
+	bool ask_servers;			/* debuginfod may be asked for the debug file */
 	struct mw_elf *debug;			/* debugfile.c */
 	struct mw__elf_dynamic *dyn;	/* dynamic.c */
 	struct mw__elf_versions *vers;	/* versions.c */
@@ -133,6 +135,8 @@ uint64_t mw__elf_field_off(const struct mw_elf *elf, uint64_t base, const struct
 /* The bytes [off, off + size) of an archive; shares its descriptor, name belongs to it. */
 MW_MUST_CHECK int mw__elf_open_member(struct mw_elf *ar, const char *name, uint64_t off, uint64_t size,
 				      struct mw_elf **ret, struct mw_err *err);
+/* A member of a thin archive, which is a file of its own. */
+MW_MUST_CHECK int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, struct mw_err *err);
 /* size bytes of fd from base on; fd is owned from here on, also on failure. */
 MW_MUST_CHECK int mw__elf_open_part(int fd, uint64_t base, uint64_t size, const char *path, struct mw_elf **ret,
 				    struct mw_err *err);

@@ -85,7 +85,7 @@ int mw__frames_open(struct mw_elf *elf, size_t i, struct mw__frames *ret)
 	return ret->p != NULL;
 }
 
-static uint64_t leb(const struct mw__frames *t, uint64_t *at, uint64_t end, bool is_signed)
+uint64_t mw__frames_leb(const struct mw__frames *t, uint64_t *at, uint64_t end, bool is_signed)
 {
 	uint64_t v = 0;
 	unsigned shift = 0;
@@ -130,6 +130,7 @@ static void read_cie(struct mw__frames *t, uint64_t record, uint64_t at, uint64_
 	t->cie_at = record;
 	t->encoding = PE_ABS;
 	t->augmentation[0] = '\0';
+	t->cie_insns = end;
 	if (at >= end)
 		return;
 	uint8_t version = t->p[at++];
@@ -140,14 +141,17 @@ static void read_cie(struct mw__frames *t, uint64_t record, uint64_t at, uint64_
 	at += len + 1;
 	if (version >= 4)
 		at += 2;
-	t->code_align = leb(t, &at, end, false);
-	t->data_align = (int64_t)leb(t, &at, end, true);
+	t->code_align = mw__frames_leb(t, &at, end, false);
+	t->data_align = (int64_t)mw__frames_leb(t, &at, end, true);
 	if (version == 1)
-		at++;
+		t->return_reg = at < end ? t->p[at++] : 0;
 	else
-		leb(t, &at, end, false);
+		t->return_reg = mw__frames_leb(t, &at, end, false);
+	t->cie_insns = t->augmentation[0] ? end : at;	/* of an augmentation without length nothing more is known */
 	if (t->augmentation[0] == 'z') {
-		leb(t, &at, end, false);
+		uint64_t size = mw__frames_leb(t, &at, end, false);
+
+		t->cie_insns = size <= end - mw__min(at, end) ? at + size : end;
 		read_augmentation(t, at, end);
 	}
 }
@@ -203,6 +207,33 @@ static void read_range(struct mw__frames *t, const struct record *r, struct mw__
 		start += t->addr + at;
 	ret->start = t->elf->lay.is64 ? start : start & UINT32_MAX;
 	ret->end = ret->start + mw__raw_num(t->p + at + size, size, big);
+	at += 2 * (uint64_t)size;
+	if (t->augmentation[0] == 'z') {
+		uint64_t more = mw__frames_leb(t, &at, r->end, false);
+
+		at = more <= r->end - mw__min(at, r->end) ? at + more : r->end;
+	} else if (t->augmentation[0]) {
+		at = r->end;
+	}
+	ret->insns = at;
+}
+
+uint64_t mw__frames_pointer(const struct mw__frames *t, uint64_t *at, uint64_t end)
+{
+	unsigned size = encoded_size(t->elf, t->encoding);
+
+	if (!size || !mw__fits(*at, size, end)) {
+		*at = end;
+		return 0;
+	}
+	uint64_t v = mw__raw_num(t->p + *at, size, t->elf->lay.big);
+
+	if (t->encoding & 8)
+		v = sign_extend(v, size);
+	if ((t->encoding & 0x70) == PE_PCREL)
+		v += t->addr + *at;
+	*at += size;
+	return v;
 }
 
 /* A length of 0 ends .eh_frame; when objects were joined, more may follow. */
@@ -227,9 +258,10 @@ bool mw__frames_next(struct mw__frames *t, struct mw__frame_record *ret)
 		return false;
 	}
 	*ret = (struct mw__frame_record){ .off = t->at, .length = r.end - t->at, .is_cie = is_cie_id(t, &r),
-				   .start = MW_UNKNOWN, .end = MW_UNKNOWN };
+				   .start = MW_UNKNOWN, .end = MW_UNKNOWN, .insns = r.end, .insns_end = r.end };
 	if (ret->is_cie) {
 		read_cie(t, t->at, r.body + r.word, r.end);
+		ret->insns = t->cie_insns;
 	} else {
 		ret->cie = t->is_eh ? r.body - r.id : r.id;
 		if (ret->cie < t->size && read_record(t, ret->cie, &cie) && is_cie_id(t, &cie)) {

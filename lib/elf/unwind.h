@@ -16,8 +16,9 @@ struct mw__frames {
 	uint64_t cie_at;
 	uint8_t encoding;
 	char augmentation[16];
-	uint64_t code_align;
+	uint64_t code_align, return_reg;
 	int64_t data_align;
+	uint64_t cie_insns;	/* where its instructions start */
 };
 
 struct mw__frame_record {
@@ -26,11 +27,16 @@ struct mw__frame_record {
 	bool is_cie;
 	uint64_t cie;		/* offset of its CIE */
 	uint64_t start, end;	/* code; MW_UNKNOWN where it cannot be told */
+	uint64_t insns, insns_end;	/* its instructions, in the section; see cfi.h */
 };
 
 /* Table i: 1 opened, 0 unreadable, -1 no more. */
 int mw__frames_open(struct mw_elf *elf, size_t i, struct mw__frames *ret);
 /* False at the end, also after damage, which is a finding. */
 bool mw__frames_next(struct mw__frames *t, struct mw__frame_record *ret);
+/* A LEB128 number at *at, which moves behind it. */
+uint64_t mw__frames_leb(const struct mw__frames *t, uint64_t *at, uint64_t end, bool is_signed);
+/* A pointer in the encoding of the CIE; 0 when it does not fit. */
+uint64_t mw__frames_pointer(const struct mw__frames *t, uint64_t *at, uint64_t end);
 
 #endif

@@ -123,6 +123,7 @@ static void fill_file(struct mw_document *doc, struct mw__doc_node *list, struct
 		return;
 	if (shown & MW_ELF_HEX_HEADERS)	/* instead of, not beside, the usual form */
 		shown &= ~(unsigned)(MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_SECTIONS | MW_ELF_SYMBOLS | MW_ELF_DYNSYMS);
+	elf->ask_servers = opts->ask_servers;
 	mw__doc_text(v->node, "file", elf->path);
 	mw__doc_text(v->node, "member", elf->member);
 	mw__doc_u64(v->node, "size", MW__T_BYTES, elf->size);
@@ -150,7 +151,9 @@ static void fill_archive(struct mw_document *doc, struct mw__doc_node *list, str
 		struct mw_err err;
 
 		if (mw__archive_open(ar, &m, &elf, &err) < 0) {
-			mw__elf_diag(ar, MW__ELF_NOTE, m.name, m.off, m.off, MW_UNKNOWN, "%s", err.text);
+			/* any file may be in an archive, but one that a thin archive names should be there */
+			mw__elf_diag(ar, m.is_thin && err.code != MW_E_FORMAT ? MW__ELF_FATAL : MW__ELF_NOTE, m.name, m.off, m.off,
+				     MW_UNKNOWN, "%s", err.text);
 			continue;
 		}
 		elf->next_member = ar->members;

@@ -242,6 +242,8 @@ int mw_report_elf_diff(struct mw_elf *before, struct mw_elf *after, const struct
 	uint64_t page = opts && opts->page_size ? opts->page_size : 4096;
 	struct mw__ownership o[2] = { 0 };
 	struct mw_document *doc = NULL;
+
+	before->ask_servers = after->ask_servers = opts && opts->ask_servers;
 	int rc = mw__elf_own(before, by, page, false, &o[0], err);
 
 	if (rc == 0)

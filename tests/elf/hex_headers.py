@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import samples  # noqa: E402
 
-MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 N = 0
 FAILED = 0
 

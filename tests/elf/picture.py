@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 N = 0
 FAILED = 0

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 VIEWS = ('section', 'segment', 'symbol', 'unit', 'file-line')
 ENV = dict(os.environ, LC_ALL='C')
