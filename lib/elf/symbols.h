@@ -60,8 +60,10 @@ static inline void mw__sym_prefetch(const struct mw__symtab *t, size_t i)
 		return;
 	uint32_t off = t->elf->lay.is64 ? ((const Elf64_Sym *)t->raw)[i].st_name : ((const Elf32_Sym *)t->raw)[i].st_name;
 
-	if (off < t->str.n)
+	if (off < t->str.n) {
 		__builtin_prefetch(t->str.p + off);
+		__builtin_prefetch(t->str.p + off + 64);	/* C++ names are long */
+	}
 }
 
 /* The section of a symbol is a real one. */

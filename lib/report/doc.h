@@ -42,6 +42,7 @@ struct mw__doc_node;
 
 struct mw__cell {
 	enum mw__type type;
+	uint32_t len;				/* of s, where a stream knows it; 0: ask strlen() */
 	union {
 		uint64_t u;
 		int64_t d;

@@ -66,20 +66,29 @@ static const char *find_version(struct mw__namer *n, const struct mw__symtab *t,
 	return name ? name : "<corrupt>";
 }
 
-/* The name within MAX_NAME and the budget. */
+static const char *leave_out(struct mw__namer *n)
+{
+	static const char text[] = "<left out>";
+
+	n->len = sizeof(text) - 1;
+	return text;
+}
+
+/* The name within MAX_NAME and the budget; its length is n->len. */
 static const char *bounded(struct mw__namer *n, const char *name)
 {
 	if (!n->budget)
-		return "<left out>";
+		return leave_out(n);
 	size_t len = strlen(name);	/* of a string table: terminated, and paid for by the budget */
 
 	if (len > n->budget || len >= MAX_NAME) {
 		mw__elf_diag(n->v->elf, MW__ELF_BAD, "length of symbol names", len, MW_UNKNOWN, MAX_NAME,
 			     "symbol names are too long, or too many share the same bytes: some are left out");
 		n->budget = len > n->budget ? 0 : n->budget;
-		return "<left out>";
+		return leave_out(n);
 	}
 	n->budget -= len;
+	n->len = len;
 	return name;
 }
 
@@ -90,17 +99,24 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 
 	*hidden = false;
 	*version = t->n_versym ? find_version(n, t, i, hidden) : NULL;
-	name = name ? bounded(n, name) : "<corrupt>";
+	if (name) {
+		name = bounded(n, name);
+	} else {
+		name = "<corrupt>";
+		n->len = strlen(name);
+	}
 	n->plain = name;
 	char *plain = n->demangle && name[0] == '_' ? cplus_demangle(name, DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO) : NULL;
 
-	if (plain)
+	if (plain) {
 		name = plain;
+		n->len = strlen(plain);
+	}
 	/* a definition's own symbol has its name twice */
 	if (*version && s->shndx == SHN_ABS && !strcmp(name, *version))
 		*version = NULL;
 	if (*version || plain) {
-		size_t len = strlen(name), vlen = *version ? strlen(*version) : 0;
+		size_t len = n->len, vlen = *version ? strlen(*version) : 0;
 		/* a symbol copied from a library is defined here, but its version there */
 		bool is_default = *version && s->shndx != SHN_UNDEF && !*hidden &&
 				  n->vers->is_def[t->versym[i] & 0x7fff];
@@ -116,6 +132,10 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 			}
 			*p = '\0';
 			name = n->buf;
+			n->len = p - n->buf;
+		} else {
+			name = n->plain;
+			n->len = strlen(name);
 		}
 	}
 	free(plain);

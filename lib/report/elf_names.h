@@ -14,6 +14,7 @@ struct mw__namer {
 	char *buf;		/* grows in the document's arena */
 	size_t cap;
 	const char *plain;
+	size_t len;		/* of the name that was returned last */
 	uint64_t budget;	/* bytes of names that may still be shown; see elf_names.c */
 };
 

@@ -71,7 +71,9 @@ static void symbol_cells(struct relocs_ctx *c, size_t i, const struct mw__rel *r
 	}
 	mw__sym_at(&c->tab.syms, r->sym, &s);
 	mw__cell_u64(&cell[5], MW__T_ADDR, s.value);
-	mw__cell_text(&cell[7], mw__namer_symbol(&c->namer, &c->tab.syms, r->sym, &s, &version, &hidden));
+	const char *name = mw__namer_symbol(&c->namer, &c->tab.syms, r->sym, &s, &version, &hidden);
+
+	mw__cell_textn(&cell[7], name, c->namer.len);
 }
 
 static bool reloc_row(void *ctx, size_t i, struct mw__cell *cell)

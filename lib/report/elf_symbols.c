@@ -35,7 +35,8 @@ static const struct mw__col symbol_cols[] = {
 struct symbols_ctx {
 	struct mw__symtab tab;
 	struct mw__namer namer;
-	char ndx[24], type[24], bind[24];
+	char ndx[24], reserved[24], type[24], bind[24];
+	uint32_t ndx_of;	/* the section that ndx says */
 };
 
 static const char *index_text(struct symbols_ctx *c, const struct mw__sym *s)
@@ -46,11 +47,14 @@ static const char *index_text(struct symbols_ctx *c, const struct mw__sym *s)
 		return "ABS";
 	if (s->shndx == SHN_COMMON)
 		return "COM";
-	if (s->shndx >= SHN_LORESERVE && s->shndx != SHN_XINDEX)
-		snprintf(c->ndx, sizeof(c->ndx), "%s[%#x]", s->shndx < 0xff20 ? "PRC" : s->shndx < 0xff40 ? "OS" : "RSV",
-			 s->shndx);
-	else
+	if (s->shndx >= SHN_LORESERVE && s->shndx != SHN_XINDEX) {
+		snprintf(c->reserved, sizeof(c->reserved), "%s[%#x]",
+			 s->shndx < 0xff20 ? "PRC" : s->shndx < 0xff40 ? "OS" : "RSV", s->shndx);
+		return c->reserved;
+	}
+	if (s->section != c->ndx_of || !c->ndx[0])
 		mw__small_number(c->ndx, s->section);
+	c->ndx_of = s->section;
 	return c->ndx;
 }
 
@@ -98,7 +102,9 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	mw__cell_u64(&cell[6], MW__T_COUNT, s.other);
 	mw__cell_u64(&cell[7], MW__T_COUNT, s.section);
 	mw__cell_text(&cell[8], index_text(c, &s));
-	mw__cell_text(&cell[9], mw__namer_symbol(&c->namer, &c->tab, i, &s, &version, &hidden));
+	const char *name = mw__namer_symbol(&c->namer, &c->tab, i, &s, &version, &hidden);
+
+	mw__cell_textn(&cell[9], name, c->namer.len);
 	mw__cell_text(&cell[10], s.name_off ? mw__namer_plain(&c->namer) : "");
 	mw__cell_text(&cell[11], version);
 	mw__cell_bool(&cell[12], hidden);

@@ -44,22 +44,29 @@ static inline char *room(struct out *o, size_t len)
 	return o->buf + o->n;
 }
 
-static void put(struct out *o, const char *p, size_t len)
+/* At most 32 bytes, without a call. */
+static inline void copy_short(char *to, const char *p, size_t len)
+{
+	if (len > 16) {
+		memcpy(to, p, 16);
+		memcpy(to + len - 16, p + len - 16, 16);
+	} else if (len >= 8) {
+		memcpy(to, p, 8);
+		memcpy(to + len - 8, p + len - 8, 8);
+	} else if (len >= 4) {
+		memcpy(to, p, 4);
+		memcpy(to + len - 4, p + len - 4, 4);
+	} else if (len) {
+		to[0] = p[0];
+		to[len / 2] = p[len / 2];
+		to[len - 1] = p[len - 1];
+	}
+}
+
+static inline void put(struct out *o, const char *p, size_t len)
 {
 	if (len <= 16) {
-		char *to = room(o, 16);
-
-		if (len >= 8) {
-			memcpy(to, p, 8);
-			memcpy(to + len - 8, p + len - 8, 8);
-		} else if (len >= 4) {
-			memcpy(to, p, 4);
-			memcpy(to + len - 4, p + len - 4, 4);
-		} else if (len) {
-			to[0] = p[0];
-			to[len / 2] = p[len / 2];
-			to[len - 1] = p[len - 1];
-		}
+		copy_short(room(o, 16), p, len);
 		o->n += len;
 		return;
 	}
@@ -157,30 +164,41 @@ static const char *number(const struct mw__cell *c, char *buf, size_t *len, cons
 
 /* -------------------------------------------------------------------- text */
 
-/* Printable ASCII from end to end: the usual case, eight bytes a step. */
-static bool is_plain(const char *s, size_t len)
+/* Whether one of the eight characters is not printable ASCII (Hacker's Delight, 6-1). */
+static inline bool is_odd(uint64_t w)
 {
-	size_t i = 0;
+	uint64_t low = (w - 0x2020202020202020u) & ~w, del = w + 0x0101010101010101u;
 
-	for (; i + 8 <= len; i += 8) {
-		uint64_t w;
+	return (low | del | w) & 0x8080808080808080u;
+}
 
-		memcpy(&w, s + i, 8);
-		/* a byte below 0x20, equal to 0x7f or above: Hacker's Delight, 6-1 */
-		uint64_t low = (w - 0x2020202020202020u) & ~w, del = w + 0x0101010101010101u;
+/* Printable ASCII from end to end: the usual case, eight bytes a step. */
+static inline bool is_plain(const char *s, size_t len)
+{
+	uint64_t w = 0x2020202020202020u, v = w;
 
-		if ((low | del | w) & 0x8080808080808080u)
-			return false;
+	if (len >= 8) {
+		for (size_t i = 0; i + 8 < len; i += 8) {
+			memcpy(&w, s + i, 8);
+			if (is_odd(w))
+				return false;
+		}
+		memcpy(&w, s + len - 8, 8);
+		return !is_odd(w);
 	}
-	for (; i < len; i++)
-		if (s[i] < 0x20 || s[i] == 0x7f)
+	if (len >= 4) {
+		memcpy(&w, s, 4);
+		memcpy(&v, s + len - 4, 4);
+		return !is_odd(w) && !is_odd(v);
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)(s[i] - 0x20) >= 0x5f)
 			return false;
 	return true;
 }
 
 static const char *shown_text(struct out *o, const char *s, size_t *len, bool raw)
 {
-	*len = strlen(s);
 	o->is_ascii = is_plain(s, *len);
 	if (o->is_ascii && (!raw || !memchr(s, ' ', *len)))
 		return s;
@@ -200,8 +218,12 @@ static const char *shown_text(struct out *o, const char *s, size_t *len, bool ra
 
 static const char *cell_text(struct out *o, const struct mw__cell *c, char *buf, size_t *len, bool raw)
 {
-	if (c->type == MW__T_TEXT && c->s)
-		return shown_text(o, *c->s ? c->s : raw ? "-" : "", len, raw);
+	if (c->type == MW__T_TEXT && c->s) {
+		const char *s = *c->s || !raw ? c->s : "-";
+
+		*len = c->len ? c->len : strlen(s);
+		return shown_text(o, s, len, raw);
+	}
 	o->is_ascii = true;
 	if (c->type == MW__T_BOOL) {
 		*len = c->b ? 3 : 2;
@@ -223,6 +245,7 @@ static size_t columns_of(const char *s, size_t len)
 struct shape {
 	size_t idx[MW__STREAM_COLS], n;	/* columns that are shown, in order */
 	size_t width[MW__STREAM_COLS];		/* by column */
+	bool left[MW__STREAM_COLS];
 };
 
 static bool is_left(const struct mw__col *col)
@@ -325,6 +348,69 @@ static void text_heading(struct out *o, const struct mw__doc_node *node, const s
 	}
 }
 
+static inline size_t dec_len(uint64_t v)
+{
+	static const uint64_t tens[] = { 9, 99, 999, 9999, 99999, 999999, 9999999, 99999999, 999999999 };
+	size_t n = 0;
+
+	for (; v > 999999999; v /= 1000000000)
+		n += 9;
+	for (size_t i = 0; i < 9; i++)
+		n += v > tens[i];
+	return n + 1;
+}
+
+/* The usual number in the usual column, right-aligned and not the last: straight into the buffer. */
+static inline bool number_cell(struct out *o, const struct mw__cell *c, size_t width)
+{
+	size_t len;
+	bool hex = c->type == MW__T_ADDR;
+
+	uint64_t v = c->u;
+	bool minus = c->type == MW__T_DELTA && c->d < 0;
+
+	if (c->type != MW__T_DELTA && ((!hex && c->type != MW__T_BYTES && c->type != MW__T_COUNT) || v == MW_UNKNOWN))
+		return false;
+	if (width > CELL_MAX || (minus && c->d == INT64_MIN))
+		return false;
+	if (minus)
+		v = 0 - v;
+	len = hex ? (67 - (unsigned)__builtin_clzll(v | 1)) / 4 + 2 : dec_len(v) + minus;
+	if (len < width)
+		pad(o, width - len);
+	char *to = room(o, len + 1);
+
+	*to = '-';
+	if (hex)
+		hex_back(to + len, v);
+	else
+		dec_back(to + len, v);
+	to[len] = ' ';
+	o->n += len + 1;
+	return true;
+}
+
+/* A short word in a column that is not the last: blanks as wide as the column, the word over them. */
+static inline bool word_cell(struct out *o, const struct mw__cell *c, size_t width, bool left)
+{
+	static const char blanks[] = "                                ";
+	size_t len;
+
+	const char *s = c->type == MW__T_NULL ? "-" : c->s;
+
+	if ((c->type != MW__T_TEXT && c->type != MW__T_NULL) || !s || width >= sizeof(blanks) - 1)
+		return false;
+	len = c->len ? c->len : strlen(s);
+	if (len > width || !is_plain(s, len))
+		return false;
+	char *to = room(o, sizeof(blanks));
+
+	memcpy(to, blanks, sizeof(blanks));
+	copy_short(to + (left ? 0 : width - len), s, len);
+	o->n += width + 1;
+	return true;
+}
+
 static void text_rows(struct out *o, const struct mw__doc_node *node, const struct mw_text_opts *opts)
 {
 	struct mw__cell cells[MW__STREAM_COLS];
@@ -335,6 +421,8 @@ static void text_rows(struct out *o, const struct mw__doc_node *node, const stru
 	size_t len;
 
 	choose_columns(node, opts ? opts->columns : NULL, &sh);
+	for (size_t c = 0; c < node->n_cols; c++)
+		sh.left[c] = is_left(&node->cols[c]);
 	measure(o, node, n_rows, &sh, raw);
 	if (!(opts && opts->no_headings) && n_rows)
 		text_heading(o, node, &sh);
@@ -345,9 +433,14 @@ static void text_rows(struct out *o, const struct mw__doc_node *node, const stru
 		begin_line(o);
 		for (size_t k = 0; k < sh.n; k++) {
 			size_t c = sh.idx[k];
+			bool last = k + 1 == sh.n;
+
+			if (!last && !raw && ((!sh.left[c] && number_cell(o, &cells[c], sh.width[c])) ||
+					      word_cell(o, &cells[c], sh.width[c], sh.left[c])))
+				continue;
 			const char *s = cell_text(o, &cells[c], buf, &len, raw);
 
-			text_cell(o, s, len, sh.width[c], is_left(&node->cols[c]), k + 1 == sh.n);
+			text_cell(o, s, len, sh.width[c], sh.left[c], last);
 		}
 	}
 }

@@ -55,6 +55,12 @@ static inline void mw__cell_text(struct mw__cell *cell, const char *text)
 	cell->type = MW__T_TEXT;
 	cell->s = text;
 }
+/* Text whose length is known and below 4 GiB. */
+static inline void mw__cell_textn(struct mw__cell *cell, const char *text, size_t len)
+{
+	mw__cell_text(cell, text);
+	cell->len = len;
+}
 static inline void mw__cell_bool(struct mw__cell *cell, bool v)
 {
 	cell->type = MW__T_BOOL;
