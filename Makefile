@@ -200,8 +200,15 @@ $(B)/tests/bench/launch: tests/bench/launch.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
 
-.PHONY: bench
-bench: all $(B)/tests/bench/launch $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
+$(B)/tests/bench/elf_floor: tests/bench/elf_floor.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -lelf
+
+.PHONY: bench bench-elf
+bench-elf: $(B)/memwhy $(B)/tests/bench/launch $(B)/tests/bench/elf_floor
+	@$(TEST_ENV) python3 tests/bench/elf.py $(BENCH_ELF_ARGS)
+bench: bench-elf all $(B)/tests/bench/launch $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
 	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS)
 
 # Left out are checks of style, and those that do not follow the cleanup attribute or a statement

@@ -1,80 +1,114 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CPU time and peak memory of memwhy elf beside readelf, eu-readelf and llvm-readelf on the same files, in
-turns; the least of all rounds counts. Only the ratios mean anything.
+"""CPU time and peak memory of memwhy elf as ratios to other tools on the same files.
 
-    elf.py [FILE...]"""
+usage: elf.py [--rounds N] [FILE...]
+
+Every program runs once a round, in turns; the least CPU time of all rounds counts, since what
+else the machine does can only add to it. Programs that take a second or more run twice. The
+floor of the headers is a program that prints them by libelf and does nothing else.
+
+Ends with 1 when a budget is not met.
+"""
+import argparse
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
-MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
-ROUNDS = int(os.environ.get('ROUNDS', '7'))
-# A small parent, since the peak of a process includes that of the one it was forked from.
-RUNNER = r'''
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-int main(int argc, char **argv)
-{
-	struct rusage u;
-	int st, null = open("/dev/null", O_WRONLY);
-	if (argc < 2) return 2;
-	pid_t pid = fork();
-	if (!pid) { dup2(null, 1); dup2(null, 2); execvp(argv[1], argv + 1); _exit(127); }
-	wait4(pid, &st, 0, &u);
-	printf("%ld %ld\n", u.ru_utime.tv_sec * 1000000L + u.ru_utime.tv_usec + u.ru_stime.tv_sec * 1000000L +
-	       u.ru_stime.tv_usec, u.ru_maxrss);
-}
-'''
-FILES = ['/bin/ls', '/usr/lib/x86_64-linux-gnu/libc.so.6', '/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1',
-         '/usr/bin/node', '/usr/bin/nodejs', '/usr/lib/chromium/chromium']
-# what, memwhy's options, readelf's, eu-readelf's (-s and -n take arguments there), budget against eu-readelf
-TASKS = [('headers', ['-h', '-l', '-S'], ['-hlS'], ['-hlS'], 1.0),
-         ('symbols', ['-s'], ['-s'], ['-s'], 0.5),
-         ('relocations', ['-r'], ['-r'], ['-r'], 0.5),
-         ('common set', ['-h', '-l', '-S', '-s', '-r', '-d', '-V', '-n', '-A', '-I'], ['-hlSsrdVnAI'],
-          ['-hlSrdVAI', '-n', '-s'], 0.5)]
+BUILD = os.path.abspath(os.environ.get('BUILD', 'build'))
+MEMWHY = os.path.abspath(os.environ.get('MEMWHY', os.path.join(BUILD, 'memwhy')))
+LAUNCH = os.path.join(BUILD, 'tests/bench/launch')
+FLOOR = os.path.join(BUILD, 'tests/bench/elf_floor')
+RUN_S = 120
+LIB = '/usr/lib/x86_64-linux-gnu/'
+# a small program, the C library, and the largest that Debian's packages have
+FILES = ['/bin/ls', LIB + 'libc.so.6', LIB + 'libLLVM-14.so.1', '/usr/bin/node', '/usr/lib/chromium/chromium']
+COMMON = ['-h', '-l', '-S', '-s', '-r', '-d', '-V', '-n', '-A', '-I']
+# task: memwhy's options, readelf's and llvm-readelf's, eu-readelf's (where -s and -n take an argument)
+TASKS = {'headers': (['-h', '-l', '-S'], ['-hlS'], ['-hlS']),
+         'symbols': (['-s'], ['-s'], ['-s']),
+         'relocations': (['-r'], ['-r'], ['-r']),
+         'common': (COMMON, ['-hlSsrdVnAI'], ['-hlSrdVAI', '-n', '-s'])}
+# task, file, program, figure, largest ratio of memwhy to it
+BUDGETS = [('headers', f, p, 'CPU', most) for f in FILES
+           for p, most in (('floor', 1.3), ('readelf', 1.0), ('eu-readelf', 1.0), ('llvm-readelf', 1.0))]
+BUDGETS += [('symbols', '/usr/bin/node', 'eu-readelf', 'CPU', 0.5),
+            ('relocations', '/usr/lib/chromium/chromium', 'eu-readelf', 'CPU', 0.5),
+            ('common', LIB + 'libLLVM-14.so.1', 'eu-readelf', 'CPU', 0.5)]
+BUDGETS += [(t, f, 'eu-readelf', 'memory', 1.0) for t in TASKS for f in FILES]
 
 
-def once(runner, cmd):
-    out = subprocess.run([runner] + cmd, stdout=subprocess.PIPE, check=True).stdout.split()
-    return int(out[0]) / 1000, int(out[1]) / 1024
+def run(argv):
+    """(CPU seconds, peak KiB) of a run; None when it fails."""
+    try:
+        done = subprocess.run([LAUNCH, '1', *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=RUN_S,
+                              check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    cpu, peak = done.stdout.split()
+    return int(cpu) / 1e6, int(peak)
+
+
+def programs(task, path):
+    mine, gnu, eu = TASKS[task]
+    result = {'memwhy': [MEMWHY, 'elf', *mine, path]}
+    if task == 'headers':
+        result['floor'] = [FLOOR, path]
+    for name, found, options in (('readelf', shutil.which('readelf'), ['-W', *gnu]),
+                                 ('eu-readelf', shutil.which('eu-readelf'), eu),
+                                 ('llvm-readelf', shutil.which('llvm-readelf-14') or shutil.which('llvm-readelf'), gnu)):
+        if found:
+            result[name] = [found, *options, path]
+    return result
+
+
+def measure(task, path, rounds):
+    """{program: (least CPU seconds, largest peak KiB)}"""
+    best = {}
+    for i in range(rounds):
+        for name, argv in programs(task, path).items():
+            old = best.get(name)
+            if i >= 2 and (not old or old[0] > 1):
+                continue
+            got = run(argv)
+            if got:
+                best[name] = (min(got[0], old[0]), max(got[1], old[1])) if old else got
+    return best
+
+
+def check_budgets(results):
+    missed = 0
+    print('\nbudgets')
+    for task, path, program, figure, most in BUDGETS:
+        got = results.get((task, path), {})
+        if 'memwhy' not in got or program not in got:
+            continue
+        k = 0 if figure == 'CPU' else 1
+        ratio = got['memwhy'][k] / got[program][k]
+        missed += ratio > most
+        print('  %-11s %-15s %-6s = %.2f x %s, at most %.2f: %s' % (
+            task, os.path.basename(path), figure, ratio, program, most, 'met' if ratio <= most else 'MISSED'))
+    return missed
 
 
 def main():
-    tmp = tempfile.mkdtemp()
-    runner = os.path.join(tmp, 'runner')
-    subprocess.run((os.environ.get('CC') or 'cc').split() + ['-O1', '-x', 'c', '-o', runner, '-'],
-                   input=RUNNER.encode(), check=True)
-    files = sys.argv[1:] or [f for f in FILES if os.path.exists(f) and not os.path.islink(f)]
-    llvm = shutil.which('llvm-readelf-14') or shutil.which('llvm-readelf')
-    peers = [p for p in ('readelf', 'eu-readelf') if shutil.which(p)]
-    print('%-12s %-12s %18s   %s' % ('task', 'file', 'memwhy ms / MB', 'ratio of CPU, MB: ' + ', '.join(peers + ['llvm'])))
-    for what, mine, gnu, eu, budget in TASKS:
-        for f in files:
-            cmds = {'memwhy': [MEMWHY, 'elf'] + mine + [f], 'readelf': ['readelf', '-W'] + gnu + [f],
-                    'eu-readelf': ['eu-readelf'] + eu + [f]}
-            if llvm:
-                cmds['llvm'] = [llvm] + gnu + [f]
-            best = {}
-            for _ in range(ROUNDS):
-                for name, cmd in cmds.items():
-                    if name != 'memwhy' and name != 'llvm' and name not in peers:
-                        continue
-                    t, rss = once(runner, cmd)
-                    old = best.get(name, (1e9, 0))
-                    best[name] = (min(old[0], t), max(old[1], rss))
-            m = best['memwhy']
-            ratios = ['%s %.2f %.1f' % (n, m[0] / b[0], b[1]) for n, b in best.items() if n != 'memwhy']
-            late = 'eu-readelf' in best and m[0] > budget * best['eu-readelf'][0]
-            print('%-12s %-12s %9.1f / %6.1f   %s%s' % (what, os.path.basename(f)[:12], m[0], m[1], ', '.join(ratios),
-                                                       '   above budget %.2f' % budget if late else ''))
-    shutil.rmtree(tmp)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--rounds', type=int, default=11)
+    parser.add_argument('files', nargs='*')
+    opts = parser.parse_args()
+    files = opts.files or [f for f in FILES if os.path.exists(f)]
+    results = {}
+    for task in TASKS:
+        print('\n%s\n  %-16s%-14s%10s%12s%12s' % (task, 'file', 'program', 'CPU ms', 'memwhy / it', 'peak MiB'))
+        for path in files:
+            got = results[task, path] = measure(task, path, opts.rounds)
+            mine = got.get('memwhy', (float('nan'), 0))
+            for name, (cpu, peak) in got.items():
+                print('  %-16s%-14s%10.2f%12.2f%12.1f' % (os.path.basename(path), name, cpu * 1000, mine[0] / cpu,
+                                                        peak / 1024))
+            sys.stdout.flush()
+    sys.exit(1 if check_budgets(results) else 0)
 
 
 if __name__ == '__main__':
