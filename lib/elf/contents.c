@@ -144,7 +144,7 @@ static void put_num(uint8_t *p, unsigned size, bool big, uint64_t v)
 		p[big ? size - 1 - i : i] = (uint8_t)(v >> (8 * i));
 }
 
-static void apply(struct mw__contents *c, const struct mw__reltab *t, const struct mw__rel *r)
+static void apply(struct mw__contents *c, struct mw__reltab *t, const struct mw__rel *r)
 {
 	const struct mw_elf *elf = t->elf;
 	unsigned size = absolute_size(elf->eh.machine, r->type);
@@ -177,6 +177,7 @@ static void relocate_section(struct mw_elf *elf, size_t section, struct mw__cont
 			mw__rel_at(&t, k, &r);
 			apply(c, &t, &r);
 		}
+		mw__elf_window_close(&t.raw);
 	}
 }
 

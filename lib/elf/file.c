@@ -151,13 +151,13 @@ static void chunk_free(struct mw__chunk *c)
 }
 
 /* In place: every structure has the same size in file and memory. */
-static bool translate(const struct mw_elf *elf, struct mw__chunk *c)
+static bool translate(const struct mw_elf *elf, void *p, size_t size, Elf_Type type)
 {
 	bool native = elf->lay.big == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 	unsigned encode = elf->lay.big ? ELFDATA2MSB : ELFDATA2LSB;
-	Elf_Data data = { .d_buf = c->p, .d_type = c->type, .d_size = c->size, .d_version = EV_CURRENT };
+	Elf_Data data = { .d_buf = p, .d_type = type, .d_size = size, .d_version = EV_CURRENT };
 
-	if (native || c->type == ELF_T_BYTE)
+	if (native || type == ELF_T_BYTE)
 		return true;
 	elf_version(EV_CURRENT);
 	return elf->lay.is64 ? elf64_xlatetom(&data, &data, encode) : elf32_xlatetom(&data, &data, encode);
@@ -174,32 +174,42 @@ static void *find_chunk(const struct mw_elf *elf, uint64_t off, uint64_t size, E
 	return NULL;
 }
 
-void *mw__elf_chunk(struct mw_elf *elf, uint64_t off, uint64_t size, Elf_Type type, const char *what)
+/* Whether so much more may be read: it is in the file, and what overlaps is not read over and over. */
+static bool may_read(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)
 {
-	void *known = find_chunk(elf, off, size, type);
-
-	if (known || !size)
-		return known;
 	if (!mw__fits(off, size, elf->size)) {
 		mw__elf_diag(elf, MW__ELF_FATAL, what, size, MW_UNKNOWN, elf->size,
 			     "%s: %#llx bytes at %#llx are not all in the file, which has %#llx", what,
 			     (unsigned long long)size, (unsigned long long)off, (unsigned long long)elf->size);
-		return NULL;
+		return false;
 	}
 	if (size > elf->size * 4 + (1 << 20) - elf->chunk_bytes) {
 		mw__elf_diag(elf, MW__ELF_FATAL, what, size, MW_UNKNOWN, elf->size,
 			     "%s: not read, the tables read so far overlap and sum to %llu bytes", what,
 			     (unsigned long long)elf->chunk_bytes);
-		return NULL;
+		return false;
 	}
+	return true;
+}
+
+static void unreadable(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)
+{
+	mw__elf_diag(elf, MW__ELF_FATAL, what, size, MW_UNKNOWN, MW_UNKNOWN, "%s: %#llx bytes at %#llx could not be read",
+		     what, (unsigned long long)size, (unsigned long long)off);
+}
+
+void *mw__elf_chunk(struct mw_elf *elf, uint64_t off, uint64_t size, Elf_Type type, const char *what)
+{
+	void *known = find_chunk(elf, off, size, type);
+
+	if (known || !size || !may_read(elf, off, size, what))
+		return known;
 	struct mw__chunk c = { .off = off, .size = size, .type = type };
 
 	if (!chunk_alloc(&c))
 		return NULL;
-	if (!mw__elf_read(elf, off, c.p, size) || !translate(elf, &c)) {
-		mw__elf_diag(elf, MW__ELF_FATAL, what, size, MW_UNKNOWN, MW_UNKNOWN,
-			     "%s: %#llx bytes at %#llx could not be read", what, (unsigned long long)size,
-			     (unsigned long long)off);
+	if (!mw__elf_read(elf, off, c.p, size) || !translate(elf, c.p, size, type)) {
+		unreadable(elf, off, size, what);
 		chunk_free(&c);
 		return NULL;
 	}
@@ -224,6 +234,42 @@ void mw__elf_chunk_drop(struct mw_elf *elf, const void *p)
 		elf->chunks.v[i] = elf->chunks.v[--elf->chunks.n];
 		return;
 	}
+}
+
+#define WINDOW_BYTES 32768u
+
+bool mw__elf_window_open(struct mw_elf *elf, uint64_t off, size_t n, size_t elem, Elf_Type type, const char *what,
+			 struct mw__elf_window *ret)
+{
+	size_t most = WINDOW_BYTES / elem;
+
+	if (!n || !may_read(elf, off, (uint64_t)n * elem, what))
+		return false;
+	*ret = (struct mw__elf_window){ elf, what, off, elem, n, type, 0, 0, NULL };
+	ret->buf = mw__arena_alloc(&elf->arena, (n < most ? n : most) * elem);
+	if (!ret->buf)
+		return false;
+	elf->chunk_bytes += (uint64_t)n * elem;
+	return true;
+}
+
+void mw__elf_window_close(struct mw__elf_window *w)
+{
+	w->elf->chunk_bytes -= (uint64_t)w->n * w->elem;
+}
+
+void mw__elf_window_move(struct mw__elf_window *w, size_t i)
+{
+	size_t most = WINDOW_BYTES / w->elem, left = w->n - i;
+	uint64_t off = w->off + (uint64_t)i * w->elem;
+
+	w->first = i;
+	w->have = left < most ? left : most;
+	if (mw__elf_read(w->elf, off, w->buf, w->have * w->elem) &&
+	    translate(w->elf, w->buf, w->have * w->elem, w->type))
+		return;
+	memset(w->buf, 0, w->have * w->elem);
+	unreadable(w->elf, off, w->have * w->elem, w->what);
 }
 
 struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)

@@ -79,6 +79,7 @@ struct mw_elf {
 	struct mw_elf *debug;			/* debugfile.c */
 	struct mw__elf_dynamic *dyn;	/* dynamic.c */
 	struct mw__elf_versions *vers;	/* versions.c */
+	struct mw__symtab_known *symtabs;	/* symbols.c: those opened so far */
 
 	MW_VEC(struct mw__elf_diag) diags;
 	uint64_t more_diags;		/* not kept */
@@ -102,6 +103,31 @@ bool mw__elf_read(const struct mw_elf *elf, uint64_t off, void *buf, size_t size
  */
 void *mw__elf_chunk(struct mw_elf *elf, uint64_t off, uint64_t size, Elf_Type type, const char *what);
 void mw__elf_chunk_drop(struct mw_elf *elf, const void *p);
+
+/*
+ * An array that is read in order, a piece at a time: the relocations of a browser take 26 MB.
+ * Counts as read like a chunk does. at() gives element i in this machine's form until the
+ * next call; zeros, with a finding, where the file has shrunk.
+ */
+struct mw__elf_window {
+	struct mw_elf *elf;
+	const char *what;
+	uint64_t off;
+	size_t elem, n;		/* bytes of an element; elements */
+	Elf_Type type;
+	size_t first, have;	/* elements in buf */
+	char *buf;
+};
+bool mw__elf_window_open(struct mw_elf *elf, uint64_t off, size_t n, size_t elem, Elf_Type type, const char *what,
+			 struct mw__elf_window *ret);
+void mw__elf_window_close(struct mw__elf_window *w);	/* it no longer counts as read */
+void mw__elf_window_move(struct mw__elf_window *w, size_t i);
+static inline const void *mw__elf_window_at(struct mw__elf_window *w, size_t i)
+{
+	if (i - w->first >= w->have)
+		mw__elf_window_move(w, i);
+	return w->buf + (i - w->first) * w->elem;
+}
 
 /* The string table in [off, off + size); size is cut at the end of the file. n is 0 when unreadable. */
 struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what);

@@ -28,14 +28,12 @@ static uint64_t record_size(const struct mw_elf *elf, enum mw__reltab_kind kind)
 	return sizes[elf->lay.is64][kind];
 }
 
-static uint64_t relr_word(const struct mw__reltab *t, size_t i)
+static uint64_t relr_word(struct mw__reltab *t, size_t i)
 {
-	unsigned size = t->elf->lay.is64 ? 8 : 4;
-
-	return mw__raw_num((const uint8_t *)t->raw + i * size, size, t->elf->lay.big);
+	return mw__raw_num(mw__elf_window_at(&t->raw, i), t->elf->lay.is64 ? 8 : 4, t->elf->lay.big);
 }
 
-static size_t relr_count(const struct mw__reltab *t)
+static size_t relr_count(struct mw__reltab *t)
 {
 	size_t n = 0;
 
@@ -79,8 +77,7 @@ static bool load(struct mw__reltab *t, uint64_t bytes)
 	uint64_t size = record_size(t->elf, t->kind);
 
 	t->n = bytes / size;
-	t->raw = mw__elf_chunk(t->elf, t->off, t->n * size, types[t->kind], t->name);
-	if (!t->raw)
+	if (!mw__elf_window_open(t->elf, t->off, t->n, size, types[t->kind], t->name, &t->raw))
 		return false;
 	t->n_entries = t->kind == MW__RELR ? relr_count(t) : t->n;
 	return true;
@@ -160,29 +157,31 @@ static void split_info(const struct mw_elf *elf, struct mw__rel *r)
 	}
 }
 
-void mw__rel_at(const struct mw__reltab *t, size_t i, struct mw__rel *r)
+void mw__rel_at(struct mw__reltab *t, size_t i, struct mw__rel *r)
 {
+	const void *raw = mw__elf_window_at(&t->raw, i);
+
 	r->types[0] = r->types[1] = 0;
 	r->addend = 0;
 	if (t->elf->lay.is64 && t->kind == MW__RELA) {
-		const Elf64_Rela *e = (const Elf64_Rela *)t->raw + i;
+		const Elf64_Rela *e = raw;
 
 		r->offset = e->r_offset;
 		r->info = e->r_info;
 		r->addend = e->r_addend;
 	} else if (t->elf->lay.is64) {
-		const Elf64_Rel *e = (const Elf64_Rel *)t->raw + i;
+		const Elf64_Rel *e = raw;
 
 		r->offset = e->r_offset;
 		r->info = e->r_info;
 	} else if (t->kind == MW__RELA) {
-		const Elf32_Rela *e = (const Elf32_Rela *)t->raw + i;
+		const Elf32_Rela *e = raw;
 
 		r->offset = e->r_offset;
 		r->info = e->r_info;
 		r->addend = e->r_addend;
 	} else {
-		const Elf32_Rel *e = (const Elf32_Rel *)t->raw + i;
+		const Elf32_Rel *e = raw;
 
 		r->offset = e->r_offset;
 		r->info = e->r_info;

@@ -13,7 +13,7 @@ struct mw__reltab {
 	const char *name;	/* section, or "DT_RELA", "DT_JMPREL", ... */
 	size_t section;		/* index, or n_sh */
 	uint64_t off;
-	const void *raw;
+	struct mw__elf_window raw;
 	size_t n;		/* records; words for RELR */
 	size_t n_entries;	/* addresses for RELR, else n */
 	struct mw__symtab syms;
@@ -32,7 +32,7 @@ struct mw__rel {
 bool mw__reltab_open(struct mw_elf *elf, size_t section, struct mw__reltab *ret);
 /* Table i of those PT_DYNAMIC names: 1 opened, 0 not there or unreadable, -1 no such i. */
 int mw__reltab_open_dynamic(struct mw_elf *elf, size_t i, struct mw__reltab *ret);
-void mw__rel_at(const struct mw__reltab *t, size_t i, struct mw__rel *ret);
+void mw__rel_at(struct mw__reltab *t, size_t i, struct mw__rel *ret);
 /* The next address of a RELR table. */
 uint64_t mw__relr_next(struct mw__reltab *t);
 

@@ -45,8 +45,37 @@ static void link_strings(struct mw_elf *elf, struct mw__symtab *t)
 	t->str = mw__elf_strtab(elf, elf->sh[s->link].off, elf->sh[s->link].size, "string table");
 }
 
+/* An object has a relocation table for each of its sections, and all name one symbol table. */
+struct mw__symtab_known {
+	struct mw__symtab_known *next;
+	struct mw__symtab tab;
+};
+
+static bool find_known(const struct mw_elf *elf, size_t section, struct mw__symtab *ret)
+{
+	for (const struct mw__symtab_known *k = elf->symtabs; k; k = k->next)
+		if (k->tab.section == section) {
+			*ret = k->tab;
+			return true;
+		}
+	return false;
+}
+
+static void remember(struct mw_elf *elf, const struct mw__symtab *t)
+{
+	struct mw__symtab_known *k = mw__arena_alloc(&elf->arena, sizeof(*k));
+
+	if (k) {
+		*k = (struct mw__symtab_known){ elf->symtabs, *t };
+		elf->symtabs = k;
+	}
+}
+
 bool mw__symtab_open(struct mw_elf *elf, size_t section, struct mw__symtab *ret)
 {
+	if (find_known(elf, section, ret))
+		return true;
+
 	const struct mw__shdr *s = &elf->sh[section];
 	uint64_t size = mw__raw_size_sym(elf->lay.is64), bytes = mw__elf_section_bytes(elf, section);
 	struct mw__symtab t = { .elf = elf, .name = mw__elf_section_name(elf, section), .section = section,
@@ -72,6 +101,7 @@ bool mw__symtab_open(struct mw_elf *elf, size_t section, struct mw__symtab *ret)
 	t.xindex = find_linked(elf, SHT_SYMTAB_SHNDX, section, 4, ELF_T_WORD, &t.n_xindex);
 	if (t.is_dynamic)
 		t.versym = find_linked(elf, SHT_GNU_versym, section, 2, ELF_T_HALF, &t.n_versym);
+	remember(elf, &t);
 	*ret = t;
 	return true;
 }

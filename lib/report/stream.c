@@ -16,7 +16,7 @@
 #include "../base/str.h"
 
 #define MEASURED_ROWS 128
-#define BUF_SIZE 65536
+#define BUF_SIZE 32768
 #define CELL_MAX 64
 #define WIDE 64		/* text longer than its column by more bytes than this is never padded */
 
