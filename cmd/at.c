@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_FULL = 1000 };
+enum { OPT_FULL = 1000, OPT_CPUID };
 
 /* Addresses in one call; beyond so many, facts become one line an address. */
 #define MAX_ADDRS 100000u
@@ -17,6 +17,7 @@ enum { OPT_FULL = 1000 };
 static const struct opt own[] = {
 	{ 's', "short", NULL, ARG_NONE, "one line an address; the default for more than 4", NULL },
 	{ OPT_FULL, "full", NULL, ARG_NONE, "all facts, however many addresses", NULL },
+	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "the words of CPUID of the machine that a saved snapshot is from", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };
@@ -117,7 +118,7 @@ static int take_operands(const struct settings *s, int argc, char **argv, struct
 	return code;
 }
 
-static int answer(struct settings *s, struct mw_at_opts *opts, int argc, char **argv)
+static int answer(struct settings *s, struct mw_at_opts *opts, const char *words, int argc, char **argv)
 {
 	struct mw_snapshot *snap = NULL;
 	struct mw_document *doc = NULL;
@@ -130,10 +131,13 @@ static int answer(struct settings *s, struct mw_at_opts *opts, int argc, char **
 
 	if (code)
 		return code;
-	if (mw_report_at(snap, opts, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(s, doc);
+	struct mw_cpu *cpu = NULL;
+
+	code = get_cpu(s, words, &cpu);
+	opts->cpu = cpu;
+	if (!code)
+		code = mw_report_at(snap, opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+	mw_cpu_destroy(cpu);
 	return finish_snapshot(s, snap, code);
 }
 
@@ -143,7 +147,7 @@ static int run(int argc, char **argv)
 	struct addrs addrs = {};
 	struct settings s;
 	bool full = false;
-	const char *arg;
+	const char *arg, *words = NULL;
 
 	init_settings(&s);
 	for (int id; (id = next_option(&cmd_at, argc, argv, &s, &arg)) != -1;) {
@@ -151,6 +155,8 @@ static int run(int argc, char **argv)
 			opts.brief = true;
 		else if (id == OPT_FULL)
 			full = true;
+		else if (id == OPT_CPUID)
+			words = arg;
 		else
 			return EXIT_USAGE;
 	}
@@ -160,7 +166,7 @@ static int run(int argc, char **argv)
 	opts.n_addrs = addrs.n;
 	opts.brief |= !full && addrs.n > MAX_FULL;
 	if (!code)
-		code = answer(&s, &opts, s.pid ? 0 : 1, argv + optind);
+		code = answer(&s, &opts, words, s.pid ? 0 : 1, argv + optind);
 	free(addrs.v);
 	return code;
 }

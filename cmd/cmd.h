@@ -34,6 +34,7 @@ struct settings {
 	struct mw_collect_opts collect;
 	struct mw_text_opts text;
 	bool json, strict, unit_given;
+	bool is_saved;		/* the target came from a file */
 	pid_t pid;		/* -p */
 	double after;		/* seconds that a started command runs before it is explained */
 	const char *output;	/* -o of record */
@@ -72,6 +73,8 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
  * Take the operand behind the target, an object or place, off argv; *place is NULL without one. 0, or an
  * exit code after printing an error.
  */
+/* The processor that the target runs on: from a file of words, this one, or NULL when it is not known which. */
+int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret);
 int split_place(struct settings *s, int *argc, char **argv, const char **place);
 
 /* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */

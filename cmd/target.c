@@ -19,9 +19,11 @@ static int by_pid(struct settings *s, pid_t pid, struct mw_snapshot **ret)
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
 
-static int by_file(const struct settings *s, const char *path, struct mw_snapshot **ret)
+static int by_file(struct settings *s, const char *path, struct mw_snapshot **ret)
 {
 	struct mw_err err = {};
+
+	s->is_saved = true;
 	int rc = mw_collect_saved(path, &s->collect, ret, &err);
 
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
@@ -81,6 +83,16 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode)))
 		return by_file(s, argv[0], ret);
 	return by_name(s, argv[0], ret);
+}
+
+int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret)
+{
+	struct mw_err err = {};
+
+	*ret = NULL;
+	if (!words && (s->is_saved || s->collect.procfs))
+		return EXIT_OK;
+	return (words ? mw_cpu_open(words, ret, &err) : mw_cpu_read(ret, &err)) < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
 
 int split_place(struct settings *s, int *argc, char **argv, const char **place)

@@ -38,12 +38,11 @@ static int print(const struct settings *s, const struct mw_snapshot *snap, const
 	struct mw_document *doc = NULL;
 	struct mw_cpu *cpu = NULL;
 	struct mw_err err = {};
-	int code;
+	int code = get_cpu(s, words, &cpu);
 
-	if ((words ? mw_cpu_open(words, &cpu, &err) : mw_cpu_read(&cpu, &err)) < 0 || mw_report_tlb(snap, cpu, opts, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(s, doc);
+	if (code)
+		return code;
+	code = mw_report_tlb(snap, cpu, opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
 	mw_cpu_destroy(cpu);
 	return code;
 }

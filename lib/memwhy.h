@@ -378,6 +378,7 @@ struct mw_at_opts {
 	const uint64_t *addrs;	/* n_addrs addresses, in the order of the answers */
 	size_t n_addrs;
 	bool brief;		/* on the screen: one line an address */
+	const struct mw_cpu *cpu;	/* NULL: the TLBs of the machine are unknown */
 };
 struct mw_tlb_opts {
 	size_t size;

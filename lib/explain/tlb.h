@@ -51,6 +51,10 @@ const struct mw__tlb_model *mw__tlb_model_find(const char *vendor, uint32_t fami
 /* Everything that the leaves tell. Never fails: what they do not tell is not there. */
 void mw__tlbs_decode(const struct mw_cpu *cpu, struct mw__tlbs *ret);
 uint32_t mw__tlb_sets(const struct mw__tlb *t);
+/* The set that a page of this size (bytes) at addr falls into, if it is indexed plainly; MW_UNKNOWN: not known. */
+uint64_t mw__tlb_set(const struct mw__tlb *t, uint64_t page_size, uint64_t addr);
+/* Does it take pages of so many bytes? */
+bool mw__tlb_takes(const struct mw__tlb *t, uint64_t page_size);
 /* How much memory its entries map, with its smallest page size; and with 2 MiB pages, 0 when it does not take them. */
 uint64_t mw__tlb_reach(const struct mw__tlb *t, enum mw__page_size size);
 

@@ -35,6 +35,21 @@ uint64_t mw__tlb_reach(const struct mw__tlb *t, enum mw__page_size size)
 	return t->pages & size ? t->entries * bytes : 0;
 }
 
+bool mw__tlb_takes(const struct mw__tlb *t, uint64_t page_size)
+{
+	return (t->pages & MW__4K && page_size == 4096) || (t->pages & MW__2M && page_size == 2u << 20) ||
+	       (t->pages & MW__4M && page_size == 4u << 20) || (t->pages & MW__1G && page_size == 1u << 30);
+}
+
+uint64_t mw__tlb_set(const struct mw__tlb *t, uint64_t page_size, uint64_t addr)
+{
+	uint32_t sets = mw__tlb_sets(t);
+
+	if (!sets || sets & (sets - 1) || !mw__tlb_takes(t, page_size))
+		return MW_UNKNOWN;
+	return addr / page_size & (sets - 1);
+}
+
 /* -------------------------------------------------------------------- Intel */
 
 static void decode_18(const struct mw_cpu *cpu, struct mw__tlbs *t)

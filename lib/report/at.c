@@ -11,6 +11,7 @@
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../explain/locate.h"
+#include "../explain/tlb.h"
 
 #include <elf.h>
 #include <inttypes.h>
@@ -26,6 +27,7 @@ struct view {
 	const struct mw_at_opts *opts;
 	struct mw__atlas atlas;
 	struct mw__doc_node *root;
+	struct mw__tlbs tlbs;
 	struct mw__str name, text;	/* scratch */
 };
 
@@ -152,6 +154,46 @@ static const struct mw__col level_keys[] = {
 	{ "table_in_use", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },
 };
 
+static const struct mw__col set_keys[] = {
+	{ "level", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "kind", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "entries", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "sets", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "set", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "source", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+};
+
+/* The next TLB from *i on that a translation of this address can be in; NULL at the end. */
+static const struct mw__tlb *next_tlb(const struct view *v, const struct spot *s, size_t *i)
+{
+	bool is_code = s->x && s->x->vma->prot & MW__X;
+
+	while (*i < v->tlbs.n) {
+		const struct mw__tlb *t = &v->tlbs.v[(*i)++];
+
+		if ((t->kind == MW__TLB_UNIFIED || (t->kind == MW__TLB_CODE) == is_code) && mw__tlb_takes(t, s->walk.page_size))
+			return t;
+	}
+	return NULL;
+}
+
+static void add_set_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
+{
+	struct mw__doc_node *t = mw__doc_table(o, "tlb_sets", NULL, set_keys, LEN(set_keys));
+	const struct mw__tlb *tlb;
+
+	for (size_t i = 0; s->x && (tlb = next_tlb(v, s, &i));) {
+		struct mw__doc_row *row = mw__doc_row(t);
+
+		mw__row_u64(t, row, 0, tlb->level);
+		mw__row_text(t, row, 1, mw__tlb_kinds[tlb->kind]);
+		mw__row_u64(t, row, 2, tlb->entries);
+		mw__row_u64(t, row, 3, mw__tlb_sets(tlb) ? mw__tlb_sets(tlb) : MW_UNKNOWN);
+		mw__row_u64(t, row, 4, mw__tlb_set(tlb, s->walk.page_size, s->addr));
+		mw__row_text(t, row, 5, tlb->source);
+	}
+}
+
 static void add_page_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
 	const struct mw__frame *f = s->frame;
@@ -167,7 +209,7 @@ static void add_page_members(struct view *v, struct mw__doc_node *o, const struc
 	mw__doc_u64(o, "node", MW__T_COUNT, f && f->node != MW__NONE ? f->node : MW_UNKNOWN);
 	mw__doc_text(o, "frame_flags", f && f->flags != MW_UNKNOWN ? mw__frame_flags(f->flags, &v->text) : NULL);
 	mw__doc_u64(o, "levels", MW__T_COUNT, s->walk.n ? v->snap->target.page_levels : MW_UNKNOWN);
-	mw__doc_u64(o, "tlb_set", MW__T_COUNT, MW_UNKNOWN);
+	add_set_members(v, o, s);
 	struct mw__doc_node *t = mw__doc_table(o, "translation", NULL, level_keys, LEN(level_keys));
 
 	for (unsigned i = 0; i < s->walk.n; i++) {
@@ -317,7 +359,30 @@ static void add_walk_facts(struct mw__doc_node *t, const struct spot *s)
 	}
 	fact(t, s->walk.n ? "" : "translation", "%soffset 0x%" PRIx64 " in a page of %s", s->walk.n ? "then " : "", s->walk.offset,
 	     mw__size_text(s->walk.page_size, MW_UNIT_IEC, size));
-	fact(t, "TLB set", "unknown");
+}
+
+/* Where its translation can be. */
+static void add_set_facts(const struct view *v, struct mw__doc_node *t, const struct spot *s)
+{
+	const char *name = "TLB set";
+	const struct mw__tlb *tlb;
+
+	for (size_t i = 0; (tlb = next_tlb(v, s, &i)); name = "") {
+		uint32_t sets = mw__tlb_sets(tlb);
+		uint64_t set = mw__tlb_set(tlb, s->walk.page_size, s->addr);
+
+		if (set == MW_UNKNOWN)
+			fact(t, name, "L%u %s: unknown; %u entries", tlb->level, mw__tlb_kinds[tlb->kind], tlb->entries);
+		else if (sets == 1)
+			fact(t, name, "L%u %s: any of its %u entries", tlb->level, mw__tlb_kinds[tlb->kind], tlb->entries);
+		else
+			fact(t, name, "L%u %s: set %" PRIu64 " of %u, %u ways (if it is indexed plainly)", tlb->level,
+			     mw__tlb_kinds[tlb->kind], set, sets, tlb->ways);
+	}
+	if (!*name)
+		return;
+	fact(t, name, "unknown: %s", !v->opts->cpu ? "the processor is not known (--cpuid)" :
+	     v->tlbs.n ? "no TLB is told that takes such pages" : "the processor's TLBs are hidden");
 }
 
 static void add_facts(struct view *v, const struct spot *s)
@@ -339,6 +404,7 @@ static void add_facts(struct view *v, const struct spot *s)
 	add_elf_facts(v, t, s);
 	add_page_facts(v, t, s);
 	add_walk_facts(t, s);
+	add_set_facts(v, t, s);
 }
 
 /* One line an address. */
@@ -410,6 +476,8 @@ int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts, 
 		return mw__fail_nomem(err, "report");
 	}
 	v.root = doc->root;
+	if (o.cpu)
+		mw__tlbs_decode(o.cpu, &v.tlbs);
 	mw__view_target(doc->root, snap);
 	mw__doc_text(doc->root, "state", mw__view_state(mw__snapshot_state(snap, acc)));
 	mw__view_headline(doc->root, snap, acc);

@@ -25,6 +25,7 @@ struct view {
 	const struct mw_snapshot *snap;		/* or NULL: the processor alone */
 	const struct mw__page_tables *tables;
 	const struct mw__tlbs *tlbs;
+	bool has_cpu;
 	const struct mw_tlb_opts *opts;
 	struct mw__doc_node *root;
 };
@@ -191,6 +192,11 @@ static void add_geometry(struct view *v)
 	mw__doc_text(o, "document", g->document);
 	mw__doc_text(o, "remark", g->remark);
 	mw__doc_line(v->root, "\002THE TLBS OF THIS PROCESSOR", NULL, 0);
+	if (!v->has_cpu) {
+		mw__doc_table(v->root, "tlbs", NULL, tlb_cols, N_COLS(tlb_cols));
+		mw__doc_line(v->root, "Unknown: a saved snapshot does not tell its processor (--cpuid does).", NULL, 0);
+		return;
+	}
 	mw__doc_linef(v->root, NULL, 0, "%s (%s, family %u, model %u)%s", *g->model_name ? g->model_name : "processor", *g->vendor ? g->vendor : "?",
 		      g->family, g->model, g->has_hypervisor ? ", under a hypervisor, which may change what CPUID says" : "");
 	struct mw__doc_node *t = mw__doc_table(v->root, "tlbs", NULL, tlb_cols, N_COLS(tlb_cols));
@@ -253,7 +259,9 @@ static void add_reach(struct view *v)
 	mw__doc_u64(o, "with_4k", MW__T_BYTES, reach4);
 	mw__doc_u64(o, "with_2m", MW__T_BYTES, reach2);
 	mw__doc_line(v->root, "\002HOW FAR THEY REACH", NULL, 0);
-	mw__doc_linef(v->root, sizes, 3, "Resident are \001, which take %llu translations (%llu small and %llu huge pages). The last level reaches \001 "
+	mw__doc_linef(v->root, sizes, 3, reach4 == MW_UNKNOWN && reach2 == MW_UNKNOWN ?
+		      "Resident are \001, which take %llu translations (%llu small and %llu huge pages)." :
+		      "Resident are \001, which take %llu translations (%llu small and %llu huge pages). The last level reaches \001 "
 		      "with 4 KiB pages and \001 with 2 MiB pages.", (unsigned long long)entries, (unsigned long long)v->tables->small,
 		      (unsigned long long)v->tables->huge);
 	if (referenced != MW_UNKNOWN)
@@ -445,7 +453,7 @@ int mw_report_tlb(const struct mw_snapshot *snap, const struct mw_cpu *cpu, cons
 	struct mw_document *doc = mw__doc_create("memwhy/tlb/1");
 
 	if (doc) {
-		struct view v = { snap, &tables, &tlbs, &o, doc->root };
+		struct view v = { snap, &tables, &tlbs, cpu != NULL, &o, doc->root };
 
 		doc->failed |= fill(&v) < 0;
 	}

@@ -100,6 +100,24 @@ def check_facts(tap, process, claims):
     memwhy("at", process.pid, status=2)
 
 
+def check_sets(tap, process, claims):
+    """The sets of a processor whose geometry is known: Sapphire Rapids by its words."""
+    words = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/cpuid/sapphirerapids.txt")
+    a = claims["data_one"][0] + 5 * PAGE + 0x123
+    found = memwhy("at", "--json", "--cpuid", words, process.pid, hex(a), hex(claims["code"][0]))["addresses"]
+    sets = [{(x["level"], x["kind"], x["sets"]): x["set"] for x in d["tlb_sets"]} for d in found]
+    page, code = a >> 12, claims["code"][0] >> 12
+    want = [{(1, "stores", 1): 0, (1, "loads", 16): page & 15, (2, "unified", 128): page & 127},
+            {(1, "code", 32): code & 31, (2, "unified", 128): code & 127}]
+    tap.check("TLB sets: bits of the address, for data and for code", [] if sets == want else [f"{sets}", f"{want}"])
+    saved = os.path.join(PROGRAMS, "at.snapshot")
+    memwhy("record", "-o", saved, process.pid)
+    d = memwhy("at", "--json", saved, hex(a))["addresses"][0]
+    d2 = memwhy("at", "--json", "--cpuid", words, saved, hex(a))["addresses"][0]
+    tap.check("of a saved snapshot they are unknown, but with --cpuid", [] if not d["tlb_sets"] and d2["tlb_sets"] == found[0]["tlb_sets"]
+              else [str(d["tlb_sets"]), str(d2["tlb_sets"])])
+
+
 def check_source(tap, process, claims):
     """Lines are addr2line's, inlined callers and all."""
     path = os.path.join(PROGRAMS, "touch")
@@ -173,14 +191,14 @@ def check_addr2line(tap, process):
     subprocess.run(["strip", "--strip-debug", "-o", plain, path], check=True)
     start, size = text_section(path)
     base = min(s for s, _, _, _, n in target.mappings(process.pid) if n == path)
-    picks = [start + random.Random(i).randrange(size) for i in range(2000)]
+    picks = [start + random.Random(i).randrange(size) for i in range(RANDOM)]
     out = subprocess.run(["addr2line", "-f", "-e", plain], input="\n".join(map(hex, picks)), capture_output=True,
                          text=True, timeout=60).stdout.splitlines()[::2]
     found = memwhy("at", "--json", process.pid, "-", text="\n".join(hex(base + a) for a in picks))["addresses"]
     # addr2line lets a function reach up to the next one, over the padding between them
     wrong = [f"{a:#x}: {d['symbol']}, addr2line: {n}" for a, n, d in zip(picks, out, found) if d["symbol"] not in (n, None)]
     known = sum(d["symbol"] is not None for d in found)
-    tap.check(f"addr2line agrees on {known} of 2000 addresses, the rest is padding", wrong[:20] + ([] if known > 1000 else ["too few"]))
+    tap.check(f"addr2line agrees on {known} of {RANDOM} addresses, the rest is padding", wrong[:20] + ([] if known > RANDOM // 2 else ["too few"]))
 
 
 def main():
@@ -190,6 +208,7 @@ def main():
         check_pages(tap, p, claims)
         check_frames(tap, p, claims)
         check_facts(tap, p, claims)
+        check_sets(tap, p, claims)
         check_translations(tap, p)
         check_addr2line(tap, p)
         check_source(tap, p, claims)
