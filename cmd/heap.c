@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { OPT_PICTURE = 1000 };
+enum { OPT_PICTURE = 1000, OPT_PPROF, OPT_FOLDED, OPT_LINES };
+
+/* Sites whose source lines are looked up for the screen, and for other tools. */
+#define SITES_SHOWN 8
+#define SITES_EXPORTED 512
 
 static const struct opt own[] = {
 	{ 'a', "all", NULL, ARG_NONE, "every size class, thread and allocation site", NULL },
 	{ OPT_PICTURE, "picture", "[WHAT]", ARG_WORDS, "arenas with a character a page: its occupancy (default) or its size class",
 	  "occupancy class" },
+	{ OPT_PPROF, "pprof", "FILE", ARG_FILE, "write the allocation sites as a profile for go tool pprof, and print nothing else", NULL },
+	{ OPT_FOLDED, "folded", "FILE", ARG_FILE, "write them as folded stacks, for flame graphs; - is standard output", NULL },
+	{ OPT_LINES, "lines", "WHEN", ARG_WORDS, "look up source lines of allocation sites: auto (not of large files), always or never",
+	  "auto always never" },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, opts_print, NULL };
@@ -24,31 +34,97 @@ static bool set_picture(struct mw_heap_opts *opts, const char *what)
 	return false;
 }
 
-static int run(int argc, char **argv)
+struct request {
+	struct mw_heap_opts opts;
+	const char *pprof, *folded;
+};
+
+static int write_file(void *ctx, const void *bytes, size_t len)
 {
-	struct mw_heap_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
+	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
+}
+
+typedef int (*export_fn)(const struct mw_snapshot *, const struct mw_sink *, struct mw_err *);
+
+static int export(const struct mw_snapshot *snap, const char *path, export_fn fn)
+{
+	struct mw_err err = {};
+	FILE *file = path && strcmp(path, "-") ? fopen(path, "we") : stdout;
+
+	if (!path)
+		return EXIT_OK;
+	if (!file)
+		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
+	struct mw_sink sink = { write_file, file };
+
+	errno = 0;
+	int rc = fn(snap, &sink, &err);
+	bool broken = ferror(file);
+
+	if (file == stdout)
+		return rc < 0 && !broken ? fail(EXIT_TARGET, &err) : finish_output();
+	if (fclose(file))
+		broken = true;
+	if (broken)
+		return fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno ? errno : EIO));
+	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+}
+
+static int print(const struct settings *s, const struct request *q, const struct mw_snapshot *snap)
+{
 	struct mw_document *doc = NULL;
 	struct mw_err err = {};
+
+	if (q->pprof || q->folded) {
+		int code = export(snap, q->pprof, mw_heap_pprof);
+
+		return code ? code : export(snap, q->folded, mw_heap_folded);
+	}
+	return mw_report_heap(snap, &q->opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+}
+
+static bool set_lines(struct settings *s, const char *when)
+{
+	static const char *const words[] = { [MW_NEVER] = "never", [MW_AUTO] = "auto", [MW_ALWAYS] = "always" };
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i] && !strcmp(when, words[i])) {
+			s->collect.site_lines = (enum mw_when)i;
+			return true;
+		}
+	fail_text(0, NULL, "--lines: %s is none of auto always never", when);
+	return false;
+}
+
+/* One option; false after the error was told. */
+static bool take_option(struct settings *s, struct request *q, int id, const char *arg)
+{
+	switch (id) {
+	case 'a': q->opts.all = true; return true;
+	case OPT_PICTURE: return set_picture(&q->opts, arg);
+	case OPT_PPROF: q->pprof = arg; return true;
+	case OPT_FOLDED: q->folded = arg; return true;
+	case OPT_LINES: return set_lines(s, arg);
+	default: return false;
+	}
+}
+
+static int run(int argc, char **argv)
+{
+	struct request q = { .opts = { .size = sizeof(q.opts) } };
+	struct mw_snapshot *snap = NULL;
 	struct settings s;
 	const char *arg;
 
 	init_settings(&s);
-	for (int id; (id = next_option(&cmd_heap, argc, argv, &s, &arg)) != -1;) {
-		if (id == 'a')
-			opts.all = true;
-		else if (id != OPT_PICTURE || !set_picture(&opts, arg))
+	s.collect.site_lines = MW_AUTO;
+	for (int id; (id = next_option(&cmd_heap, argc, argv, &s, &arg)) != -1;)
+		if (!take_option(&s, &q, id, arg))
 			return EXIT_USAGE;
-	}
+	s.collect.max_sites = q.opts.all || q.pprof || q.folded || s.json ? SITES_EXPORTED : SITES_SHOWN;
 	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
 
-	if (code)
-		return code;
-	if (mw_report_heap(snap, &opts, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(&s, doc);
-	return finish_snapshot(&s, snap, code);
+	return code ? code : finish_snapshot(&s, snap, print(&s, &q, snap));
 }
 
 const struct command cmd_heap = {
@@ -57,6 +133,7 @@ const struct command cmd_heap = {
 	.usage = "heap [OPTION]... TARGET",
 	.examples = "  memwhy run -- ./server &         a program under the allocator that can be read\n"
 		    "  memwhy heap server\n"
+		    "  memwhy heap --pprof heap.pb.gz 4242; go tool pprof -top heap.pb.gz\n"
 		    "  memwhy heap --json 4242 | jq .bridge\n",
 	.tables = tables,
 	.takes_target = true,

@@ -126,6 +126,9 @@ struct mw_collect_opts {
 	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses, their source
 				   lines, and, of images, symbols and relocs only of those near them */
 	size_t n_frames_at;
+	enum mw_when site_lines;	/* source lines of the stacks that memwhy-malloc recorded; MW_AUTO leaves out files
+				   above 64 MiB */
+	size_t max_sites;	/* of the stacks with most live bytes; 0: none */
 };
 
 struct mw_snapshot;
@@ -165,6 +168,18 @@ MW_API MW_MUST_CHECK int mw_collect_saved(const char *path, const struct mw_coll
 /** Write the snapshot as lines of JSON (memwhy-json(5)). Return: 0, or the sink's error. */
 MW_API MW_MUST_CHECK int mw_snapshot_save(const struct mw_snapshot *snap,
 					  const struct mw_sink *sink, struct mw_err *err);
+
+/**
+ * mw_heap_pprof() - the allocation sites of a heap as a gzip'ed profile of pprof (profile.proto)
+ * @snap: of a process that uses memwhy-malloc; taken with opts.site_lines for source lines
+ *
+ * Sample types alloc_objects, alloc_space, inuse_objects and inuse_space, as in Go's heap profiles; the sums are
+ * estimates already, nothing has to be scaled. Return: 0, the sink's error, -MW_E_UNSUPPORTED (no such heap in
+ * the snapshot), -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_heap_pprof(const struct mw_snapshot *snap, const struct mw_sink *sink, struct mw_err *err);
+/** The same as folded stacks, "program;caller;...;function BYTES" with live bytes, for flame graphs. */
+MW_API MW_MUST_CHECK int mw_heap_folded(const struct mw_snapshot *snap, const struct mw_sink *sink, struct mw_err *err);
 
 /** Free a snapshot; NULL is allowed. Documents and accounts made of it stay valid. */
 MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);

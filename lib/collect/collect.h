@@ -6,6 +6,7 @@
  *   objects.c   the files behind the mappings: ELF images, page cache, owners
  *   frames.c    frames behind the pages that were asked for
  *   stacks.c    names for the stacks that an allocator recorded
+ *   site_lines.c  and their source lines
  *   sources.c   source lines of the addresses that were asked for
  *   saved.c     a snapshot from a file, completed from the ELF files that are here
  *   runtime.c   which program, allocator and runtime this is
@@ -28,6 +29,8 @@ MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *er
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
+/* Source lines of the first max_sites sites in snap->own that have names; AUTO leaves large files alone. */
+MW_MUST_CHECK int mw__collect_site_lines(struct mw_snapshot *snap, enum mw_when when, size_t max_sites);
 /* Source lines of the addresses in opts.frames_at. */
 MW_MUST_CHECK int mw__collect_sources(struct mw_snapshot *snap, const struct mw_collect_opts *opts, struct mw_err *err);
 /*

@@ -321,23 +321,44 @@ static bool find_frames(void *ctx, Dwarf_Die die)
 	return tag == DW_TAG_namespace && !s->n;
 }
 
-/* The row of the line table that covers addr. */
-static bool find_row(Dwarf_Line *lines, Dwarf_Signed n, uint64_t addr, Dwarf_Line *ret)
+static int compare_addrs(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The first of n ascending addresses that is not below addr. */
+static size_t lower_bound(const uint64_t *addrs, size_t n, uint64_t addr)
+{
+	size_t lo = 0;
+
+	while (lo < n) {
+		size_t mid = lo + (n - lo) / 2;
+
+		if (addrs[mid] < addr)
+			lo = mid + 1;
+		else
+			n = mid;
+	}
+	return lo;
+}
+
+/* One walk over the table: the first row that covers each of the ascending addresses, or NULL. */
+static void find_rows(Dwarf_Line *lines, Dwarf_Signed n, const uint64_t *addrs, size_t n_addrs, Dwarf_Line *found)
 {
 	for (Dwarf_Signed i = 0; i + 1 < n; i++) {
 		Dwarf_Addr a, b;
 		Dwarf_Bool end = 0;
 
-		if (dwarf_lineaddr(lines[i], &a, NULL) != DW_DLV_OK || addr < a ||
-		    dwarf_lineaddr(lines[i + 1], &b, NULL) != DW_DLV_OK || addr >= b)
+		if (dwarf_lineaddr(lines[i], &a, NULL) != DW_DLV_OK || dwarf_lineaddr(lines[i + 1], &b, NULL) != DW_DLV_OK)
 			continue;
-		dwarf_lineendsequence(lines[i], &end, NULL);
-		if (!end) {
-			*ret = lines[i];
-			return true;
+		for (size_t k = lower_bound(addrs, n_addrs, a); k < n_addrs && addrs[k] < b; k++) {
+			dwarf_lineendsequence(lines[i], &end, NULL);
+			if (!end && !found[k])
+				found[k] = lines[i];
 		}
 	}
-	return false;
 }
 
 static const char *call_file(const struct child *c, char **files, Dwarf_Signed n, uint64_t file)
@@ -370,31 +391,43 @@ static void send_frames(const struct search *s, Dwarf_Line row, Dwarf_Die cu)
 	}
 }
 
+static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, Dwarf_Line row)
+{
+	struct search *s = calloc(1, sizeof(*s));
+	uint64_t high;
+
+	if (!s)
+		return;
+	s->c = c;
+	s->addr = addr;
+	bounds_of(cu, &s->base, &high);
+	each_child(c, cu, find_frames, s);
+	send_frames(s, row, cu);
+	free(s);
+}
+
 static void find_addresses(const struct child *c, Dwarf_Die cu)
 {
+	size_t n_addrs = c->q->n_addrs;
+	uint64_t *addrs = calloc(n_addrs, sizeof(*addrs));
+	Dwarf_Line *found = calloc(n_addrs, sizeof(*found)), *lines = NULL;
 	Dwarf_Line_Context lc = NULL;
 	Dwarf_Unsigned version;
 	Dwarf_Small tables;
-	Dwarf_Line *lines = NULL, row;
 	Dwarf_Signed n = 0;
 
-	if (dwarf_srclines_b(cu, &version, &tables, &lc, NULL) != DW_DLV_OK)
-		return;
-	if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) == DW_DLV_OK)
-		for (size_t i = 0; i < c->q->n_addrs; i++) {
-			struct search *s = find_row(lines, n, c->q->addrs[i], &row) ? calloc(1, sizeof(*s)) : NULL;
-			uint64_t high;
-
-			if (!s)
-				continue;
-			s->c = c;
-			s->addr = c->q->addrs[i];
-			bounds_of(cu, &s->base, &high);
-			each_child(c, cu, find_frames, s);
-			send_frames(s, row, cu);
-			free(s);
-		}
-	dwarf_srclines_dealloc_b(lc);
+	if (addrs && found && dwarf_srclines_b(cu, &version, &tables, &lc, NULL) == DW_DLV_OK) {
+		memcpy(addrs, c->q->addrs, n_addrs * sizeof(*addrs));
+		qsort(addrs, n_addrs, sizeof(*addrs), compare_addrs);
+		if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) == DW_DLV_OK)
+			find_rows(lines, n, addrs, n_addrs, found);
+		for (size_t i = 0; i < n_addrs; i++)
+			if (found[i] && (!i || addrs[i] != addrs[i - 1]))
+				send_address(c, cu, addrs[i], found[i]);
+		dwarf_srclines_dealloc_b(lc);
+	}
+	free(addrs);
+	free(found);
 }
 
 /* ------------------------------------------------------------------- types */

@@ -85,11 +85,19 @@ struct mw__own_thread {
 	uint64_t n_refills, n_overflows;	/* slow paths */
 };
 
+/* Where in the source a call is. */
+struct mw__own_line {
+	const char *function, *file;	/* "" if not known */
+	uint64_t line;
+};
+
 struct mw__own_frame {
 	uint64_t addr;		/* return address */
 	const char *symbol;	/* as in the symbol table, or NULL */
 	uint64_t off;		/* addr less the symbol's address */
 	const char *image;	/* base name, or NULL */
+	const struct mw__own_line *lines;	/* innermost of inlined functions first */
+	uint32_t n_lines;
 };
 
 struct mw__own_site {

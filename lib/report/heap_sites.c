@@ -7,6 +7,7 @@
 #include <libiberty/demangle.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_SITES 8	/* on the screen */
 #define MAX_FRAMES 6
@@ -21,7 +22,10 @@ static const struct mw__col site_cols[] = {
 static const struct mw__col frame_cols[] = {
 	{ "address", NULL, MW__T_ADDR, 0, NULL }, { "function", NULL, MW__T_TEXT, 0, NULL },
 	{ "symbol", NULL, MW__T_TEXT, 0, NULL },  { "offset", NULL, MW__T_COUNT, 0, NULL },
-	{ "image", NULL, MW__T_TEXT, 0, NULL },
+	{ "image", NULL, MW__T_TEXT, 0, NULL },   { "lines", NULL, MW__T_TABLE, 0, NULL },
+};
+static const struct mw__col line_cols[] = {	/* innermost of inlined functions first */
+	{ "function", NULL, MW__T_TEXT, 0, NULL }, { "file", NULL, MW__T_TEXT, 0, NULL }, { "line", NULL, MW__T_COUNT, 0, NULL },
 };
 
 /* What people call it; free() it. NULL when it is not mangled. */
@@ -41,15 +45,54 @@ static void frame_row(struct mw__doc_node *t, const struct mw__own_frame *f)
 	mw__row_u64(t, row, 3, f->symbol ? f->off : MW_UNKNOWN);
 	mw__row_text(t, row, 4, f->image);
 	free(plain);
+	struct mw__doc_node *lines = mw__row_node(t, row, 5, MW__T_TABLE, line_cols, 3);
+
+	for (uint32_t i = 0; i < f->n_lines; i++) {
+		row = mw__doc_row(lines);
+		mw__row_text(lines, row, 0, *f->lines[i].function ? f->lines[i].function : NULL);
+		mw__row_text(lines, row, 1, *f->lines[i].file ? f->lines[i].file : NULL);
+		mw__row_u64(lines, row, 2, f->lines[i].line);
+	}
+}
+
+/* " at file:line" of the call, as short as it can be found again: the last directory and the name. */
+static const char *place(const struct mw__own_frame *f, uint32_t i, char *buf, size_t n)
+{
+	const char *file = i < f->n_lines ? f->lines[i].file : "", *from = file + strlen(file);
+
+	for (unsigned slashes = 0; from > file && !(from[-1] == '/' && ++slashes == 2); from--)
+		;
+	buf[0] = '\0';
+	if (*file)
+		snprintf(buf, n, " at %s:%llu", from, (unsigned long long)f->lines[i].line);
+	return buf;
+}
+
+/* Functions that were inlined at the call, from the innermost on. */
+static void inlined_lines(struct mw__doc_node *root, const struct mw__own_frame *f)
+{
+	char at[160];
+
+	for (uint32_t i = 0; i + 1 < f->n_lines; i++) {
+		const char *function = f->lines[i].function;
+		char *plain = demangle(function);
+
+		mw__doc_linef(root, NULL, 0, "    %s%s (inlined)", plain ? plain : *function ? function : "?",
+			      place(f, i, at, sizeof(at)));
+		free(plain);
+	}
 }
 
 static void frame_line(struct mw__doc_node *root, const struct mw__own_frame *f)
 {
+	char at[160];
 	char *plain = demangle(f->symbol);
 	const char *image = f->image ? f->image : "no image";
 
+	inlined_lines(root, f);
 	if (f->symbol)
-		mw__doc_linef(root, NULL, 0, "    %s+0x%llx (%s)", plain ? plain : f->symbol, (unsigned long long)f->off, image);
+		mw__doc_linef(root, NULL, 0, "    %s+0x%llx%s (%s)", plain ? plain : f->symbol, (unsigned long long)f->off,
+			      place(f, f->n_lines - 1, at, sizeof(at)), image);
 	else
 		mw__doc_linef(root, NULL, 0, "    0x%llx (%s)", (unsigned long long)f->addr, image);
 	free(plain);
@@ -87,7 +130,7 @@ void mw__view_heap_sites(struct mw__heap_view *v)
 		mw__row_u64(t, row, S_COUNT, s->count);
 		mw__row_u64(t, row, S_SAMPLES, s->samples);
 		mw__row_u64(t, row, S_LIVE_SAMPLES, s->live_samples);
-		struct mw__doc_node *frames = mw__row_node(t, row, S_FRAMES, MW__T_TABLE, frame_cols, 5);
+		struct mw__doc_node *frames = mw__row_node(t, row, S_FRAMES, MW__T_TABLE, frame_cols, 6);
 
 		for (uint32_t k = 0; k < s->n_frames; k++)
 			frame_row(frames, &s->frames[k]);
