@@ -114,7 +114,7 @@ struct mw_class {
 
 /** What a span is. */
 enum mw_span_state {
-	MW_SPAN_DEAD = 0,    /* the structure is unused, on a free list (next) */
+	MW_SPAN_DEAD = 0,    /* the structure is unused */
 	MW_SPAN_SMALL = 1,   /* nelems objects of class cls, owned by mcentral[cls] */
 	MW_SPAN_LARGE = 2,   /* one block, a run of pages inside an arena */
 	MW_SPAN_HUGE = 3,    /* one block with a mapping of its own outside arenas */
@@ -277,7 +277,7 @@ struct mw_mheap {
 	uint64_t scavenged_bytes;       /* cumulative */
 	uint64_t reused_dirty_pages;    /* pages handed out that needed no fault; cumulative */
 	uint64_t last_scavenge_ms;      /* coarse monotonic clock */
-	MW_PTR(struct mw_mspan) span_free; /* unused mw_mspan structures */
+	MW_PTR(struct mw_mspan) span_free; /* not used since minor version 2: NULL */
 	uint64_t n_spans_live;
 };
 

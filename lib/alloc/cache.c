@@ -196,6 +196,7 @@ static void on_thread_exit(void *arg)
 		return;
 	mw__mcache = &mw__gone_mcache;
 	retire(mc);
+	mw__background_thread_gone();
 }
 
 static mcache *find_free(void)

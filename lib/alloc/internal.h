@@ -8,7 +8,7 @@
  *   private.c private_walk.c  those of private heaps
  *   cache.c audit.c           mcache: refill, flush, life of a thread
  *   central.c large.c huge.c sample.c
- *   pages.c                   mheap: arenas, runs of pages, scavenging
+ *   pages.c spans.c           mheap: arenas, runs of pages, scavenging
  *   meta.c                    memory for the allocator's own structures
  *   lock.c os.c               futex, kernel calls
  *
@@ -122,6 +122,7 @@ struct mw_options {
 	unsigned char purge;  /* 0 off, 1 MADV_DONTNEED, 2 MADV_FREE */
 	unsigned char thp;    /* 0 never, 1 above 16 MB, 2 always */
 	unsigned char unwind; /* 0 caller only, 1 full stacks */
+	unsigned char background; /* 1: a thread gives memory back when the program is silent */
 	unsigned char report; /* print the totals to stderr at exit */
 };
 extern struct mw_options mw__options;
@@ -148,6 +149,7 @@ int mw__os_pid(void);
 uint64_t mw__os_coarse_ms(void);
 uint64_t mw__os_random(void);
 void mw__os_futex_wait(uint32_t *word, uint32_t value);
+void mw__os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned ms);
 void mw__os_futex_wake(uint32_t *word);
 void mw__os_yield(void);
 
@@ -164,14 +166,18 @@ enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAPS, RANK_PRIVATE, R
 
 /* meta.c */
 void *mw__meta_alloc(size_t size);      /* zeroed, aligned to 64; never NULL-checked away: may be NULL */
+void *mw__meta_aligned(size_t size);    /* aligned to its size, a power of two of 256 KiB or more */
 void *mw__meta_array(size_t size);      /* like it, but may be given back */
 void mw__meta_array_free(void *p, size_t size);
 extern struct mw_lock mw__meta_lock;
 extern struct mw_meta_range mw__meta_ranges[MW_N_META];
 
-/* pages.c: under the heap lock unless said */
-mspan *mw__span_new(void);
+/* spans.c: under the heap lock */
+mspan *mw__span_new(void);              /* zeroed */
 void mw__span_delete(mspan *s);
+void mw__spans_scavenge(void);
+
+/* pages.c: under the heap lock unless said */
 void mw__span_publish(mspan *s, unsigned cls);   /* its pages are known to free() */
 void mw__span_retire(mspan *s);                  /* they are not */
 bool mw__was_ours(const void *p);                /* a free page that was in use once */
@@ -185,6 +191,7 @@ void mw__run_shrink(mspan *s, uint32_t npages);
 void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls);
 void mw__scavenge(bool all, size_t keep);  /* takes the heap lock itself */
 void mw__scavenge_tick(void);              /* the same, if it is time; no lock held */
+void mw__scavenge_after_fork(void);        /* in the child */
 void mw__heap_lock(void);
 void mw__heap_unlock(void);
 size_t mw__release_addresses(size_t wanted); /* unmap free pages; takes the lock */
@@ -200,6 +207,11 @@ static inline mspan *span_at(const heap_arena *a, uintptr_t p)
 {
 	return load_relaxed(&a->spans[(p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
 }
+
+/* background.c */
+void mw__background_check(void);       /* start it if there is need; no lock held */
+void mw__background_thread_gone(void);
+void mw__background_after_fork(void);
 
 /* huge.c */
 extern struct mw_kept mw__kept[MW_N_KEPT];

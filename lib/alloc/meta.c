@@ -35,21 +35,38 @@ static void list_range(void *base, size_t size)
 	store_relaxed(&t->count, t->count + 1);
 }
 
-static void *map_listed(size_t size)
+/* The kernel maps downwards: what joins the newest range lengthens it. */
+static void *list_mapping(void *p, size_t size)
 {
 	struct mw_meta_range *last = mw__meta_ranges + region.tables[MW_TABLE_META].count - 1;
-	void *p = mw__os_map(NULL, size, false);
 
-	if (!p)
-		return NULL;
-	if (last >= mw__meta_ranges && (uintptr_t)p + size == last->base) {
-		last->base = (uintptr_t)p; /* the kernel maps downwards */
+	if (p && last >= mw__meta_ranges && (uintptr_t)p + size == last->base) {
+		last->base = (uintptr_t)p;
 		last->size += size;
 		region.meta_bytes += size;
-	} else {
+	} else if (p) {
 		list_range(p, size);
 	}
 	return p;
+}
+
+static void *map_listed(size_t size)
+{
+	return list_mapping(mw__os_map(NULL, size, false), size);
+}
+
+/* Map twice as much, keep the highest aligned half: so one joins the next. */
+static void *map_aligned(size_t size)
+{
+	uintptr_t p = (uintptr_t)mw__os_map(NULL, 2 * size, false), at = (p + size) & ~(size - 1);
+
+	if (!p)
+		return NULL;
+	if (at > p)
+		mw__os_unmap((void *)p, at - p);
+	if (at + size < p + 2 * size)
+		mw__os_unmap((void *)(at + size), p + size - at);
+	return (void *)at;
 }
 
 static bool refill(size_t size)
@@ -90,6 +107,18 @@ void *mw__meta_alloc(size_t size)
 
 	mw__lock(&mw__meta_lock, RANK_META);
 	p = bump(size);
+	mw__unlock(&mw__meta_lock, RANK_META);
+	return p;
+}
+
+void *mw__meta_aligned(size_t size)
+{
+	void *p;
+
+	mw__lock(&mw__meta_lock, RANK_META);
+	p = list_mapping(map_aligned(size), size);
+	if (p)
+		region.meta_used += size;
 	mw__unlock(&mw__meta_lock, RANK_META);
 	return p;
 }

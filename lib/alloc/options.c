@@ -21,6 +21,7 @@ struct mw_options mw__options = {
 	.purge = 1,
 	.thp = 0,
 	.unwind = 1,
+	.background = 1,
 };
 
 enum kind { KIND_SIZE, KIND_BIT, KIND_WORD };
@@ -34,6 +35,7 @@ static const struct choice purge_words[] = { { "off", 0 }, { "dontneed", 1 }, { 
 static const struct choice thp_words[] = { { "never", 0 }, { "auto", 1 }, { "always", 2 }, { 0 } };
 static const struct choice stack_words[] = { { "caller", 0 }, { "full", 1 }, { 0 } };
 static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { 0 } };
+static const struct choice background_words[] = { { "off", 0 }, { "on", 1 }, { 0 } };
 static const struct choice error_words[] = { { "abort", 0 }, { "count", 1 }, { 0 } };
 
 static uint64_t decay;
@@ -58,6 +60,7 @@ static const struct entry {
 	{ "nocache", KIND_BIT, NULL, MW_OPT_NO_CACHE, NULL },
 	{ "errors", KIND_WORD, &count_errors, 0, error_words },
 	{ "purge", KIND_WORD, &mw__options.purge, 0, purge_words },
+	{ "background", KIND_WORD, &mw__options.background, 0, background_words },
 	{ "thp", KIND_WORD, &mw__options.thp, 0, thp_words },
 	{ "stacks", KIND_WORD, &mw__options.unwind, 0, stack_words },
 	{ "report", KIND_WORD, &mw__options.report, 0, switch_words },

@@ -222,6 +222,13 @@ void mw__os_futex_wait(uint32_t *word, uint32_t value)
 	sys6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, 0, 0, 0);
 }
 
+void mw__os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+
+	sys6(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, (long)&ts, 0, 0);
+}
+
 void mw__os_futex_wake(uint32_t *word)
 {
 	sys6(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);

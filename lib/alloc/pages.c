@@ -531,28 +531,7 @@ void mw__run_shrink(mspan *s, uint32_t npages)
 	s->npages = npages;
 }
 
-/* --- span structures ---------------------------------------------------------- */
-
-mspan *mw__span_new(void)
-{
-	mspan *s = heap.span_free;
-
-	if (s)
-		heap.span_free = s->next;
-	else if (!(s = mw__meta_alloc(sizeof(*s))))
-		return NULL;
-	*s = (mspan){ 0 };
-	heap.n_spans_live++;
-	return s;
-}
-
-void mw__span_delete(mspan *s)
-{
-	s->state = MW_SPAN_DEAD;
-	s->next = heap.span_free;
-	heap.span_free = s;
-	heap.n_spans_live--;
-}
+/* --- whose pages ------------------------------------------------------------------ */
 
 /*
  * Tell free() and readers whose pages these are. The pages of a single block (@cls 0)
@@ -649,6 +628,23 @@ static void extend_down(const heap_arena *a, uint32_t *at, uint32_t *n, uint32_t
 	}
 }
 
+/* The run that is being given back: one at a time. */
+static struct flight {
+	heap_arena *a;
+	uint32_t at, n;
+} in_flight;
+
+/* The thread that was at it does not exist in a fork child. */
+void mw__scavenge_after_fork(void)
+{
+	struct flight f = in_flight;
+
+	if (f.n == 0)
+		return;
+	in_flight.n = 0;
+	give(f.a, f.at, f.n);
+}
+
 static void purge_run(heap_arena *a, uint32_t at, uint32_t n)
 {
 	void *addr = (void *)(a->base + ((uint64_t)at << MW_PAGE_SHIFT));
@@ -657,9 +653,11 @@ static void purge_run(heap_arena *a, uint32_t at, uint32_t n)
 	bits_assign(a->alloc_bits, at, n, true);
 	heap.pages_dirty -= n;
 	heap.pages_in_use += n;
+	in_flight = (struct flight){ a, at, n };
 	mw__heap_unlock();
 	done = mw__os_purge(addr, (size_t)n << MW_PAGE_SHIFT, option(MW_OPT_LAZY));
 	mw__heap_lock();
+	in_flight.n = 0;
 	bits_assign(a->alloc_bits, at, n, false);
 	heap.pages_in_use -= n;
 	if (done) {
@@ -694,6 +692,8 @@ static void purge_pages(uint64_t pages)
 {
 	uint64_t i = heap.n_arenas;
 
+	if (in_flight.n > 0)
+		return; /* somebody else is at it */
 	heap.n_scavenges++;
 	while (i-- > 0 && purge_arena(heap.arenas[i], &pages))
 		;
@@ -707,6 +707,7 @@ void mw__scavenge(bool all, size_t keep)
 	mw__heap_lock();
 	if (heap.pages_dirty > keep_pages)
 		purge_pages(heap.pages_dirty - keep_pages);
+	mw__spans_scavenge();
 	mw__heap_unlock();
 }
 
@@ -731,6 +732,7 @@ void mw__scavenge_tick(void)
 
 	if (!mw__options.purge)
 		return;
+	mw__background_check();
 	now = mw__os_coarse_ms();
 	if (now - last < SCAVENGE_PERIOD_MS)
 		return;
@@ -742,6 +744,7 @@ void mw__scavenge_tick(void)
 		if (pages > 0)
 			purge_pages(pages);
 		heap.dirty_low = heap.pages_dirty;
+		mw__spans_scavenge();
 	}
 	mw__heap_unlock();
 	mw__huge_drop_idle(now);

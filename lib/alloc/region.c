@@ -100,10 +100,14 @@ static void fork_child(void)
 
 	unlock_all(true);
 	region.pid = mw__os_pid();
+	mw__background_after_fork();
 	if (mw__in_section())
 		return; /* fork came from a signal handler amid an allocation */
 	mw__heap_lock();
 	mw__event(MW_EVENT_FORK, (uint64_t)parent, 0, 0);
+	mw__heap_unlock();
+	mw__heap_lock();
+	mw__scavenge_after_fork();
 	mw__heap_unlock();
 	mw__mcache_reclaim_orphans();
 }
