@@ -104,6 +104,9 @@ static int run(int argc, char **argv)
 	c.collect.cgroups = c.view.group == MW_GROUP_CGROUP;
 	c.collect.frames = c.view.group != MW_GROUP_NONE && !c.collect.no_pss;
 	c.view.limit = c.all ? 0 : SCREEN_ROWS;
+	c.collect.rank = c.view.rank;
+	if (!s.json && !c.all && c.view.group == MW_GROUP_NONE && c.view.rank <= MW_BY_VSZ)
+		c.collect.largest = SCREEN_ROWS;
 	return answer(&s, &c);
 }
 

@@ -194,12 +194,18 @@ MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);
 MW_API MW_MUST_CHECK int mw_process_find(const char *name, pid_t **ret, size_t *count,
 					 struct mw_err *err);
 
+/** What processes are ordered by. */
+enum mw_rank {
+	MW_BY_RSS = 0, MW_BY_PSS, MW_BY_USS, MW_BY_VSZ, MW_BY_SWAP, MW_BY_TABLES,
+};
 struct mw_ranking_opts {
 	size_t size;
 	uint64_t max_stall_ns;	/* 0: MW_DEFAULT_MAX_STALL_NS */
 	bool no_pss;		/* leave smaps_rollup alone: quick, but without PSS and USS */
 	bool cgroups;		/* the control group of each process */
 	bool frames;		/* page frames, so that groups count shared pages once; needs CAP_SYS_ADMIN */
+	size_t largest;		/* 0: everything of all; otherwise names, users, swap and tables of so many alone, */
+	enum mw_rank rank;	/* the largest by this amount: RSS, PSS, USS or VSZ */
 };
 struct mw_ranking;
 /**
@@ -420,9 +426,6 @@ struct mw_heap_opts {
 	size_t size;
 	bool all;		/* every size class, thread and site */
 	unsigned picture;	/* 0: in short; 1: a character a page, by occupancy; 2: by size class */
-};
-enum mw_rank {
-	MW_BY_RSS = 0, MW_BY_PSS, MW_BY_USS, MW_BY_VSZ, MW_BY_SWAP, MW_BY_TABLES,
 };
 enum mw_group {
 	MW_GROUP_NONE = 0, MW_GROUP_USER, MW_GROUP_CGROUP, MW_GROUP_COMMAND,

@@ -2,7 +2,11 @@
 /*
  * Every process: status, which all may read, and smaps_rollup, which only its owner and root may. The second
  * costs nearly all of the time. It also keeps the process from mapping memory meanwhile, so it is left out
- * for those where that would take too long.
+ * for those where that would take too long. For a screen of the largest statm serves instead of status, at a
+ * fourth of its cost, and only the largest are looked at again.
+ *
+ * The few largest have their mappings read too. Sizes bound what is resident where: what is resident of one
+ * kind, less the size of all other mappings of the kind, is in this one by all means.
  *
  * For groups whose shared pages count once, the numbers of their page frames are gathered as well.
  */
@@ -22,6 +26,7 @@
 #define STALL_NS_PER_GIB UINT64_C(15000000)
 #define PFN_MASK ((UINT64_C(1) << 55) - 1)
 #define BATCH 4096u
+#define EXPLAINED 16u		/* of so many the mappings are read */
 #define MAX_FRAMES (UINT64_C(1) << 27)	/* a GiB of numbers, 512 GiB of pages */
 
 struct reading {
@@ -170,14 +175,42 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	return proc->pid_fd >= 0;
 }
 
+/* What status tells; what statm told before stays, for it fits the rollup better. */
+static int read_details(struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+{
+	uint64_t size = row->status.vm_size, rss = row->status.vm_rss;
+
+	if (mw__status_read(proc, &row->status, &r->ret->arena, &row->command, NULL) < 0)
+		return -MW_E_GONE;
+	if (size != MW_UNKNOWN) {
+		row->status.vm_size = size;
+		row->status.vm_rss = rss;
+	}
+	row->uid = row->status.euid;
+	row->user = user_name(r, row->uid);
+	return row->user ? 0 : -MW_E_NOMEM;
+}
+
+/* The sizes alone, or all of status. */
+static int read_sizes(struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+{
+	memset(&row->status, 0xff, sizeof(row->status));	/* MW_UNKNOWN */
+	if (!r->opts.largest)
+		return read_details(r, proc, row);
+	mw__statm_read(proc, PAGE, &row->status.vm_size, &row->status.vm_rss);
+	return row->status.vm_size == MW_UNKNOWN ? -MW_E_GONE : 0;
+}
+
 static int read_process(struct reading *r, pid_t pid)
 {
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
 	struct mw__ranked row = { .pid = pid, .pss = MW_UNKNOWN, .uss = MW_UNKNOWN, .huge = MW_UNKNOWN, .lazy = MW_UNKNOWN };
 	struct mw_ranking *ret = r->ret;
+	int rc = open_process(r, pid, &proc) ? read_sizes(r, &proc, &row) : -MW_E_GONE;
 
-	if (!open_process(r, pid, &proc) ||
-	    mw__status_read(&proc, &row.status, &ret->arena, &row.command, NULL) < 0) {
+	if (rc == -MW_E_NOMEM)
+		return rc;
+	if (rc < 0) {
 		ret->n_vanished++;
 		return 0;
 	}
@@ -185,22 +218,123 @@ static int read_process(struct reading *r, pid_t pid)
 		ret->n_kernel++;
 		return 0;
 	}
-	row.uid = row.status.euid;
-	row.user = user_name(r, row.uid);
 	row.cgroup = r->opts.cgroups ? cgroup_path(&proc, &ret->arena) : NULL;
 	read_rollup(r, &proc, &row);
-	if (row.unread == MW__VANISHED) {
+	/* who cannot be read is named */
+	if (row.unread != MW__READ && row.unread != MW__VANISHED && !row.user)
+		rc = read_details(r, &proc, &row);
+	if (row.unread == MW__VANISHED || rc == -MW_E_GONE) {
 		ret->n_vanished++;
 		return 0;
 	}
-	if (r->opts.frames && read_frames(ret, &proc, &row) < 0)
+	if (rc < 0 || (r->opts.frames && read_frames(ret, &proc, &row) < 0))
 		return -MW_E_NOMEM;
 	struct mw__ranked *slot = MW_VEC_PUSH(&ret->rows);
 
-	if (!slot || !row.user)
+	if (!slot)
 		return -MW_E_NOMEM;
 	*slot = row;
 	return 0;
+}
+
+/* ------------------------------------------------------------- the largest */
+
+static uint64_t key_of(const struct mw__ranked *p, enum mw_rank rank)
+{
+	const uint64_t keys[] = {
+		[MW_BY_RSS] = p->status.vm_rss, [MW_BY_PSS] = p->pss, [MW_BY_USS] = p->uss, [MW_BY_VSZ] = p->status.vm_size,
+		[MW_BY_SWAP] = p->status.vm_swap, [MW_BY_TABLES] = p->status.vm_pte,
+	};
+
+	return keys[rank] == MW_UNKNOWN ? 0 : keys[rank];
+}
+
+/* In the order of a report: see compare_rows() there. */
+static int compare_ranked(const void *a, const void *b, void *ctx)
+{
+	const struct mw__ranked *x = *(struct mw__ranked *const *)a, *y = *(struct mw__ranked *const *)b;
+	const enum mw_rank ranks[] = { *(const enum mw_rank *)ctx, MW_BY_RSS };
+
+	for (size_t i = 0; i < 2; i++)
+		if (key_of(x, ranks[i]) != key_of(y, ranks[i]))
+			return key_of(x, ranks[i]) > key_of(y, ranks[i]) ? -1 : 1;
+	return x->pid - y->pid;
+}
+
+static bool is_of_file(const struct mw__vma *v)
+{
+	return v->name[0] == '/';
+}
+
+/* All of one file, whichever part. */
+static uint64_t size_of_file(const struct mw_snapshot *snap, const char *name)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < snap->vmas.n; i++)
+		if (!strcmp(snap->vmas.v[i].name, name))
+			size += snap->vmas.v[i].end - snap->vmas.v[i].start;
+	return size;
+}
+
+/* Anonymous pages can be in every private mapping, those of files in every mapping of one. */
+static const char *find_most(const struct mw_snapshot *snap, const struct mw__status *s)
+{
+	uint64_t private = 0, heap = 0, files = 0, largest = 0;
+	const char *file = NULL;
+
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+		uint64_t size = v->end - v->start;
+
+		private += v->is_shared ? 0 : size;
+		heap += strcmp(v->name, "[heap]") ? 0 : size;
+		files += is_of_file(v) ? size : 0;
+		if (is_of_file(v) && size > largest) {
+			largest = size;
+			file = v->name;
+		}
+	}
+	if (s->rss_anon != MW_UNKNOWN && mw__sub0(s->rss_anon, private - heap) > s->vm_rss / 2)
+		return "heap (brk)";
+	if (file && s->rss_file != MW_UNKNOWN && mw__sub0(s->rss_file, files - size_of_file(snap, file)) > s->vm_rss / 2)
+		return file;
+	return NULL;
+}
+
+static int look_closely(struct reading *r, struct mw__ranked *row)
+{
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
+	struct mw_snapshot snap;
+
+	if (!open_process(r, row->pid, &proc))
+		return 0;
+	if (!row->user && read_details(r, &proc, row) == -MW_E_NOMEM)
+		return -MW_E_NOMEM;
+	mw__snapshot_init(&snap);
+	snap.target.page_size = PAGE;
+	if (row->status.vm_rss != MW_UNKNOWN && mw__maps_read(&proc, &snap, NULL) == 0) {
+		const char *most = find_most(&snap, &row->status);
+
+		row->most = !most ? NULL : *most != '/' ? most : mw__arena_printf(&r->ret->arena, "file %s", mw__basename(most));
+	}
+	mw__snapshot_deinit(&snap);
+	return 0;
+}
+
+static int look_at_largest(struct reading *r)
+{
+	size_t n = r->ret->rows.n, looked = mw__max(r->opts.largest, EXPLAINED);
+	MW_CLEANUP(mw__freep) struct mw__ranked **list = malloc((n + 1) * sizeof(*list));
+	int rc = list ? 0 : -MW_E_NOMEM;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		list[i] = &r->ret->rows.v[i];
+	if (rc == 0 && n)
+		qsort_r(list, n, sizeof(*list), compare_ranked, &r->opts.rank);
+	for (size_t i = 0; rc == 0 && i < n && i < looked; i++)
+		rc = look_closely(r, list[i]);
+	return rc;
 }
 
 static uint64_t read_mem_total(void)
@@ -219,6 +353,8 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 
 	if (opts)
 		memcpy(&r.opts, opts, mw__min(opts->size, sizeof(r.opts)));
+	if (r.opts.rank > MW_BY_TABLES || (r.opts.largest && r.opts.rank > MW_BY_VSZ))
+		return mw__fail(err, MW_E_USAGE, 0, "ranking: there is no such order");
 	if (!r.opts.max_stall_ns)
 		r.opts.max_stall_ns = MW_DEFAULT_MAX_STALL_NS;
 	int rc = mw__status_list(&pids, &n, err);
@@ -235,6 +371,8 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 	r.root_fd = root;
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = read_process(&r, pids[i]);
+	if (rc == 0)
+		rc = look_at_largest(&r);
 	if (rc < 0) {
 		mw_ranking_destroy(r.ret);
 		return mw__fail_nomem(err, "ranking");

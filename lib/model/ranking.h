@@ -14,12 +14,13 @@ enum mw__unread { MW__READ, MW__NOT_ASKED, MW__REFUSED, MW__TOO_LARGE, MW__VANIS
 struct mw__ranked {
 	pid_t pid;
 	uint32_t uid;
-	const char *user;		/* name, or number as text */
-	const char *command;		/* comm */
+	const char *user;		/* name, or number as text; NULL where only the largest were looked at closely */
+	const char *command;		/* comm; NULL likewise, or a process without name */
 	const char *cgroup;		/* path, or NULL; only when asked for */
 	struct mw__status status;
 	uint64_t pss, uss, huge, lazy;	/* of smaps_rollup; MW_UNKNOWN */
 	uint8_t unread;			/* enum mw__unread */
+	const char *most;		/* the mapping that most of RSS is in by all means, or NULL: none, or not looked for */
 	size_t frame, n_frames;		/* its page frames in mw_ranking.frames */
 	bool frames_known;
 };

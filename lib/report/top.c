@@ -197,7 +197,10 @@ static const char *reason(const struct mw__ranked *p)
 	};
 
 	for (size_t i = 0; rss != MW_UNKNOWN && i < LEN(rules); i++)
-		if (rules[i].part != MW_UNKNOWN && rules[i].part > rules[i].more_than)
+		/* what is known of one mapping says more than a kind of page */
+		if (p->most && rules[i].more_than == half)
+			return p->most;
+		else if (rules[i].part != MW_UNKNOWN && rules[i].part > rules[i].more_than)
 			return rules[i].word;
 	return rss == MW_UNKNOWN ? NULL : "mixed";
 }
@@ -221,7 +224,7 @@ enum { P_PID, P_USER, P_RSS, P_PSS, P_USS, P_SWAP, P_TABLES, P_VSZ, P_ANON, P_FI
 	{ "anonymous", "ANON", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, anonymous" },                               \
 	{ "file", "FILE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, of files" },                                     \
 	{ "shmem", "SHMEM", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, shared memory" },                              \
-	{ "why", "WHY", MW__T_TEXT, (F), "what most of RSS is" },                                                       \
+	{ "why", "WHY", MW__T_TEXT, (F) | MW__COL_TRUNC, "what most of RSS is: a kind, or a mapping it is in by all means" },                                                       \
 	{ "unread", "UNREAD", MW__T_TEXT, (F) | MW__COL_HIDDEN, "why PSS and USS are not known" },                       \
 	{ "cgroup", "CGROUP", MW__T_TEXT, (F) | MW__COL_HIDDEN | MW__COL_TRUNC, "control group" },                       \
 	{ "command", "COMMAND", MW__T_TEXT, (F) | MW__COL_TRUNC, "name" }
