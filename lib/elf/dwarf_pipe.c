@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
@@ -19,6 +18,7 @@
 #include "../base/err.h"
 #include "debugfile.h"
 #include "dwarf.h"
+#include "plaincopy.h"
 
 #define MIN_BYTES (UINT64_C(16) << 20)
 #define MAX_BYTES (UINT64_C(256) << 20)
@@ -170,25 +170,6 @@ static void say_trouble(struct mw__dwarf_answer *a, int status)
 		snprintf(a->trouble, sizeof(a->trouble), "DWARF unreadable (child ended early)");
 }
 
-/* A member has no path and does not start where its file does: libdwarf gets a copy. -1 without one. */
-static int copy_member(const struct mw_elf *elf)
-{
-	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-member", MFD_CLOEXEC);
-	char buf[65536];
-
-	for (uint64_t at = 0; fd >= 0 && at < elf->size;) {
-		size_t n = elf->size - at < sizeof(buf) ? elf->size - at : sizeof(buf);
-
-		if (!mw__elf_read(elf, at, buf, n) || write(fd, buf, n) != (ssize_t)n)
-			return -1;
-		at += n;
-	}
-	int ret = fd;
-
-	fd = -1;
-	return ret;
-}
-
 static bool has_dwarf(const struct mw_elf *elf)
 {
 	for (size_t i = 1; i < elf->n_sh; i++) {
@@ -200,36 +181,53 @@ static bool has_dwarf(const struct mw_elf *elf)
 	return false;
 }
 
-/* What libdwarf opens; buf holds it where it is made up. */
-static const char *path_for(struct mw_elf *elf, int copy, char *buf, size_t size)
-{
-	/* an elf without descriptor is a path that somebody wants to have asked */
-	struct mw_elf *debug = elf->fd >= 0 && copy < 0 && !has_dwarf(elf) ? mw__elf_debug(elf) : NULL;
+/* What libdwarf opens, and whose bytes these are. */
+struct source {
+	const char *path, *owner;
+	int copy;		/* of what it cannot read as it is, or -1 */
+	char buf[64];
+};
 
-	if (debug)
-		return debug->path;
-	snprintf(buf, size, "/proc/self/fd/%d", copy >= 0 ? copy : elf->fd);
-	if (elf->own_path)
-		return elf->own_path;
-	return copy < 0 && !elf->from_memory && access(elf->path, R_OK) == 0 ? elf->path : buf;
+static bool choose_source(struct mw_elf *elf, struct source *s)
+{
+	bool is_part = elf->base || (elf->member && !elf->own_path);
+	/* an elf without descriptor is a path that somebody wants to have asked */
+	struct mw_elf *debug = elf->fd >= 0 && !is_part && !has_dwarf(elf) ? mw__elf_debug(elf) : NULL;
+	struct mw_elf *from = debug ? debug : elf;
+
+	s->owner = debug ? debug->path : elf->own_path ? elf->own_path : elf->path;
+	s->copy = is_part || mw__elf_has_zstd_debug(from) ? mw__elf_plain_copy(from) : -1;
+	snprintf(s->buf, sizeof(s->buf), "/proc/self/fd/%d", s->copy >= 0 ? s->copy : elf->fd);
+	s->path = s->copy < 0 && (debug || (!elf->from_memory && access(s->owner, R_OK) == 0)) ? s->owner : s->buf;
+	return !is_part || s->copy >= 0;
+}
+
+static void name_owner(struct mw__dwarf_answer *a, const struct source *s)
+{
+	for (size_t i = 0; i < a->v.n; i++)
+		if (a->v.v[i].kind == MW__DWARF_FROM && !strcmp(a->v.v[i].text[0], s->path)) {
+			const char *owner = mw__arena_str(&a->arena, s->owner);
+
+			a->v.v[i].text[0] = owner ? owner : "";
+		}
 }
 
 int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw__dwarf_answer *ret,
 		  struct mw_err *err)
 {
-	bool is_part = elf->base || (elf->member && !elf->own_path);
-	MW_CLEANUP(mw__closep) int copy = is_part ? copy_member(elf) : -1;
 	struct mw__dwarf_query mine = *q;
-	char path[64];
+	struct source from;
 	int fds[2], status;
 
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);
-	if (is_part && copy < 0) {
+	if (!choose_source(elf, &from)) {
 		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF of this archive member is not read: it could not be copied");
 		return 0;
 	}
-	mine.path = path_for(elf, copy, path, sizeof(path));
+	MW_CLEANUP(mw__closep) int copy = from.copy;
+
+	mine.path = from.path;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return mw__fail(err, MW_E_OS, errno, "%s: pipe", elf->path);
 	pid_t pid = fork();
@@ -251,6 +249,7 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 		;
 	if (!done)
 		say_trouble(ret, status);
+	name_owner(ret, &from);
 	return 0;
 }
 

@@ -349,7 +349,7 @@ static void add_slices(struct job *j, const struct mw__dwarf_record *r, uint32_t
 
 static bool is_this_file(const struct mw_elf *elf, const char *path)
 {
-	return !strcmp(path, elf->own_path ? elf->own_path : elf->path) || !strncmp(path, "/proc/self/fd/", 14);
+	return !strcmp(path, elf->own_path ? elf->own_path : elf->path);
 }
 
 static void add_units(struct job *j, const struct mw__dwarf_answer *a)

@@ -2,19 +2,53 @@
 /* Notes with what they say. */
 #include "../elf/notes.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "elf_view.h"
 
 /* A file of notes alone could fill the memory with its document. */
 #define MAX_NOTES 20000
 
 static const struct mw__col detail_cols[] = {
-	{ "key", "Key", MW__T_TEXT, 0, "what it is" },
-	{ "value", "Value", MW__T_TEXT, 0, "its value" },
+	{ "key", "Key", MW__T_TEXT, MW__COL_JSON_ONLY, "what it is" },
+	{ "value", "Value", MW__T_TEXT, MW__COL_JSON_ONLY, "its value" },
 };
+
+/* In text three short ones share a line: a core has dozens of registers a thread. */
+#define SLOT 25
+#define LINE (3 * SLOT)
 
 struct details {
 	struct mw__doc_node *object, *table;
+	char line[LINE + 1];
+	size_t n;		/* used of it */
 };
+
+static void end_line(struct details *d)
+{
+	while (d->n && d->line[d->n - 1] == ' ')
+		d->n--;
+	if (d->n)
+		mw__view_line(d->object, "    %.*s", (int)d->n, d->line);
+	d->n = 0;
+}
+
+static void add_text(struct details *d, const char *key, const char *text)
+{
+	size_t len = strlen(key) + 2 + strlen(text), slots = (len + 1 + SLOT) / SLOT * SLOT;
+
+	if (len > LINE) {
+		end_line(d);
+		mw__view_line(d->object, "    %s: %s", key, text);
+		return;
+	}
+	if (d->n + len > LINE)
+		end_line(d);
+	snprintf(d->line + d->n, sizeof(d->line) - d->n, "%s: %s", key, text);
+	memset(d->line + d->n + len, ' ', sizeof(d->line) - 1 - d->n - len);
+	d->n = d->n + slots < LINE ? d->n + slots : LINE;
+}
 
 static void add_detail(void *ctx, const char *key, const char *text)
 {
@@ -23,6 +57,7 @@ static void add_detail(void *ctx, const char *key, const char *text)
 
 	mw__row_text(d->table, r, 0, key);
 	mw__row_text(d->table, r, 1, text);
+	add_text(d, key, text);
 }
 
 static void add_note(const struct mw__elf_view *v, struct mw__doc_node *list, const struct mw__elfnote *n)
@@ -30,7 +65,7 @@ static void add_note(const struct mw__elf_view *v, struct mw__doc_node *list, co
 	const char *name = mw__note_type_name(v->elf, n);
 	struct mw__doc_node *o = mw__doc_object(list, NULL);
 	char buf[32];
-	struct details d = { o, NULL };
+	struct details d = { .object = o };
 
 	mw__doc_text(o, "owner", n->owner);
 	mw__doc_u64(o, "type", MW__T_COUNT, n->type);
@@ -41,6 +76,7 @@ static void add_note(const struct mw__elf_view *v, struct mw__doc_node *list, co
 		      (unsigned long long)n->desc_size);
 	d.table = mw__doc_table(o, "details", NULL, detail_cols, MW__COUNT(detail_cols));
 	mw__note_decode(v->elf, n, add_detail, &d);
+	end_line(&d);
 }
 
 void mw__elf_view_notes(const struct mw__elf_view *v)

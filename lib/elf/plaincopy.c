@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The copy has the bytes of the file, behind them each inflated section, and section headers that point there.
+ * Nothing else moves, so that every other offset stays true.
+ */
+#include "plaincopy.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "contents.h"
+
+enum { FLAGS = 2, OFF = 4, SIZE = 5 };	/* of mw__shdr_fields */
+
+static bool is_zstd_debug(const struct mw_elf *elf, size_t i)
+{
+	uint8_t type[4];
+
+	return (elf->sh[i].flags & SHF_COMPRESSED) && !strncmp(mw__elf_section_name(elf, i), ".debug_", 7) &&
+	       mw__elf_read(elf, elf->sh[i].off, type, 4) && mw__raw_num(type, 4, elf->lay.big) == 2;
+}
+
+bool mw__elf_has_zstd_debug(const struct mw_elf *elf)
+{
+	for (size_t i = 1; i < elf->n_sh; i++)
+		if (is_zstd_debug(elf, i))
+			return true;
+	return false;
+}
+
+static bool copy_bytes(const struct mw_elf *elf, int fd)
+{
+	char buf[65536];
+
+	for (uint64_t at = 0; at < elf->size;) {
+		size_t n = elf->size - at < sizeof(buf) ? elf->size - at : sizeof(buf);
+
+		if (!mw__elf_read(elf, at, buf, n) || write(fd, buf, n) != (ssize_t)n)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+static bool put_field(const struct mw_elf *elf, int fd, size_t section, int field, uint64_t v)
+{
+	const struct mw__field *f = &mw__shdr_fields[field];
+	unsigned size = elf->lay.is64 ? f->size64 : f->size32;
+	uint8_t raw[8];
+
+	for (unsigned i = 0; i < size; i++)
+		raw[elf->lay.big ? size - 1 - i : i] = (uint8_t)(v >> (8 * i));
+	return pwrite(fd, raw, size, (off_t)mw__elf_field_off(elf, mw__elf_sh_off(elf, section), f)) == (ssize_t)size;
+}
+
+/* Section i inflated at the end, which moves on. What cannot be inflated stays as it is. */
+static bool move_section(struct mw_elf *elf, int fd, size_t i, uint64_t *end)
+{
+	struct mw__contents c;
+
+	if (!mw__contents_read(elf, i, true, false, &c))
+		return true;
+	bool ok = pwrite(fd, c.p, c.size, (off_t)*end) == (ssize_t)c.size && put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
+		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c.size);
+
+	*end += (c.size + 15) & ~UINT64_C(15);
+	mw__contents_deinit(&c);
+	return ok;
+}
+
+int mw__elf_plain_copy(struct mw_elf *elf)
+{
+	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-copy", MFD_CLOEXEC);
+	uint64_t end = (elf->size + 15) & ~UINT64_C(15);
+
+	if (fd < 0 || !copy_bytes(elf, fd))
+		return -1;
+	for (size_t i = 1; i < elf->n_sh; i++)
+		if (is_zstd_debug(elf, i) && !move_section(elf, fd, i, &end))
+			return -1;
+	int ret = fd;
+
+	fd = -1;
+	return ret;
+}
