@@ -33,6 +33,7 @@ struct reader {
 	size_t cap, len;
 	uint64_t line_no, records;
 	bool has_end, has_before, has_after;
+	bool lost_text;		/* for want of memory, not because it was none */
 	MW_VEC(struct mw__segment) segments;	/* of the object read last */
 	MW_VEC(struct mw__section) sections;
 	MW_VEC(struct mw__fault_symbol) symbols;
@@ -40,6 +41,8 @@ struct reader {
 
 static int fail(struct reader *r, const char *why)
 {
+	if (r->lost_text)
+		return mw__fail_nomem(r->err, r->name);
 	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->name, (unsigned long long)r->line_no, why);
 }
 
@@ -82,7 +85,10 @@ static const char *get_text(struct reader *r, struct json_object *v)
 {
 	if (!v || json_object_get_type(v) != json_type_string)
 		return NULL;
-	return mw__arena_intern(&r->rec->arena, json_object_get_string(v), (size_t)json_object_get_string_len(v));
+	const char *text = mw__arena_intern(&r->rec->arena, json_object_get_string(v), (size_t)json_object_get_string_len(v));
+
+	r->lost_text |= !text;
+	return text;
 }
 
 /* The n numbers at the front of an array, and the text behind them when text is not NULL. */
@@ -434,6 +440,8 @@ static int read_all(struct reader *r)
 
 	while ((rc = next_line(r)) > 0 && !r->has_end) {
 		rc = read_line(r);
+		if (rc == 0 && r->lost_text)
+			rc = fail_nomem(r);
 		if (rc < 0 || r->has_end)
 			break;
 	}

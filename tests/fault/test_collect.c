@@ -5,198 +5,10 @@
  * the N-th call. What comes out is an error with a text, or a snapshot whose sums close and which is called
  * exact only when its numbers are those of an undisturbed one. The linker sends the library's calls here.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "../unit/sinks.h"
 #include "../unit/tap.h"
 #include "explain/explain.h"
-
-#define MAX_CALLS 20000ul
-
-/* ------------------------------------------------------------------ the calls */
-
-enum fault { NO_FAULT, FAULT_ERRNO, FAULT_ZERO, FAULT_SHORT };
-
-static struct {
-	bool on;
-	unsigned long allocs, fail_alloc;	/* so far; which one fails, 0: none */
-	unsigned long calls, fail_call;
-	enum fault fault;
-	int error;
-	void (*event)(void);			/* happens before the call */
-	unsigned stride;
-} plan;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-int __real_openat64(int dir, const char *name, int flags, mode_t mode);
-int __real_open64(const char *name, int flags, mode_t mode);
-ssize_t __real_read(int fd, void *buf, size_t n);
-ssize_t __real_pread64(int fd, void *buf, size_t n, off_t at);
-int __real_ioctl(int fd, unsigned long request, void *arg);
-ssize_t __real_readlinkat(int dir, const char *name, char *buf, size_t n);
-ssize_t __real_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
-				unsigned long n_remote, unsigned long flags);
-
-static bool alloc_fails(void)
-{
-	return plan.on && ++plan.allocs == plan.fail_alloc;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return alloc_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return alloc_fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	return alloc_fails() ? NULL : __real_realloc(p, size);
-}
-
-/* What happens to this call. */
-static enum fault next_call(void)
-{
-	if (!plan.on || ++plan.calls != plan.fail_call)
-		return NO_FAULT;
-	if (plan.event) {
-		plan.on = false;
-		plan.event();
-		plan.on = true;
-		return NO_FAULT;
-	}
-	errno = plan.error;
-	return plan.fault;
-}
-
-int __wrap_openat64(int dir, const char *name, int flags, mode_t mode)
-{
-	return next_call() == FAULT_ERRNO ? -1 : __real_openat64(dir, name, flags, mode);
-}
-
-int __wrap_open64(const char *name, int flags, mode_t mode)
-{
-	return next_call() == FAULT_ERRNO ? -1 : __real_open64(name, flags, mode);
-}
-
-static size_t shorter(size_t n, enum fault f)
-{
-	return f == FAULT_SHORT && n > 1 ? n / 3 + 1 : n;
-}
-
-ssize_t __wrap_read(int fd, void *buf, size_t n)
-{
-	enum fault f = next_call();
-
-	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_read(fd, buf, shorter(n, f));
-}
-
-ssize_t __wrap_pread64(int fd, void *buf, size_t n, off_t at)
-{
-	enum fault f = next_call();
-
-	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_pread64(fd, buf, shorter(n, f), at);
-}
-
-int __wrap_ioctl(int fd, unsigned long request, void *arg)
-{
-	enum fault f = next_call();
-
-	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_ioctl(fd, request, arg);
-}
-
-ssize_t __wrap_readlinkat(int dir, const char *name, char *buf, size_t n)
-{
-	enum fault f = next_call();
-
-	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_readlinkat(dir, name, buf, shorter(n, f));
-}
-
-ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
-				unsigned long n_remote, unsigned long flags)
-{
-	enum fault f = next_call();
-	ssize_t n = f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 :
-		    __real_process_vm_readv(pid, local, n_local, remote, n_remote, flags);
-
-	return f == FAULT_SHORT && n > 1 ? n / 2 : n;
-}
-
-/* --------------------------------------------------------------------- target */
-
-static char *target_path;
-static pid_t target;
-
-static void start_target(void)
-{
-	int fds[2];
-	char c;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return;
-	target = fork();
-	if (target == 0) {
-		dup2(fds[1], 1);
-		execl(target_path, target_path, (char *)NULL);
-		_exit(1);
-	}
-	close(fds[1]);
-	if (__real_read(fds[0], &c, 1) != 1)
-		printf("# the target did not start\n");
-	close(fds[0]);
-	usleep(5000);
-}
-
-static void kill_target(void)
-{
-	siginfo_t info;
-
-	kill(target, SIGKILL);
-	waitid(P_PID, (id_t)target, &info, WEXITED | WNOWAIT);
-}
-
-static void reap_target(void)
-{
-	kill(target, SIGKILL);
-	waitpid(target, NULL, 0);
-}
-
-static void exec_target(void)
-{
-	char path[64], name[16] = "";
-
-	kill(target, SIGUSR1);
-	snprintf(path, sizeof(path), "/proc/%d/comm", target);
-	for (int i = 0; i < 500 && strncmp(name, "sleep", 5); i++) {
-		int fd = __real_open64(path, O_RDONLY | O_CLOEXEC, 0);
-
-		if (fd >= 0 && __real_read(fd, name, sizeof(name)) < 5)
-			*name = '\0';
-		close(fd);
-		usleep(1000);
-	}
-	usleep(10000);	/* the new program maps its libraries */
-}
-
-static unsigned count_fds(void)
-{
-	unsigned n = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
+#include "plan.h"
 
 /* ---------------------------------------------------------------------- steps */
 
@@ -205,15 +17,6 @@ struct look {
 	struct mw_collect_opts opts;
 	uint64_t vsz, rss;	/* undisturbed; 0: they may be anything */
 };
-
-static int drop(void *ctx, const void *bytes, size_t len)
-{
-	(void)ctx;
-	(void)bytes;
-	(void)len;
-	return 0;
-}
-static const struct mw_sink nowhere = { drop, NULL };
 
 /* 0, or why this snapshot cannot be. */
 static const char *check_sums(const struct mw_snapshot *snap, const struct look *look)
@@ -459,7 +262,7 @@ static void test_live(void)
 int main(int argc, char **argv)
 {
 	(void)argc;
-	if (asprintf(&target_path, "%.*starget", (int)(strrchr(argv[0], '/') + 1 - argv[0]), argv[0]) < 0)
+	if (!set_target_path(argv[0]))
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	test_tree();
