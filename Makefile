@@ -174,11 +174,12 @@ check-bare:
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 .PHONY: asan
 asan:
-	$(MAKE) B=$(B)/asan CFLAGS='-O1 -g $(ASAN)' LDFLAGS='$(ASAN)' check-quick-live
+	$(MAKE) B=$(B)/asan CFLAGS='-O1 -g $(ASAN)' LDFLAGS='$(ASAN)' check-asan
 
-.PHONY: check-quick-live
-check-quick-live: $(B)/memwhy $(TESTS_QUICK) $(LIVE_TARGETS)
-	@$(TEST_ENV) ASAN_OPTIONS=detect_leaks=1 tests/run $(B)/tests/log $(TESTS_QUICK) $(LIVE_TESTS)
+TESTS_ASAN := $(TESTS_QUICK) $(LIVE_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS)
+.PHONY: check-asan
+check-asan: all $(TESTS_ASAN) $(LIVE_TARGETS) $(HEAP_TARGETS) $(PAGES_PROGRAMS)
+	@$(TEST_ENV) ASAN_OPTIONS=detect_leaks=1 MEMWHY_SANITIZED=1 tests/run $(B)/tests/log $(TESTS_ASAN)
 
 FUZZ_SECONDS ?= 20
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined

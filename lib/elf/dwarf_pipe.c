@@ -151,7 +151,9 @@ static void be_child(const struct mw__dwarf_query *q, int fd)
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 	}
+#ifndef __SANITIZE_ADDRESS__	/* which reserves terabytes */
 	limit(RLIMIT_AS, MEMORY);
+#endif
 	limit(RLIMIT_CPU, CPU_SECONDS);
 	limit(RLIMIT_CORE, 0);
 	signal(SIGPIPE, SIG_DFL);

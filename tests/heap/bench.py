@@ -119,6 +119,9 @@ def check_others(t):
 
 def main():
     t = Tap()
+    if os.environ.get("MEMWHY_SANITIZED"):
+        t.skip("memwhy bench", "the workloads have the sanitizer's allocator")
+        return t.end()
     check_builtin(t)
     check_command(t)
     check_others(t)

@@ -119,7 +119,7 @@ def check_go(tap):
         with open(source, "w") as file:
             file.write('package main\nimport ("fmt"; "io"; "net"; "os")\nfunc main() {\n'
                        'net.ParseIP("1");fmt.Println("{\\"ready\\":true}")\nio.Copy(io.Discard, os.Stdin)\n}\n')
-        env = dict(os.environ, GOCACHE=os.environ.get("GOCACHE", os.path.join(directory, "cache")), GO111MODULE="off")
+        env = dict(os.environ, GOCACHE=os.path.join(BUILD, "tests/live/go-cache"), GO111MODULE="off")
         for mode, cgo in (("exe", "0"), ("pie", "0"), ("pie", "1")):
             whole, bare = (os.path.join(directory, f"{n}-{mode}{cgo}") for n in ("whole", "bare"))
             built = subprocess.run(["go", "build", f"-buildmode={mode}", "-o", whole, source], env=dict(env, CGO_ENABLED=cgo), capture_output=True,
