@@ -5,19 +5,24 @@
 #include <stddef.h>
 
 static const struct opt own[] = {
+	{ 'l', "long", NULL, ARG_NONE, "also the end, dirty memory, segment, and how the owner is known: about 180 columns", NULL },
 	{ 'x', "extended", NULL, ARG_NONE, "address, size, RSS, dirty and mode in KiB, as pmap -x", NULL },
 	{ 'X', "fields", NULL, ARG_NONE, "more fields of smaps, as pmap -X; twice: all of them, as pmap -XX", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };
 
-/* pmap's tables are in KiB, and dirty or shared amounts stand in smaps only. */
-static void apply_mode(struct settings *s, unsigned mode)
+/* pmap's tables are in KiB, and dirty or shared amounts stand in smaps only, which is read where it is shown. */
+static void apply_mode(struct settings *s, enum mw_maps_mode mode)
 {
-	if (mode && !s->unit_given)
+	bool is_pmap = mode == MW_MAPS_X || mode == MW_MAPS_XF || mode == MW_MAPS_XX;
+
+	if (is_pmap && !s->unit_given)
 		s->text.unit = MW_UNIT_KIB;
-	if (s->collect.smaps == MW_CHEAP)
-		s->collect.smaps = mode ? MW_ALWAYS : MW_AUTO;
+	if (s->collect.smaps == MW_CHEAP && is_pmap)
+		s->collect.smaps = MW_ALWAYS;
+	else if (s->collect.smaps == MW_CHEAP && (mode == MW_MAPS_LONG || s->text.columns))
+		s->collect.smaps = MW_AUTO;
 	if (s->collect.rollup == MW_AUTO)
 		s->collect.rollup = MW_NEVER;
 }
@@ -34,13 +39,15 @@ static int run(int argc, char **argv)
 	init_settings(&s);
 	for (int id; (id = next_option(&cmd_maps, argc, argv, &s, &arg)) != -1;) {
 		if (id == 'x')
-			opts.extended = 1;
+			opts.mode = MW_MAPS_X;
 		else if (id == 'X')
-			opts.extended = opts.extended == 2 ? 3 : 2;
+			opts.mode = opts.mode == MW_MAPS_XF ? MW_MAPS_XX : MW_MAPS_XF;
+		else if (id == 'l')
+			opts.mode = MW_MAPS_LONG;
 		else
 			return EXIT_USAGE;
 	}
-	apply_mode(&s, opts.extended);
+	apply_mode(&s, opts.mode);
 	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
 
 	if (code)

@@ -369,9 +369,15 @@ struct mw_explain_opts {
 	bool all;		/* every line and its regions */
 	bool verify;		/* every road to the same number */
 };
+/** Which columns text shows unless the reader names others. */
+enum mw_maps_mode {
+	MW_MAPS_SHORT = 0,	/* they fit 80 columns */
+	MW_MAPS_X, MW_MAPS_XF, MW_MAPS_XX,	/* those of pmap's -x, -X, -XX */
+	MW_MAPS_LONG,		/* all that memwhy knows of the owner */
+};
 struct mw_maps_opts {
 	size_t size;
-	unsigned extended;	/* 0 own columns; 1, 2, 3: pmap's -x, -X, -XX */
+	enum mw_maps_mode mode;
 };
 struct mw_sections_opts {
 	size_t size;
@@ -442,11 +448,16 @@ struct mw_doctor_opts {
 	pid_t pid;		/* 0: none; otherwise what can be read of this process */
 };
 
-/** Why VSZ is not RSS, and what RSS is made of. Return: 0, -MW_E_NOMEM. */
+/** Why VSZ is not RSS, and what RSS is made of. With opts->all @snap must outlive the document. Return: 0, -MW_E_NOMEM. */
 MW_API MW_MUST_CHECK int mw_report_explain(const struct mw_snapshot *snap,
 					   const struct mw_explain_opts *opts,
 					   struct mw_document **ret, struct mw_err *err);
-/** Every mapping with the segment and sections behind it and its owner. Return: 0, -MW_E_NOMEM. */
+/**
+ * mw_report_maps() - every mapping with the segment and sections behind it and its owner
+ * @snap: must outlive the document, which makes its rows of it while they are printed
+ *
+ * Return: 0, -MW_E_NOMEM, -MW_E_USAGE (no such mode).
+ */
 MW_API MW_MUST_CHECK int mw_report_maps(const struct mw_snapshot *snap,
 					const struct mw_maps_opts *opts,
 					struct mw_document **ret, struct mw_err *err);

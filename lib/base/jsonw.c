@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "digits.h"
 #include "err.h"
 #include "str.h"
 
@@ -21,7 +22,8 @@ static void flush(struct mw__jsonw *w)
 	w->n = 0;
 }
 
-static void put(struct mw__jsonw *w, const char *bytes, size_t len)
+/* Buffers and sinks are large, what is written is small. */
+static void put_long(struct mw__jsonw *w, const char *bytes, size_t len)
 {
 	while (len) {
 		size_t part = sizeof(w->buf) - w->n;
@@ -37,6 +39,16 @@ static void put(struct mw__jsonw *w, const char *bytes, size_t len)
 	}
 }
 
+static inline void put(struct mw__jsonw *w, const char *bytes, size_t len)
+{
+	if (len >= sizeof(w->buf) - w->n) {
+		put_long(w, bytes, len);
+		return;
+	}
+	memcpy(w->buf + w->n, bytes, len);
+	w->n += len;
+}
+
 static void put_text(struct mw__jsonw *w, const char *s)
 {
 	put(w, s, strlen(s));
@@ -50,7 +62,7 @@ static void break_line(struct mw__jsonw *w)
 }
 
 /* What stands between two items. */
-static void separate(struct mw__jsonw *w)
+static inline void separate(struct mw__jsonw *w)
 {
 	if (w->after_key) {
 		w->after_key = false;
@@ -64,11 +76,16 @@ static void separate(struct mw__jsonw *w)
 		put(w, " ", 1);
 }
 
-static void put_item(struct mw__jsonw *w, const char *token)
+static void put_itemn(struct mw__jsonw *w, const char *token, size_t len)
 {
 	separate(w);
-	put_text(w, token);
+	put(w, token, len);
 	w->comma = true;
+}
+
+static void put_item(struct mw__jsonw *w, const char *token)
+{
+	put_itemn(w, token, strlen(token));
 }
 
 void mw__jsonw_init(struct mw__jsonw *w, const struct mw_sink *sink)
@@ -135,14 +152,14 @@ void mw__jsonw_bool(struct mw__jsonw *w, bool v)
 
 void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v)
 {
-	char buf[24];
+	char buf[MW__DIGITS], *end = buf + sizeof(buf), *p;
 
 	if (v == MW_UNKNOWN) {
 		mw__jsonw_null(w);
 		return;
 	}
-	snprintf(buf, sizeof(buf), "%" PRIu64, v);
-	put_item(w, buf);
+	p = mw__dec_back(end, v);
+	put_itemn(w, p, (size_t)(end - p));
 }
 
 void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)
@@ -159,14 +176,16 @@ void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)
 
 void mw__jsonw_addr(struct mw__jsonw *w, uint64_t v)
 {
-	char buf[24];
+	char buf[24], *end = buf + sizeof(buf), *p;
 
 	if (v == MW_UNKNOWN) {
 		mw__jsonw_null(w);
 		return;
 	}
-	snprintf(buf, sizeof(buf), "\"0x%" PRIx64 "\"", v);
-	put_item(w, buf);
+	*--end = '"';
+	p = mw__hex_back(end, v);
+	*--p = '"';
+	put_itemn(w, p, (size_t)(end + 1 - p));
 }
 
 /* Whatever the locale put between the digits becomes one point. */
@@ -237,6 +256,10 @@ static size_t put_special(struct mw__jsonw *w, const char *s, size_t left)
 static void put_quoted(struct mw__jsonw *w, const char *s, size_t len)
 {
 	put(w, "\"", 1);
+	if (mw__is_plain(s, len, '"', '\\')) {
+		put(w, s, len);
+		len = 0;
+	}
 	for (size_t i = 0; i < len;) {
 		size_t start = i;
 
@@ -258,8 +281,26 @@ void mw__jsonw_textn(struct mw__jsonw *w, const char *s, size_t len)
 
 void mw__jsonw_key(struct mw__jsonw *w, const char *key)
 {
+	size_t len = strlen(key);
+	char *p = w->buf + w->n;
+
+	if (w->compact && w->comma && len + 8 < sizeof(w->buf) - w->n && mw__is_plain(key, len, '"', '\\')) {
+		/* the usual case in one piece: , "key": */
+		*p++ = ',';
+		if (!w->tight)
+			*p++ = ' ';
+		*p++ = '"';
+		p = mempcpy(p, key, len);
+		*p++ = '"';
+		*p++ = ':';
+		if (!w->tight)
+			*p++ = ' ';
+		w->n = (size_t)(p - w->buf);
+		w->after_key = true;
+		return;
+	}
 	separate(w);
-	put_quoted(w, key, strlen(key));
+	put_quoted(w, key, len);
 	put(w, ": ", w->tight ? 1 : 2);
 	w->after_key = true;
 	w->comma = true;

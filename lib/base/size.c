@@ -1,10 +1,47 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "size.h"
 
+#include "digits.h"
+
 #include <stdio.h>
+#include <string.h>
 
 static const char *const iec[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 static const char *const si[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+
+/* The decimal digits of v; returns what follows them. */
+static char *put_dec(char *to, uint64_t v)
+{
+	char digits[MW__DIGITS], *end = digits + sizeof(digits), *p = mw__dec_back(end, v);
+
+	memcpy(to, p, (size_t)(end - p));
+	return to + (end - p);
+}
+
+/*
+ * The same as scaled(), without printf: a long table has hundreds of thousands of sizes. v is below 2^56, so that
+ * nothing overflows, and halves are rounded to even as printf does it.
+ */
+static const char *scaled_iec(uint64_t v, char *buf)
+{
+	unsigned i = 0;
+
+	while (i < 5 && v * 20 >= (UINT64_C(20479) << 10 * i))	/* 1023.95 */
+		i++;
+	uint64_t unit = UINT64_C(1) << 10 * i, tenths = v * 10 / unit, rest = v * 10 % unit * 2;
+
+	if (rest > unit || (rest == unit && tenths & 1))
+		tenths++;
+	char *p = put_dec(buf, tenths / 10);
+
+	if (i) {
+		*p++ = '.';
+		*p++ = (char)('0' + tenths % 10);
+	}
+	*p++ = ' ';
+	strcpy(p, iec[i]);
+	return buf;
+}
 
 static const char *scaled(uint64_t bytes, unsigned base, const char *const *unit, char *buf)
 {
@@ -31,10 +68,10 @@ const char *mw__size_text(uint64_t bytes, enum mw_unit unit, char buf[static MW_
 	}
 	switch (unit) {
 	case MW_UNIT_BYTES:
-		snprintf(buf, MW__SIZE_TEXT, "%llu", (unsigned long long)bytes);
+		*put_dec(buf, bytes) = '\0';
 		return buf;
 	case MW_UNIT_KIB:
-		snprintf(buf, MW__SIZE_TEXT, "%llu", (unsigned long long)(bytes / 1024));
+		*put_dec(buf, bytes / 1024) = '\0';
 		return buf;
 	case MW_UNIT_MIB:
 		snprintf(buf, MW__SIZE_TEXT, "%.1f", (double)bytes / (1024 * 1024));
@@ -44,7 +81,7 @@ const char *mw__size_text(uint64_t bytes, enum mw_unit unit, char buf[static MW_
 	case MW_UNIT_IEC:
 		break;
 	}
-	return scaled(bytes, 1024, iec, buf);
+	return bytes < UINT64_C(1) << 56 ? scaled_iec(bytes, buf) : scaled(bytes, 1024, iec, buf);
 }
 
 const char *mw__ratio_text(double ratio, char buf[static MW__SIZE_TEXT])

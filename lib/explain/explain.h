@@ -63,6 +63,8 @@ struct mw__extents {
 MW_MUST_CHECK int mw__extents_init(struct mw__extents *it, const struct mw_snapshot *snap);
 void mw__extents_deinit(struct mw__extents *it);
 bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret);
+/* Go on with the first extent of this mapping, an index into snap->vmas. */
+void mw__extents_seek(struct mw__extents *it, size_t vma);
 
 /* The image whose span holds addr, or NULL. */
 const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr);

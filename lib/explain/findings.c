@@ -60,13 +60,14 @@ static int compare_starts(const void *a, const void *b)
 	return (*x)->start < (*y)->start ? -1 : (*x)->start > (*y)->start;
 }
 
-/* Number of things of this owner, of which several rules may claim the same one. 0 without memory. */
-static uint64_t count_claims(const struct facts *f, enum mw__owner owner)
+/* Number of things of this owner, of which several rules may claim the same one. */
+static uint64_t count_claims(struct facts *f, enum mw__owner owner)
 {
 	size_t n = 0;
 	uint64_t things = 0, end = 0;
 	MW_CLEANUP(mw__freep) const struct mw__claim **own = calloc(f->snap->claims.n + 1, sizeof(*own));
 
+	f->failed |= !own;
 	for (size_t i = 0; own && i < f->snap->claims.n; i++)
 		if (f->snap->claims.v[i].owner == owner)
 			own[n++] = &f->snap->claims.v[i];

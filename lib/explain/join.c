@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define PAGE 4096u
+#define NOWHERE UINT64_MAX	/* in no mapping: the next one begins */
 /* An inaccessible mapping of at most this size between others is taken for a guard; a guess. */
 #define GUARD_MAX (64u << 10)
 
@@ -147,6 +148,7 @@ int mw__extents_init(struct mw__extents *it, const struct mw_snapshot *snap)
 {
 	memset(it, 0, sizeof(*it));
 	it->snap = snap;
+	it->at = NOWHERE;
 	it->images = malloc((snap->images.n + 1) * sizeof(*it->images));
 	if (!it->images || resolve_claims(snap, &it->claims, &it->n_claims) < 0) {
 		mw__extents_deinit(it);
@@ -500,6 +502,23 @@ static void begin_vma(struct mw__extents *it, const struct mw__vma *v)
 	it->marker_left = mw__sub0(swap, s->swap);
 }
 
+void mw__extents_seek(struct mw__extents *it, size_t vma)
+{
+	size_t lo = 0, hi = it->n_claims;
+
+	it->vma = vma;
+	it->at = NOWHERE;
+	while (vma < it->snap->vmas.n && lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (it->claims[mid].end <= it->snap->vmas.v[vma].start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	it->claim = lo;
+}
+
 bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)
 {
 	const struct mw_snapshot *snap = it->snap;
@@ -540,7 +559,7 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)
 	it->at = x.end;
 	if (x.end == v->end) {
 		it->vma++;
-		it->at = 0;
+		it->at = NOWHERE;
 	}
 	*ret = x;
 	return true;

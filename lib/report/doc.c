@@ -83,6 +83,8 @@ void mw_document_destroy(struct mw_document *doc)
 {
 	if (!doc)
 		return;
+	if (doc->release)
+		doc->release(doc->release_ctx);
 	mw__arena_deinit(&doc->arena);
 	free(doc);
 }

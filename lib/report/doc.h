@@ -2,7 +2,8 @@
 /*
  * The document: what a report says, as a tree of typed values, before anyone decides how
  * it looks. The text and JSON writers (text.c, json.c) walk the same tree, so they cannot
- * disagree. A view fills it; nothing in it points into the snapshot (strings are copied).
+ * disagree. A view fills it; nothing in it but streams points into the snapshot (strings are
+ * copied).
  *
  *   object   children by key            text: its children one after the other
  *   list     children without key       text: its children one after the other
@@ -38,6 +39,8 @@ enum mw__type {
 	MW__T_STREAM,	/* a table whose rows are made while it is written (stream.h) */
 };
 
+#define MW__COUNT(a) (sizeof(a) / sizeof((a)[0]))	/* elements of an array */
+
 struct mw__doc_node;
 
 struct mw__cell {
@@ -59,7 +62,9 @@ enum {
 	MW__COL_JSON_ONLY = 4,	/* not a column in text: nested values */
 	MW__COL_WRAP = 8,	/* may be wrapped */
 	MW__COL_TRUNC = 16,	/* may be shortened on a narrow terminal, in the middle */
+	MW__COL_CUT = 128,	/* the same, but what is not a path loses its end */
 	MW__COL_LEFT = 32,	/* numbers are right-aligned unless this is set */
+	MW__COL_OPTIONAL = 64,	/* left out on a narrow terminal, sooner where it says 0 only */
 };
 
 struct mw__col {
@@ -101,13 +106,17 @@ struct mw__doc_node {
 	struct mw__doc_row *first_row, *last_row;
 	size_t n_rows;
 	const struct mw__stream *stream;	/* stream; cols and title as for a table */
+	enum mw__row_style (*row_style)(void *ctx, size_t i);	/* stream; or NULL */
+	bool is_listing;			/* stream: not laid out as a table */
 	struct mw_document *doc;
 };
 
 struct mw_document {
 	struct mw__arena arena;
 	struct mw__doc_node *root;	/* an object; its first member is "schema" */
-	bool failed;			/* memory ran out while it was built */
+	bool failed;			/* memory ran out while it was built, or its streams were read */
+	void (*release)(void *ctx);	/* called when it is destroyed, or NULL */
+	void *release_ctx;
 };
 
 /* A new document whose root has "schema", "tool_version" and "unit": "bytes"; NULL without memory. */

@@ -10,7 +10,6 @@
 #include "../elf/file.h"
 #include "stream.h"
 
-#define MW__COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct mw__elf_view {
 	struct mw_elf *elf;

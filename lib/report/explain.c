@@ -4,6 +4,7 @@
  * words, and with verify every road to the same number. The first screen shows the lines that matter;
  * smaller ones are summed up in a line of their own, so that the column still adds up.
  */
+#include "stream.h"
 #include "views.h"
 
 #include "../base/cleanup.h"
@@ -163,39 +164,101 @@ static struct mw__doc_row *fall_row(struct mw__doc_node *t, const char *code, co
 static const struct mw__col range_cols[] = {
 	{ "range", "RANGE", MW__T_TEXT, MW__COL_TEXT_ONLY, "addresses" },
 	{ "bytes", "BYTES", MW__T_BYTES, MW__COL_TEXT_ONLY, "bytes of this cause in it" },
-	{ "owner", "OWNER", MW__T_TEXT, MW__COL_TEXT_ONLY, "who it belongs to" },
-	{ "how", "HOW IT IS KNOWN", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "the rule behind the owner" },
+	{ "owner", "WHOSE", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_CUT, "who it belongs to" },
+	{ "how", "HOW IT IS KNOWN", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_CUT, "the rule behind the owner" },
 };
 
-/* --all: below the waterfall, every range of every row. */
-static int add_ranges(struct view *v, const struct fall_row *r)
+/*
+ * --all: below the waterfall, every range of every row. There may be tens of thousands: each table is a stream
+ * that walks the extents of the snapshot once more, and takes those with its cause.
+ */
+struct ranges {
+	struct fall_row *rows;		/* the waterfall; a table takes one of them */
+	struct mw_document *doc;
+	struct mw__extents it;
+	struct range_table {
+		struct ranges *all;
+		const struct fall_row *row;
+	} *tables;
+	char range[40];
+	struct mw__str owner;
+};
+
+static size_t count_ranges(void *ctx)
 {
-	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	return ((struct range_table *)ctx)->row->regions;
+}
+
+static void start_ranges(void *ctx)
+{
+	mw__extents_seek(&((struct range_table *)ctx)->all->it, 0);
+}
+
+static bool range_row(void *ctx, size_t i, struct mw__cell *cells)
+{
+	const struct range_table *t = ctx;
+	struct ranges *all = t->all;
 	struct mw__extent x;
-	char title[256], range[48], owner[256];
+	uint64_t bytes = 0;
 
-	snprintf(title, sizeof(title), "%s: %s", mw__causes[r->cause].code, mw__cause_text(r->cause, r->owner));
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, title, range_cols, 4);
+	(void)i;
+	while (!bytes && mw__extents_next(&all->it, &x)) {
+		struct mw__line l = { t->row->cause, x.owner, 0, 1 };
 
-	if (mw__extents_init(&it, v->snap) < 0)
-		return -MW_E_NOMEM;
-	while (mw__extents_next(&it, &x)) {
-		uint64_t bytes = mw__extent_cause(&x, r->cause);
-		struct mw__line l = { r->cause, x.owner, bytes, 1 };
-
-		if (!bytes || !joins(r, &l))
-			continue;
-		struct mw__doc_row *row = mw__doc_row(t);
-		const char *name = x.detail ? x.detail : x.vma->name;
-
-		snprintf(range, sizeof(range), "%012llx-%012llx", (unsigned long long)x.start, (unsigned long long)x.end);
-		snprintf(owner, sizeof(owner), "%s%s%s", mw__owners[x.owner].what, *name ? ": " : "", name);
-		mw__row_text(t, row, 0, range);
-		mw__row_u64(t, row, 1, bytes);
-		mw__row_text(t, row, 2, owner);
-		mw__row_text(t, row, 3, x.rule);
+		bytes = joins(t->row, &l) ? mw__extent_cause(&x, t->row->cause) : 0;
 	}
-	return 0;
+	if (!bytes)
+		return false;
+	bool is_named = x.vma->kind == MW__FILE || x.vma->kind == MW__SHMEM || x.vma->kind == MW__SPECIAL;
+	const char *name = is_named ? x.vma->name : mw__owners[x.owner].what;
+
+	snprintf(all->range, sizeof(all->range), "%012llx-%012llx", (unsigned long long)x.start, (unsigned long long)x.end);
+	mw__str_reset(&all->owner);
+	mw__str_printf(&all->owner, "%s%s%s", name, x.detail && !is_named ? ": " : "", x.detail && !is_named ? x.detail : "");
+	mw__cell_text(&cells[0], all->range);
+	mw__cell_u64(&cells[1], MW__T_BYTES, bytes);
+	mw__cell_text(&cells[2], all->owner.v);
+	mw__cell_text(&cells[3], x.rule);
+	all->doc->failed |= all->owner.failed;
+	return !all->owner.failed;
+}
+
+static void release_ranges(void *ctx)
+{
+	struct ranges *all = ctx;
+
+	mw__extents_deinit(&all->it);
+	mw__str_deinit(&all->owner);
+	free(all->tables);
+	free(all->rows);
+	free(all);
+}
+
+/* Takes rows over. */
+static int add_ranges(struct view *v, struct fall_row *rows, size_t n)
+{
+	struct ranges *all = calloc(1, sizeof(*all));
+	struct range_table *tables = calloc(n + 1, sizeof(*tables));
+
+	if (!all || !tables) {
+		free(rows);
+		free(all);
+		free(tables);
+		return -MW_E_NOMEM;
+	}
+	*all = (struct ranges){ .doc = v->root->doc, .rows = rows, .tables = tables };
+	v->root->doc->release = release_ranges;
+	v->root->doc->release_ctx = all;
+	for (size_t i = 0; i < n; i++) {
+		const struct mw__stream stream = { count_ranges, start_ranges, range_row, &tables[i] };
+		char title[256];
+
+		tables[i] = (struct range_table){ all, &rows[i] };
+		snprintf(title, sizeof(title), "%s: %s", mw__causes[rows[i].cause].code,
+			 mw__cause_text(rows[i].cause, rows[i].owner));
+		mw__stream_as_table(mw__doc_stream(v->root, NULL, title, range_cols, MW__COUNT(range_cols), &stream), NULL);
+	}
+	return mw__extents_init(&all->it, v->snap);
 }
 
 static bool is_small(const struct view *v, const struct fall_row *rows, size_t i, uint64_t gap)
@@ -234,10 +297,12 @@ static int add_waterfall(struct view *v)
 	fall_row(t, "", "residual: VmSize less all causes", 0, mw__residual_size(v->acc->residual), 0, false);
 	fall_row(t, "", unread ? "RSS as the kernel counts it, part of the above" : "RSS: what is left", 0,
 		 mw__account_rss(v->snap, v->acc), 0, true);
-	for (size_t i = 0; v->opts->all && i < n; i++)
-		if (add_ranges(v, &rows[i]) < 0)
-			return -MW_E_NOMEM;
-	return 0;
+	if (!v->opts->all)
+		return 0;
+	struct fall_row *given = rows;
+
+	rows = NULL;
+	return add_ranges(v, given, n);
 }
 
 /* ------------------------------------------------------------- composition */
@@ -279,18 +344,19 @@ static void add_sums(struct view *v)
 	mw__doc_line(v->root, "", NULL, 0);
 }
 
-enum { O_OBJECT, O_OWNER, O_REGIONS, O_VSZ, O_RSS, O_ANON, O_FILE, O_SHMEM, O_HUGE, O_SWAP, O_BAR };
+enum { O_OBJECT, O_OWNER, O_REGIONS, O_VSZ, O_RSS, O_ANON, O_FILE, O_SHMEM, O_HUGE, O_SWAP, O_RANGES, O_BAR };
 static const struct mw__col object_cols[] = {
 	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TRUNC, "image, mapped file, or kind of memory" },
 	{ "owner", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
-	{ "regions", "RANGES", MW__T_COUNT, 0, "number of ranges" },
+	{ "regions", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "vsz", "VSZ", MW__T_BYTES, 0, "size of all its ranges" },
 	{ "rss", "RSS", MW__T_BYTES, 0, "resident" },
 	{ "anonymous", "ANON", MW__T_BYTES, 0, "of it, anonymous or copied on write" },
-	{ "file", "FILE", MW__T_BYTES, 0, "of it, pages of the file" },
-	{ "shared_memory", "SHMEM", MW__T_BYTES, 0, "of it, shared memory" },
+	{ "file", "FILE", MW__T_BYTES, MW__COL_OPTIONAL, "of it, pages of the file" },
+	{ "shared_memory", "SHMEM", MW__T_BYTES, MW__COL_OPTIONAL, "of it, shared memory" },
 	{ "huge", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },
-	{ "swap", "SWAP", MW__T_BYTES, 0, "swapped out" },
+	{ "swap", "SWAP", MW__T_BYTES, MW__COL_OPTIONAL, "swapped out" },
+	{ "regions", "RANGES", MW__T_COUNT, MW__COL_OPTIONAL | MW__COL_TEXT_ONLY, "number of ranges" },
 	{ "bar", "", MW__T_BAR, 0, "share of RSS" },
 };
 
@@ -305,6 +371,7 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 	mw__row_text(t, row, O_OBJECT, name);
 	mw__row_text(t, row, O_OWNER, style == MW__ROW_PLAIN || style == MW__ROW_JSON ? mw__owners[o->owner].id : NULL);
 	mw__row_u64(t, row, O_REGIONS, o->regions);
+	mw__row_u64(t, row, O_RANGES, o->regions);
 	mw__row_u64(t, row, O_VSZ, o->vsz);
 	mw__row_u64(t, row, O_RSS, o->unread ? MW_UNKNOWN : o->anon + o->file + o->shmem);
 	mw__row_u64(t, row, O_ANON, o->unread ? MW_UNKNOWN : o->anon);
@@ -484,9 +551,9 @@ static void add_verify(struct view *v)
 	add_road(t, "vsz", "sum of smaps Size", SUM(s, size), vsz, NULL);
 	add_road(t, "vsz", "libproc2", s->roads.procps_vsize, vsz, NULL);
 	add_road(t, "rss", s->target.pages == MW_PAGES_SCAN ? "page scan" : "page states", rss, rss, NULL);
-	add_road(t, "rss", "VmRSS of status", s->status.vm_rss, rss, "kernels before 6.16 count it late");
+	add_road(t, "rss", "VmRSS of status", s->status.vm_rss, rss, "lags before 6.16");
 	parts = mw__add(mw__add(s->status.rss_anon, s->status.rss_file), s->status.rss_shmem);
-	add_road(t, "rss", "RssAnon + RssFile + RssShmem", parts, rss, NULL);
+	add_road(t, "rss", "RssAnon+RssFile+RssShmem", parts, rss, NULL);
 	add_road(t, "rss", "statm", s->roads.statm_rss, rss, NULL);
 	add_road(t, "rss", "sum of smaps Rss", SUM(s, rss), rss, NULL);
 	add_road(t, "rss", "smaps_rollup", s->rollup.rss, rss, NULL);
@@ -495,10 +562,10 @@ static void add_verify(struct view *v)
 	uint64_t all = swap == MW_UNKNOWN || evicted_unknown(s) ? MW_UNKNOWN : swap + a->total.evicted;
 
 	add_road(t, "swap", "page states", swap, swap, NULL);
-	add_road(t, "swap", "VmSwap of status", s->status.vm_swap, swap, "anonymous memory only");
-	add_road(t, "swap with shared memory", "page states and cachestat", all, all, NULL);
-	add_road(t, "swap with shared memory", "sum of smaps Swap", SUM(s, swap), all, NULL);
-	add_road(t, "swap with shared memory", "smaps_rollup", s->rollup.swap, all, NULL);
+	add_road(t, "swap", "VmSwap of status", s->status.vm_swap, swap, "anonymous only");
+	add_road(t, "all swap", "page states and cachestat", all, all, "with shared memory");
+	add_road(t, "all swap", "sum of smaps Swap", SUM(s, swap), all, NULL);
+	add_road(t, "all swap", "smaps_rollup", s->rollup.swap, all, NULL);
 	add_road(t, "anonymous", "page states", rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy,
 		 rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy, NULL);
 	add_road(t, "anonymous", "RssAnon of status", s->status.rss_anon,

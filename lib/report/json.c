@@ -3,6 +3,7 @@
  * A document as JSON: objects are spread over lines, a table's row is one line. Lines of
  * text, bars, totals and children are left out (doc.h), and so is any member without a key.
  */
+#include "../base/err.h"
 #include "../base/jsonw.h"
 #include "doc.h"
 #include "stream.h"
@@ -34,12 +35,12 @@ static void write_cell(struct mw__jsonw *w, const struct mw__cell *cell)
 	case MW__T_OBJECT:
 	case MW__T_LIST:
 	case MW__T_TABLE:
+	case MW__T_STREAM:
 		write_node(w, cell->node);
 		return;
 	case MW__T_NULL:
 	case MW__T_BAR:
 	case MW__T_LINE:
-	case MW__T_STREAM:
 		break;
 	}
 	mw__jsonw_null(w);
@@ -75,11 +76,16 @@ static void write_row(struct mw__jsonw *w, const struct mw__doc_node *table,
 	mw__jsonw_spread(w);
 }
 
+static bool is_data(enum mw__row_style style)
+{
+	return style == MW__ROW_PLAIN || style == MW__ROW_JSON;
+}
+
 static void write_table(struct mw__jsonw *w, const struct mw__doc_node *table)
 {
 	mw__jsonw_begin(w, '[');
 	for (const struct mw__doc_row *row = table->first_row; row && !w->error; row = row->next)
-		if (row->style == MW__ROW_PLAIN || row->style == MW__ROW_JSON)
+		if (is_data(row->style))
 			write_row(w, table, row->cells);
 	mw__jsonw_end(w, ']');
 }
@@ -87,12 +93,12 @@ static void write_table(struct mw__jsonw *w, const struct mw__doc_node *table)
 static void write_stream(struct mw__jsonw *w, const struct mw__doc_node *node)
 {
 	struct mw__cell cells[MW__STREAM_COLS];
-	size_t n_rows = node->stream->count(node->stream->ctx);
+	size_t n_rows = mw__stream_count(node);
 
 	mw__jsonw_begin(w, '[');
 	mw__stream_start(node);
 	for (size_t i = 0; i < n_rows && !w->error; i++)
-		if (mw__stream_row(node, i, cells))
+		if (is_data(mw__stream_style(node, i)) && mw__stream_row(node, i, cells))
 			write_row(w, node, cells);
 	mw__jsonw_end(w, ']');
 }
@@ -145,5 +151,7 @@ int mw_document_json(const struct mw_document *doc, const struct mw_sink *sink, 
 	mw__jsonw_init(&w, sink);
 	write_node(&w, doc->root);
 	mw__jsonw_newline(&w);
+	if (doc->failed)
+		return mw__fail_nomem(err, "report");
 	return mw__jsonw_finish(&w, err);
 }

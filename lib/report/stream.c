@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writing streams. The cost of a row is what a table of a million relocations costs, so
- * numbers are formatted by hand into one buffer and nothing is allocated by row. Column
- * widths come from the first rows; a later cell that is wider pushes its row to the right.
- * Numbers are exact in text too: what is listed here is looked up, not read off.
+ * Writing streams that are listings (stream_table.c lays out the others as tables). The
+ * cost of a row is what a table of a million relocations costs, so numbers are formatted
+ * by hand into one buffer and nothing is allocated by row. Column widths come from the
+ * first rows; a later cell that is wider pushes its row to the right. Numbers are exact in
+ * text too: what is listed here is looked up, not read off.
  */
 #include "stream.h"
 
@@ -12,8 +13,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../base/digits.h"
 #include "../base/size.h"
 #include "../base/str.h"
+#include "text.h"
 
 #define MEASURED_ROWS 128
 #define BUF_SIZE 32768
@@ -99,37 +102,6 @@ static void pad(struct out *o, size_t n)
 
 /* ----------------------------------------------------------------- numbers */
 
-/* Digits of v, written backwards from end; returns their start. */
-static char *dec_back(char *end, uint64_t v)
-{
-	static const char pairs[] =
-		"00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-		"40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-		"8081828384858687888990919293949596979899";
-
-	for (; v >= 100; v /= 100) {
-		end -= 2;
-		memcpy(end, pairs + v % 100 * 2, 2);
-	}
-	if (v >= 10) {
-		end -= 2;
-		memcpy(end, pairs + v * 2, 2);
-	} else {
-		*--end = '0' + v;
-	}
-	return end;
-}
-
-static char *hex_back(char *end, uint64_t v)
-{
-	do
-		*--end = "0123456789abcdef"[v & 15];
-	while (v >>= 4);
-	*--end = 'x';
-	*--end = '0';
-	return end;
-}
-
 /* A number cell as text in buf; returns its start, *len its length. Unknown is `none`. */
 static const char *number(const struct mw__cell *c, char *buf, size_t *len, const char *none)
 {
@@ -137,16 +109,16 @@ static const char *number(const struct mw__cell *c, char *buf, size_t *len, cons
 
 	switch (c->type) {
 	case MW__T_ADDR:
-		p = c->u == MW_UNKNOWN ? NULL : hex_back(end, c->u);
+		p = c->u == MW_UNKNOWN ? NULL : mw__hex_back(end, c->u);
 		break;
 	case MW__T_BYTES:
 	case MW__T_COUNT:
-		p = c->u == MW_UNKNOWN ? NULL : dec_back(end, c->u);
+		p = c->u == MW_UNKNOWN ? NULL : mw__dec_back(end, c->u);
 		break;
 	case MW__T_DELTA:
 		if (c->d == INT64_MIN)
 			break;
-		p = dec_back(end, c->d < 0 ? 0 - (uint64_t)c->d : (uint64_t)c->d);
+		p = mw__dec_back(end, c->d < 0 ? 0 - (uint64_t)c->d : (uint64_t)c->d);
 		if (c->d < 0)
 			*--p = '-';
 		break;
@@ -164,14 +136,6 @@ static const char *number(const struct mw__cell *c, char *buf, size_t *len, cons
 
 /* -------------------------------------------------------------------- text */
 
-/* Whether one of the eight characters is not printable ASCII (Hacker's Delight, 6-1). */
-static inline bool is_odd(uint64_t w)
-{
-	uint64_t low = (w - 0x2020202020202020u) & ~w, del = w + 0x0101010101010101u;
-
-	return (low | del | w) & 0x8080808080808080u;
-}
-
 /* Printable ASCII from end to end: the usual case, eight bytes a step. */
 static inline bool is_plain(const char *s, size_t len)
 {
@@ -180,16 +144,16 @@ static inline bool is_plain(const char *s, size_t len)
 	if (len >= 8) {
 		for (size_t i = 0; i + 8 < len; i += 8) {
 			memcpy(&w, s + i, 8);
-			if (is_odd(w))
+			if (mw__odd_bytes(w))
 				return false;
 		}
 		memcpy(&w, s + len - 8, 8);
-		return !is_odd(w);
+		return !mw__odd_bytes(w);
 	}
 	if (len >= 4) {
 		memcpy(&w, s, 4);
 		memcpy(&v, s + len - 4, 4);
-		return !is_odd(w) && !is_odd(v);
+		return !mw__odd_bytes(w) && !mw__odd_bytes(v);
 	}
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)(s[i] - 0x20) >= 0x5f)
@@ -247,11 +211,6 @@ struct shape {
 	size_t width[MW__STREAM_COLS];		/* by column */
 	bool left[MW__STREAM_COLS];
 };
-
-static bool is_left(const struct mw__col *col)
-{
-	return col->type == MW__T_TEXT || col->type == MW__T_BOOL || (col->flags & MW__COL_LEFT);
-}
 
 static bool names(const char *list, const struct mw__col *col)
 {
@@ -344,7 +303,7 @@ static void text_heading(struct out *o, const struct mw__doc_node *node, const s
 		const struct mw__col *col = &node->cols[sh->idx[k]];
 
 		o->is_ascii = true;
-		text_cell(o, col->heading, strlen(col->heading), sh->width[sh->idx[k]], is_left(col), k + 1 == sh->n);
+		text_cell(o, col->heading, strlen(col->heading), sh->width[sh->idx[k]], mw__col_is_left(col), k + 1 == sh->n);
 	}
 }
 
@@ -382,9 +341,9 @@ static inline bool number_cell(struct out *o, const struct mw__cell *c, size_t w
 
 	*to = '-';
 	if (hex)
-		hex_back(to + len, v);
+		mw__hex_back(to + len, v);
 	else
-		dec_back(to + len, v);
+		mw__dec_back(to + len, v);
 	to[len] = ' ';
 	o->n += len + 1;
 	return true;
@@ -422,7 +381,7 @@ static void text_rows(struct out *o, const struct mw__doc_node *node, const stru
 
 	choose_columns(node, opts ? opts->columns : NULL, &sh);
 	for (size_t c = 0; c < node->n_cols; c++)
-		sh.left[c] = is_left(&node->cols[c]);
+		sh.left[c] = mw__col_is_left(&node->cols[c]);
 	measure(o, node, n_rows, &sh, raw);
 	if (!(opts && opts->no_headings) && n_rows)
 		text_heading(o, node, &sh);
@@ -447,20 +406,49 @@ static void text_rows(struct out *o, const struct mw__doc_node *node, const stru
 
 /* ----------------------------------------------------------------- public */
 
+static void set_stream(struct mw__doc_node *node, const struct mw__stream *stream)
+{
+	struct mw__stream *copy = mw__arena_alloc(&node->doc->arena, sizeof(*copy));
+
+	if (!copy || node->n_cols > MW__STREAM_COLS) {
+		node->doc->failed = true;
+		return;
+	}
+	*copy = *stream;
+	node->stream = copy;
+	node->type = MW__T_STREAM;
+	node->is_listing = true;
+}
+
+void mw__stream_as_table(struct mw__doc_node *node, enum mw__row_style (*style)(void *ctx, size_t i))
+{
+	if (!node)
+		return;
+	node->is_listing = false;
+	node->row_style = style;
+}
+
 struct mw__doc_node *mw__doc_stream(struct mw__doc_node *parent, const char *key, const char *title,
 				    const struct mw__col *cols, size_t n_cols, const struct mw__stream *stream)
 {
 	struct mw__doc_node *node = mw__doc_table(parent, key, title, cols, n_cols);
 
-	if (!node)
-		return NULL;
-	node->stream = mw__arena_alloc(&node->doc->arena, sizeof(*stream));
-	if (!node->stream || n_cols > MW__STREAM_COLS) {
-		node->doc->failed = true;
+	if (node)
+		set_stream(node, stream);
+	return node;
+}
+
+struct mw__doc_node *mw__doc_nested_stream(struct mw_document *doc, const struct mw__col *cols, size_t n_cols,
+					   const struct mw__stream *stream)
+{
+	struct mw__doc_node *node = mw__arena_alloc(&doc->arena, sizeof(*node));
+
+	if (!node) {
+		doc->failed = true;
 		return NULL;
 	}
-	memcpy((void *)node->stream, stream, sizeof(*stream));
-	node->type = MW__T_STREAM;
+	*node = (struct mw__doc_node){ .type = MW__T_STREAM, .cols = cols, .n_cols = n_cols, .doc = doc };
+	set_stream(node, stream);
 	return node;
 }
 

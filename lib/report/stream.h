@@ -11,14 +11,15 @@
 
 #include "doc.h"
 
-#define MW__STREAM_COLS 32	/* at most */
+#define MW__STREAM_COLS 72	/* at most */
 
 struct mw__stream {
 	size_t (*count)(void *ctx);	/* rows; asked each time the table is written */
 	void (*start)(void *ctx);	/* before row 0, which may come more than once; or NULL */
 	/*
-	 * Fill the cells, one a column; they start out as MW__T_NULL. Rows come in order.
-	 * Texts must live until the next call. False: this row is left out.
+	 * Fill the cells, one a column; they start out as MW__T_NULL. Rows come in order, but
+	 * those of a table that is sorted. Texts must live until the next call. False: this
+	 * row is left out.
 	 */
 	bool (*row)(void *ctx, size_t i, struct mw__cell *cells);
 	void *ctx;
@@ -29,11 +30,30 @@ struct mw__doc_node *mw__doc_stream(struct mw__doc_node *parent, const char *key
 				    const struct mw__col *cols, size_t n_cols, const struct mw__stream *stream);
 
 /*
- * For the text writer: the table straight to the sink, lines separated by newlines and the
- * last one not ended.
+ * Lay the stream out as any table: every row is measured first, sizes have the reader's unit,
+ * texts give way on a narrow terminal, rows can be sorted. Otherwise it is a listing: numbers
+ * are exact, and the columns are as wide as the first rows want them. style tells what row i
+ * is, as in doc.h, or is NULL: all are plain.
+ */
+void mw__stream_as_table(struct mw__doc_node *node, enum mw__row_style (*style)(void *ctx, size_t i));
+/* A stream as the value of a cell, for JSON; NULL without memory. One node can serve every row. */
+struct mw__doc_node *mw__doc_nested_stream(struct mw_document *doc, const struct mw__col *cols, size_t n_cols,
+					   const struct mw__stream *stream);
+
+/*
+ * For the text writer: a listing straight to the sink, lines separated by newlines and the
+ * last one not ended. mw__text_stream() in text.h does the same for a table.
  */
 int mw__stream_text(const struct mw__doc_node *node, const struct mw_text_opts *opts, const struct mw_sink *sink);
 
+static inline size_t mw__stream_count(const struct mw__doc_node *node)
+{
+	return node->stream->count(node->stream->ctx);
+}
+static inline enum mw__row_style mw__stream_style(const struct mw__doc_node *node, size_t i)
+{
+	return node->row_style ? node->row_style(node->stream->ctx, i) : MW__ROW_PLAIN;
+}
 static inline void mw__stream_start(const struct mw__doc_node *node)
 {
 	if (node->stream->start)

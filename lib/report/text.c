@@ -108,7 +108,7 @@ static int print_stream(struct mw__text *t, const struct mw__doc_node *node, str
 {
 	int rc = 0;
 
-	if (!node->stream->count(node->stream->ctx))
+	if (!mw__stream_count(node))
 		return 0;
 	if (t->opts.raw)
 		mw__page_space(&t->page);
@@ -117,7 +117,10 @@ static int print_stream(struct mw__text *t, const struct mw__doc_node *node, str
 	if (rc)
 		return rc;
 	if (mw__page_hand_over(&t->page) == 0)
-		t->page.error = mw__stream_text(node, &t->opts, t->page.sink);
+		rc = node->is_listing ? mw__stream_text(node, &t->opts, t->page.sink) : mw__text_stream(t, node);
+	if (rc == -MW_E_NOMEM || node->doc->failed)
+		return mw__fail_nomem(err, "table");
+	t->page.error = t->page.error ? t->page.error : rc;
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * What the parts of the text writer share: text.c walks the document and lays out lines,
  * text_out.c keeps the page tidy, text_cell.c turns a value into characters, text_cols.c
- * chooses columns and order, text_table.c hands tables to libsmartcols.
+ * chooses columns and order, text_fit.c how wide they are, text_table.c hands tables to
+ * libsmartcols, stream_table.c lays out those that are too long to be held.
  *
  * While text is made, the thread's locale is C.UTF-8 (or C, when not utf8 or before the
  * first text beyond ASCII), so that widths and points do not depend on what the program chose.
@@ -70,8 +71,8 @@ void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw_
 void mw__text_bar(const struct mw__text *t, struct mw__str *s, double v, unsigned cells);
 /* Append a size inside a sentence, where it always has a unit. */
 void mw__text_size(const struct mw__text *t, struct mw__str *s, uint64_t bytes);
-/* Append text shortened in the middle to width columns. */
-void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width);
+/* Append text shortened to width columns: in the middle, or at its end if it is no path and flags have MW__COL_CUT. */
+void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width, unsigned flags);
 /*
  * Append text wrapped at blanks to width columns, later lines behind indent blanks. A word
  * that is too long stays whole. Words with one blank between them stay together as long
@@ -94,15 +95,48 @@ MW_MUST_CHECK int mw__cols_check(const struct mw_document *doc, const struct mw_
 /* malloc'ed; 0 or -MW_E_NOMEM. A table that has none of the named columns shows its own choice. */
 MW_MUST_CHECK int mw__cols_choose(const struct mw__doc_node *table, const struct mw_text_opts *opts,
 				  struct mw__chosen *ret);
-/* All rows in the order to be shown, malloc'ed array of table->n_rows; NULL without memory. */
-const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort);
+/*
+ * The order in which rows are to be shown: malloc'ed indexes of all rows of the table, or NULL
+ * without memory. Child rows stay below their parent, totals where they are.
+ */
+size_t *mw__rows_order(const struct mw__doc_node *table, const char *sort);
 /* Call fn for every table that text shows. */
 void mw__each_table(const struct mw__doc_node *node,
 		    void (*fn)(void *ctx, const struct mw__doc_node *table), void *ctx);
+/* Texts are left-aligned, numbers only where the column says so. */
+static inline bool mw__col_is_left(const struct mw__col *col)
+{
+	return col->type == MW__T_TEXT || col->type == MW__T_BOOL || (col->flags & MW__COL_LEFT);
+}
 /* Whether text can show the column at all. */
 bool mw__col_is_text(const struct mw__col *col);
 
+/* ----------------------------------------------------------- tables */
+
+#define MW__GAP 2	/* blanks between the columns of a table */
+
+/* A column on its way to the screen. */
+struct mw__fit {
+	const struct mw__col *col;
+	size_t idx;		/* in table->cols */
+	size_t widest, width;	/* of its cells and heading; what it gets, 0: it is left out */
+	bool says;		/* some cell is not 0 */
+	bool is_left_out;
+};
+/* Set the widths so that the columns fit into limit; 0: no limit. */
+void mw__fit_plan(struct mw__fit *fits, size_t n, size_t limit, size_t gap);
+/* A row has something to say in this cell: anything but 0. */
+static inline bool mw__cell_says(const struct mw__cell *cell)
+{
+	return (cell->type != MW__T_BYTES && cell->type != MW__T_COUNT) || cell->u;
+}
+
 MW_MUST_CHECK int mw__text_table(struct mw__text *t, const struct mw__doc_node *table,
 				 struct mw_err *err);
+/*
+ * A stream that is a table (stream.h) straight to the sink, lines separated by newlines and the last one not
+ * ended.
+ */
+MW_MUST_CHECK int mw__text_stream(struct mw__text *t, const struct mw__doc_node *node);
 
 #endif

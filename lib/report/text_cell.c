@@ -236,7 +236,7 @@ static size_t name_width(const char *text)
 	return slash ? mw__text_width(slash, strlen(slash)) : 0;
 }
 
-void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width)
+void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width, unsigned flags)
 {
 	bool utf8 = mw__text_utf8(t);
 	const char *dots = utf8 ? "…" : "...";
@@ -246,7 +246,7 @@ void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *t
 		mw__str_add(s, text, len);
 		return;
 	}
-	size_t room = width - dots_width, keep = room - room / 2;
+	size_t room = width - dots_width, keep = flags & MW__COL_CUT && *text != '/' ? 0 : room - room / 2;
 
 	if (keep < name_width(text) && name_width(text) <= room)
 		keep = name_width(text);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../base/err.h"
+#include "stream.h"
 
 /* One item of a list "A,B,C". */
 struct name {
@@ -68,7 +69,7 @@ static size_t find_col(const struct mw__doc_node *table, const struct name *name
 void mw__each_table(const struct mw__doc_node *node,
 		    void (*fn)(void *ctx, const struct mw__doc_node *table), void *ctx)
 {
-	if (node->type == MW__T_TABLE)
+	if (node->type == MW__T_TABLE || node->type == MW__T_STREAM)
 		fn(ctx, node);
 	else if (node->type == MW__T_OBJECT || node->type == MW__T_LIST)
 		for (const struct mw__doc_node *n = node->first; n; n = n->next)
@@ -213,16 +214,26 @@ int mw__cols_choose(const struct mw__doc_node *table, const struct mw_text_opts 
 
 /* ------------------------------------------------------------------- sorting */
 
-/* A row and what keeps it in place. */
+/* A row's sort keys, and what keeps it in place. */
 struct item {
-	const struct mw__doc_row *row, *parent;
+	const struct mw__cell *keys, *parent_keys;
 	size_t at, parent_at;	/* places in the table as it is */
 	size_t part;		/* number of totals before it; a total has a part of its own */
 };
 
+#define MAX_KEYS 16
+
 struct order {
 	const struct mw__doc_node *table;
-	const char *sort;
+	struct {
+		size_t idx;	/* column */
+		bool is_down;
+	} by[MAX_KEYS];
+	size_t n_keys;
+	MW_VEC(struct item) items;
+	struct mw__arena arena;	/* keys, and the texts of streams */
+	size_t part;
+	bool failed;
 };
 
 static bool is_unknown(const struct mw__cell *cell)
@@ -274,16 +285,10 @@ static int compare_cells(const struct mw__cell *a, const struct mw__cell *b, boo
 	return is_down ? compare_known(b, a) : compare_known(a, b);
 }
 
-static int compare_rows(const struct order *order, const struct mw__doc_row *a,
-			const struct mw__doc_row *b)
+static int compare_keys(const struct order *order, const struct mw__cell *a, const struct mw__cell *b)
 {
-	const char *list = order->sort;
-	struct name name;
-
-	while (next_name(&list, &name)) {
-		bool is_down = take_minus(&name);
-		size_t idx = find_col(order->table, &name);
-		int c = idx == SIZE_MAX ? 0 : compare_cells(&a->cells[idx], &b->cells[idx], is_down);
+	for (size_t i = 0; i < order->n_keys; i++) {
+		int c = compare_cells(&a[i], &b[i], order->by[i].is_down);
 
 		if (c)
 			return c;
@@ -299,62 +304,103 @@ static int compare_items(const void *pa, const void *pb, void *ctx)
 	if (a->part != b->part)
 		return COMPARE(a->part, b->part);
 	if (a->parent_at != b->parent_at) {
-		c = compare_rows(ctx, a->parent, b->parent);
+		c = compare_keys(ctx, a->parent_keys, b->parent_keys);
 		return c ? c : COMPARE(a->parent_at, b->parent_at);
 	}
 	if (a->at == a->parent_at || b->at == b->parent_at)
 		return COMPARE(a->at, b->at);
-	c = compare_rows(ctx, a->row, b->row);
+	c = compare_keys(ctx, a->keys, b->keys);
 	return c ? c : COMPARE(a->at, b->at);
 }
 
-static void fill_items(const struct mw__doc_node *table, struct item *items)
+/* The columns that are sorted by; unknown names are another table's. */
+static void find_keys(struct order *order, const char *sort)
 {
-	const struct mw__doc_row *parent = table->first_row;
-	size_t at = 0, parent_at = 0, part = 0;
+	struct name name;
 
-	for (const struct mw__doc_row *row = table->first_row; row; row = row->next, at++) {
-		bool is_total = row->style == MW__ROW_TOTAL;
+	while (next_name(&sort, &name) && order->n_keys < MAX_KEYS) {
+		bool is_down = take_minus(&name);
+		size_t idx = find_col(order->table, &name);
 
-		if (row->style != MW__ROW_CHILD) {
-			parent = row;
-			parent_at = at;
-			part += is_total;
-		}
-		items[at] = (struct item){ row, parent, at, parent_at, part };
-		if (is_total)
-			part++;
+		if (idx == SIZE_MAX)
+			continue;
+		order->by[order->n_keys].idx = idx;
+		order->by[order->n_keys++].is_down = is_down;
 	}
 }
 
-static bool sort_rows(const struct mw__doc_node *table, const char *sort,
-		      const struct mw__doc_row **rows)
+/* One row more. The cells may go afterwards, their texts too if they are to be copied. */
+static void add_item(struct order *order, const struct mw__cell *cells, enum mw__row_style style, bool copy)
 {
-	struct item *items = calloc(table->n_rows + 1, sizeof(*items));
-	struct order order = { table, sort };
+	struct mw__cell *keys = mw__arena_alloc(&order->arena, (order->n_keys + 1) * sizeof(*keys));
+	size_t at = order->items.n;
+	struct item *item = MW_VEC_PUSH(&order->items);
 
-	if (!items)
-		return false;
-	fill_items(table, items);
-	qsort_r(items, table->n_rows, sizeof(*items), compare_items, &order);
-	for (size_t i = 0; i < table->n_rows; i++)
-		rows[i] = items[i].row;
-	free(items);
-	return true;
+	if (!keys || !item) {
+		order->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < order->n_keys; i++) {
+		keys[i] = cells[order->by[i].idx];
+		if (!copy || keys[i].type != MW__T_TEXT || !keys[i].s)
+			continue;
+		keys[i].s = mw__arena_intern(&order->arena, keys[i].s, strlen(keys[i].s));
+		order->failed |= !keys[i].s;
+	}
+	bool is_child = style == MW__ROW_CHILD && at, is_total = style == MW__ROW_TOTAL;
+
+	order->part += is_total;
+	*item = (struct item){ keys, is_child ? item[-1].parent_keys : keys, at, is_child ? item[-1].parent_at : at,
+			       order->part };
+	order->part += is_total;
 }
 
-const struct mw__doc_row **mw__rows_order(const struct mw__doc_node *table, const char *sort)
+static void add_items(struct order *order)
 {
-	const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
-	size_t n = 0;
+	const struct mw__doc_node *table = order->table;
+	struct mw__cell cells[MW__STREAM_COLS];
 
-	if (!rows)
-		return NULL;
 	for (const struct mw__doc_row *row = table->first_row; row; row = row->next)
-		rows[n++] = row;
-	if (sort && !sort_rows(table, sort, rows)) {
-		free(rows);
+		add_item(order, row->cells, row->style, false);
+	if (table->type != MW__T_STREAM)
+		return;
+	size_t n = mw__stream_count(table);
+
+	mw__stream_start(table);
+	for (size_t i = 0; i < n && !order->failed; i++) {
+		mw__stream_row(table, i, cells);
+		add_item(order, cells, mw__stream_style(table, i), true);
+	}
+}
+
+static void sort_items(struct order *order, const char *sort)
+{
+	find_keys(order, sort);
+	if (!order->n_keys)
+		return;
+	add_items(order);
+	if (!order->failed)
+		qsort_r(order->items.v, order->items.n, sizeof(*order->items.v), compare_items, order);
+}
+
+size_t *mw__rows_order(const struct mw__doc_node *table, const char *sort)
+{
+	size_t n = table->type == MW__T_STREAM ? mw__stream_count(table) : table->n_rows;
+	size_t *ret = calloc(n + 1, sizeof(*ret));
+	struct order order = { .table = table };
+
+	if (!ret)
+		return NULL;
+	mw__arena_init(&order.arena);
+	if (sort)
+		sort_items(&order, sort);
+	for (size_t i = 0; i < n; i++)
+		ret[i] = order.items.n == n ? order.items.v[i].at : i;
+	mw__arena_deinit(&order.arena);
+	MW_VEC_FREE(&order.items);
+	if (order.failed) {
+		free(ret);
 		return NULL;
 	}
-	return rows;
+	return ret;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Tables: libsmartcols aligns and prints, this file fits. libsmartcols would cut off the
- * end of a wide cell and wrap inside words, so the widths are worked out here. When a
- * table is wider than the terminal, bars become short, then texts that allow it give up
- * width, the widest first; when that is not enough, the bars go.
- * libsmartcols owns the cells; each is formatted once.
+ * end of a wide cell and wrap inside words, so cells are made to fit here, into the widths
+ * of text_fit.c. libsmartcols owns the cells; each is formatted once. Its lines are too
+ * dear for tables of tens of thousands of rows: those are streams (stream.h).
  */
 #include "text.h"
 
@@ -18,22 +17,14 @@
 #include "../base/err.h"
 
 #define GAP "  "
-#define MIN_WIDTH 16	/* no text is shortened below this */
-#define MIN_BAR 4
-
-/* A column on its way to the screen. */
-struct fit {
-	const struct mw__col *col;
-	size_t idx;		/* in table->cols */
-	size_t widest, width;	/* of its cells and heading; what it gets, 0: it is left out */
-};
+_Static_assert(sizeof(GAP) == MW__GAP + 1, "the gap that the widths are planned with");
 
 struct job {
 	struct mw__text *text;
 	const struct mw__doc_node *table;
 	struct libscols_table *scols;
 	struct mw__chosen chosen;
-	struct fit *fits;
+	struct mw__fit *fits;
 	struct mw__str cell;	/* scratch */
 };
 
@@ -55,7 +46,7 @@ static bool is_number(const struct mw__col *col)
 	return col->type >= MW__T_BYTES && col->type <= MW__T_SHARE;
 }
 
-static int add_column(struct job *job, struct fit *fit)
+static int add_column(struct job *job, struct mw__fit *fit)
 {
 	const char *heading = fit->col->heading ? fit->col->heading : "";
 	bool is_right = is_number(fit->col) && !(fit->col->flags & MW__COL_LEFT);
@@ -72,7 +63,7 @@ static int add_columns(struct job *job)
 	if (!job->fits)
 		return -MW_E_NOMEM;
 	for (size_t i = 0; i < job->chosen.n; i++) {
-		struct fit *fit = &job->fits[i];
+		struct mw__fit *fit = &job->fits[i];
 
 		fit->idx = job->chosen.idx[i];
 		fit->col = &job->table->cols[fit->idx];
@@ -110,12 +101,13 @@ static size_t find_indent(const struct job *job, const struct mw__doc_row *row)
 static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
 		     const struct mw__doc_row *row, bool has_indent)
 {
-	struct fit *fit = &job->fits[i];
+	struct mw__fit *fit = &job->fits[i];
 
 	mw__str_reset(&job->cell);
 	if (has_indent)
 		mw__str_puts(&job->cell, "  ");
 	mw__text_cell(job->text, &job->cell, &row->cells[fit->idx]);
+	fit->says |= mw__cell_says(&row->cells[fit->idx]);
 	if (job->text->opts.raw && !job->cell.n)
 		mw__str_puts(&job->cell, "-");	/* else the columns behind would move */
 	if (job->text->opts.width && job->cell.n) {
@@ -149,83 +141,25 @@ static int fill_line(struct job *job, const struct mw__doc_row *row)
 
 static int fill_lines(struct job *job)
 {
-	MW_CLEANUP(mw__freep) const struct mw__doc_row **rows =
-		mw__rows_order(job->table, job->text->opts.sort);
+	MW_CLEANUP(mw__freep) size_t *order = mw__rows_order(job->table, job->text->opts.sort);
+	MW_CLEANUP(mw__freep) const struct mw__doc_row **rows = calloc(job->table->n_rows + 1, sizeof(*rows));
+	size_t n = 0;
+	int rc = 0;
 
-	if (!rows)
+	if (!order || !rows)
 		return -MW_E_NOMEM;
-	for (size_t i = 0; i < job->table->n_rows; i++) {
-		int rc = rows[i]->style == MW__ROW_JSON ? 0 : fill_line(job, rows[i]);
-
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	for (const struct mw__doc_row *row = job->table->first_row; row; row = row->next)
+		rows[n++] = row;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (rows[order[i]]->style != MW__ROW_JSON)
+			rc = fill_line(job, rows[order[i]]);
+	return rc;
 }
 
 /* ----------------------------------------------------------------- fitting */
 
-static bool is_bar(const struct fit *fit)
-{
-	return fit->col->type == MW__T_BAR;
-}
-
-/* How far a column can give in. */
-static size_t least_width(const struct fit *fit)
-{
-	if (is_bar(fit))
-		return MIN_BAR;
-	return fit->col->flags & (MW__COL_TRUNC | MW__COL_WRAP) ? MIN_WIDTH : SIZE_MAX;
-}
-
-/* The widest column of these that can give up some width, or NULL. */
-static struct fit *find_widest(struct job *job, bool bars)
-{
-	struct fit *best = NULL;
-
-	for (size_t i = 0; i < job->chosen.n; i++) {
-		struct fit *fit = &job->fits[i];
-
-		if (is_bar(fit) == bars && fit->width > least_width(fit) && (!best || fit->width > best->width))
-			best = fit;
-	}
-	return best;
-}
-
-/* Every column as wide as it wants to be; bars left out or not. Yields the sum. */
-static size_t reset_widths(struct job *job, bool has_bars)
-{
-	size_t total = 0;
-
-	for (size_t i = 0; i < job->chosen.n; i++) {
-		struct fit *fit = &job->fits[i];
-
-		fit->width = is_bar(fit) && !has_bars ? 0 : fit->widest;
-		total += fit->width + (total && fit->width ? strlen(GAP) : 0);
-	}
-	return total;
-}
-
-/* Decide every column's width. True when that makes the table fit. */
-static bool plan_widths(struct job *job, bool has_bars)
-{
-	size_t total = reset_widths(job, has_bars);
-
-	while (total > job->text->opts.width) {
-		struct fit *fit = find_widest(job, true);
-
-		if (!fit)
-			fit = find_widest(job, false);
-		if (!fit)
-			return false;
-		fit->width--;
-		total--;
-	}
-	return true;
-}
-
 /* The same value with fewer columns, so that the longest bar just fits. */
-static void shorten_bar(struct job *job, const struct mw__doc_row *row, const struct fit *fit)
+static void shorten_bar(struct job *job, const struct mw__doc_row *row, const struct mw__fit *fit)
 {
 	unsigned cells = (unsigned)(MW__BAR_CELLS * fit->width / fit->widest);
 
@@ -235,17 +169,17 @@ static void shorten_bar(struct job *job, const struct mw__doc_row *row, const st
 static int shrink_cell(struct job *job, struct libscols_line *line, size_t i)
 {
 	const char *data = scols_cell_get_data(scols_line_get_cell(line, i));
-	const struct fit *fit = &job->fits[i];
+	const struct mw__fit *fit = &job->fits[i];
 
-	if (!data || (!is_bar(fit) && mw__text_width(data, strlen(data)) <= fit->width))
+	if (!data || (fit->col->type != MW__T_BAR && mw__text_width(data, strlen(data)) <= fit->width))
 		return 0;
 	mw__str_reset(&job->cell);
-	if (is_bar(fit))
+	if (fit->col->type == MW__T_BAR)
 		shorten_bar(job, scols_line_get_userdata(line), fit);
 	else if (fit->col->flags & MW__COL_WRAP)
 		mw__text_wrap(&job->cell, data, fit->width, strspn(data, " "));
 	else
-		mw__text_shorten(job->text, &job->cell, data, fit->width);
+		mw__text_shorten(job->text, &job->cell, data, fit->width, fit->col->flags);
 	return set_cell(job, line, i);
 }
 
@@ -279,8 +213,7 @@ static int fit_columns(struct job *job)
 {
 	if (!job->text->opts.width || job->text->opts.raw)
 		return 0;
-	if (!plan_widths(job, true))
-		plan_widths(job, false);
+	mw__fit_plan(job->fits, job->chosen.n, job->text->opts.width, MW__GAP);
 	for (size_t i = 0; i < job->chosen.n; i++) {
 		if (job->fits[i].width == job->fits[i].widest)
 			continue;

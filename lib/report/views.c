@@ -90,7 +90,7 @@ void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap
 	struct mw__str line = {};
 	uint64_t sizes[] = { vsz, rss, snap->status.vm_swap, snap->rollup.pss, uss_of(snap) };
 
-	mw__str_printf(&line, "VSZ \001   RSS \001 (%s of VSZ resident)   swap \001   PSS \001   USS \001",
+	mw__str_printf(&line, "VSZ \001   RSS \001 (%s of VSZ)   swap \001   PSS \001   USS \001",
 		       mw__share_text(rss, vsz, pct));
 	if (!line.failed)
 		mw__doc_line(root, line.v, sizes, 5);

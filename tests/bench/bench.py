@@ -37,9 +37,11 @@ PRESENT, SWAPPED, ZERO, HUGE = 1 << 3, 1 << 4, 1 << 5, 1 << 6
 
 # target, program, what it is compared with, largest ratio of CPU time
 BUDGETS = [("mappings", "explain", "cat smaps", 0.75),
+           ("mappings", "maps", "cat smaps", 1.0),
            ("resident", "explain, no PSS", "cat smaps", 0.4),
            ("small", "explain", "pmap -x", 2.0)]
-PEAK_BUDGET_KIB = {("mappings", "explain"): 32 * 1024}
+PEAK_BUDGET_KIB = {("mappings", program): 32 * 1024 for program in
+                   ("explain", "explain --all", "maps", "maps --json", "maps -XX")}
 
 
 class Target:
@@ -105,7 +107,9 @@ def programs(pid, name):
               "cat smaps": ["cat", f"/proc/{pid}/smaps"],
               "explain": explain,
               "explain, no PSS": explain + ["--pss=never", "--smaps=never"],
+              "explain --all": explain + ["--all"],
               "maps": [MEMWHY, "maps", str(pid)],
+              "maps --json": [MEMWHY, "maps", "--json", str(pid)],
               "maps -XX": [MEMWHY, "maps", "-XX", str(pid)]}
     if shutil.which("pmap"):
         result["pmap -x"] = ["pmap", "-x", str(pid)]

@@ -143,6 +143,45 @@ static int step_columns(struct mw_err *err)
 	return mw_document_columns(doc, &nowhere, err);
 }
 
+/* Reports whose rows are made while they are printed. */
+static int print_once(struct mw_document *made, const struct mw_text_opts *opts, struct mw_err *err)
+{
+	int rc = opts ? mw_document_text(made, opts, &nowhere, err) : mw_document_json(made, &nowhere, err);
+
+	mw_document_destroy(made);
+	return rc;
+}
+
+static int print_maps(const struct mw_text_opts *opts, struct mw_err *err)
+{
+	struct mw_document *made = NULL;
+	int rc = mw_report_maps(snap, NULL, &made, err);
+
+	return rc ? rc : print_once(made, opts, err);
+}
+
+static int step_maps(struct mw_err *err)
+{
+	struct mw_text_opts opts = { .size = sizeof(opts), .width = 60, .utf8 = true, .sort = "-resident,name" };
+
+	return print_maps(&opts, err);
+}
+
+static int step_maps_json(struct mw_err *err)
+{
+	return print_maps(NULL, err);
+}
+
+static int step_ranges(struct mw_err *err)
+{
+	struct mw_text_opts opts = { .size = sizeof(opts), .width = 60 };
+	struct mw_explain_opts all = { .size = sizeof(all), .all = true };
+	struct mw_document *made = NULL;
+	int rc = mw_report_explain(snap, &all, &made, err);
+
+	return rc ? rc : print_once(made, &opts, err);
+}
+
 static int step_save(struct mw_err *err)
 {
 	return mw_snapshot_save(snap, &nowhere, err);
@@ -226,6 +265,9 @@ int main(void)
 	check_step("raw text", step_raw);
 	check_step("JSON", step_json);
 	check_step("list of columns", step_columns);
+	check_step("mappings, sorted", step_maps);
+	check_step("mappings as JSON", step_maps_json);
+	check_step("every range", step_ranges);
 	check_step("saving", step_save);
 	check_step("reading", step_read);
 	check_note();

@@ -38,17 +38,36 @@ json() { # NAME VIEW OPTION...
 }
 for snap in "$dir"/*.snap; do
 	name=$(basename "$snap" .snap)
-	view "$name" explain explain --width=100
+	view "$name" explain explain --width=80
 	json "$name" explain explain
-	view "$name" maps maps --width=180
+	view "$name" maps maps --width=80
 done
 view anon all explain --all --verify --width=120
 view threads owners maps -r -o address,size,resident,owner,owner_detail,certainty,rule
 view threads xx maps -XX
+view threads long maps -l --width=180
+view demo long maps -l
 view go owners maps -r -o address,size,resident,owner,owner_detail,certainty,rule
 view demo bytes explain -b --width=120
 view python sorted maps -r -n -o size,resident,segment,sections,object --sort=-resident
 json threads maps maps
+
+# the default views fit a terminal, at 80 columns and at 132
+for width in 80 132; do
+	for name in "$dir"/*.snap; do
+		n=$((n + 1))
+		for c in explain "explain --all --verify" maps "maps -x"; do
+			# shellcheck disable=SC2086
+			timeout 60 "$MEMWHY" $c --width=$width "$name" 2>&1 | grep -nE ".{$((width + 1))}" | sed "s/^/$c: /"
+		done >"$tmp/wide"
+		if [ -s "$tmp/wide" ]; then
+			echo "not ok $n - $(basename "$name" .snap): no line is wider than $width columns"
+			head -n 5 "$tmp/wide" | sed 's/^/# /'
+		else
+			echo "ok $n - $(basename "$name" .snap): no line is wider than $width columns"
+		fi
+	done
+done
 
 # the sums close in every one of them
 for snap in "$dir"/*.snap; do

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/digits.h"
 #include "base/size.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -168,8 +169,74 @@ static void check_share(uint64_t part, uint64_t whole, const char *want)
 	is_str(mw__share_text(part, whole, buf), want, "a share as text");
 }
 
+/* Each byte at each place of texts of each length, against a look at one byte after the other. */
+static void check_plain(void)
+{
+	uint64_t n_wrong = 0;
+	char text[40];
+
+	for (size_t len = 0; len < sizeof(text); len++)
+		for (size_t at = 0; at < len; at++)
+			for (int c = 0; c < 256; c++) {
+				memset(text, 'a', sizeof(text));
+				text[at] = (char)c;
+				n_wrong += mw__is_plain(text, len, '"', '\\') != (c >= 0x20 && c < 0x7f && c != '"' && c != '\\');
+				n_wrong += mw__is_plain(text, len, '\0', '\0') != (c >= 0x20 && c < 0x7f);
+			}
+	ok(!n_wrong && mw__is_plain("", 0, 'a', 'b'), "plain text is told from other text");
+}
+
+static void check_digits(void)
+{
+	static const uint64_t values[] = { 0, 9, 10, 99, 100, 101, 12345, UINT32_MAX, UINT64_MAX, UINT64_MAX - 1, 1ull << 63 };
+	char buf[32], want[32];
+	uint64_t n_wrong = 0;
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		char *end = buf + sizeof(buf) - 1;
+
+		*end = '\0';
+		snprintf(want, sizeof(want), "%" PRIu64, values[i]);
+		n_wrong += strcmp(mw__dec_back(end, values[i]), want) != 0;
+		snprintf(want, sizeof(want), "%#" PRIx64, values[i]);
+		n_wrong += values[i] && strcmp(mw__hex_back(end, values[i]), want) != 0;
+	}
+	ok(!n_wrong, "digits are those of printf");
+}
+
+/* What printf would make of it, over all magnitudes and around every step. */
+static void check_against_printf(void)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	uint64_t seed = 1, n_wrong = 0;
+	char want[MW__SIZE_TEXT], buf[MW__SIZE_TEXT];
+
+	for (unsigned n = 0; n < 400000; n++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		uint64_t bytes = seed >> (n % 57 + 7);
+
+		if (n % 3 == 0)	/* ties: halves of a tenth are multiples of 1/20 */
+			bytes = (seed >> 44) * ((UINT64_C(1) << 10 * (n / 3 % 5)) / 4);
+		if (n % 7 == 0)
+			bytes = (UINT64_C(1) << 10 * (n / 7 % 6)) * 20479 / 20 + n / 42 % 5 - 2;
+		double v = (double)bytes;
+		unsigned i = 0;
+
+		for (; i < 6 && v >= 1023.95; i++)
+			v /= 1024;
+		snprintf(want, sizeof(want), i ? "%.1f %s" : "%.0f %s", v, units[i]);
+		mw__size_text(bytes, MW_UNIT_IEC, buf);
+		if (strcmp(want, buf) && n_wrong++ < 5)
+			printf("# %" PRIu64 ": %s, printf %s\n", bytes, buf, want);
+	}
+	ok(!n_wrong, "sizes are rounded as printf rounds");
+}
+
 static void check_sizes(void)
 {
+	check_against_printf();
+	check_plain();
+	check_digits();
 	check_size(0, MW_UNIT_IEC, "0 B");
 	check_size(1023, MW_UNIT_IEC, "1023 B");
 	check_size(1024, MW_UNIT_IEC, "1.0 KiB");
