@@ -5,7 +5,7 @@
  * belongs to sections. (kernel fs/binfmt_elf.c: load_elf_phdrs(), load_elf_binary();
  * glibc elf/dl-load.c, elf/rtld.c.)
  */
-#include "check.h"
+#include "check_loader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +15,14 @@
 #include "plan.h"
 #include "symbols.h"
 
-const char *const mw__verdicts[9] = {
+const char *const mw__verdicts[10] = {
 	"runs", "not a program (ENOEXEC)", "the kernel refuses: ENOEXEC", "the kernel refuses: EINVAL",
 	"the kernel refuses: EIO",
 	"the kernel kills it while loading", "the loader refuses", "the loader crashes", "unknown",
+	"a shared library, no program",
 };
+
+#define MAX_LOADS 1024
 
 struct job {
 	struct mw_elf *elf;
@@ -27,6 +30,8 @@ struct job {
 	uint64_t page;
 	const struct mw__phdr *last_load;
 	bool interp;
+	enum mw__verdict loader;	/* the first fault that the loader minds, else MW__RUNS */
+	const char *loader_reason;
 };
 
 /* Add the finding; the first one that decides becomes the verdict. */
@@ -34,6 +39,10 @@ static void fault(struct job *j, enum mw__verdict verdict, const char *field, ui
 		  uint64_t bound, const char *text)
 {
 	mw__elf_diag(j->elf, MW__ELF_BAD, field, value, off, bound, "%s", text);
+	if ((verdict == MW__LOADER_REFUSES || verdict == MW__LOADER_CRASHES) && j->loader == MW__RUNS) {
+		j->loader = verdict;
+		j->loader_reason = text;
+	}
 	if (j->c->verdict != MW__RUNS)
 		return;
 	j->c->verdict = verdict;
@@ -142,6 +151,24 @@ static void check_load(struct job *j, const struct mw__phdr *p)
 	j->last_load = p;
 }
 
+/* A segment whose pages a later one replaces has lost them, which it may or may not survive. */
+static void check_overlap(struct job *j)
+{
+	const struct mw_elf *elf = j->elf;
+
+	for (size_t i = 0; i < elf->n_ph && i < MAX_LOADS; i++) {
+		const struct mw__phdr *a = &elf->ph[i];
+
+		for (size_t k = i + 1; k < elf->n_ph && k < MAX_LOADS && a->type == PT_LOAD && a->filesz; k++) {
+			const struct mw__phdr *b = &elf->ph[k];
+			uint64_t from = mw__align_down(b->vaddr, j->page), to = mw__align_up(b->vaddr + b->filesz, j->page);
+
+			if (b->type == PT_LOAD && b->filesz && from < a->vaddr + a->filesz && to > a->vaddr)
+				note_verdict(j, MW__VERDICT_UNKNOWN, "a PT_LOAD segment replaces pages of one before it");
+		}
+	}
+}
+
 static void check_segments(struct job *j)
 {
 	for (size_t i = 0; i < j->elf->n_ph; i++)
@@ -216,6 +243,12 @@ static void check_dynamic(struct job *j)
 			      dyn->str.n, "DT_NEEDED points outside the string table");
 }
 
+static void loader_fault(void *ctx, enum mw__verdict verdict, const char *field, uint64_t value, uint64_t off, uint64_t bound,
+			 const char *text)
+{
+	fault(ctx, verdict, field, value, off, bound, text);
+}
+
 /* ---------------------------------------------------------------- sections */
 
 static void check_sections(struct job *j)
@@ -256,6 +289,11 @@ void mw__elf_check(struct mw_elf *elf, uint64_t page, struct mw__check *ret)
 		check_segments(&j);
 	check_relro(&j);
 	check_dynamic(&j);
+	mw__check_relocations(elf, loader_fault, &j);
+	check_overlap(&j);
+	if (ret->verdict == MW__RUNS && mw__is_library(elf))
+		ret->verdict = MW__A_LIBRARY;
 	check_sections(&j);
+	mw__check_dlopen(elf, page, j.loader, j.loader_reason, ret);
 	mw__elf_security(elf, &ret->sec);
 }

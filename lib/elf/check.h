@@ -15,14 +15,15 @@ enum mw__verdict {
 	MW__LOADER_REFUSES,	/* ld.so: exit status 127 */
 	MW__LOADER_CRASHES,
 	MW__VERDICT_UNKNOWN,	/* another machine */
+	MW__A_LIBRARY,		/* nothing that exec could start; see dlopen */
 };
-extern const char *const mw__verdicts[9];
+extern const char *const mw__verdicts[10];
 
 enum mw__answer { MW__NO, MW__YES, MW__CANNOT_KNOW };
 
 struct mw__security {
 	const char *pie;	/* "yes", "no", "shared object", "not linked" */
-	const char *relro;	/* "none", "partial", "full" */
+	const char *relro;	/* "none", "partial", "full", "unknown" */
 	const char *stack;	/* "not executable", "executable", "executable: no PT_GNU_STACK" */
 	enum mw__answer canary, ibt, shstk, textrel, writable_code, is_static;
 	uint64_t fortified;	/* imported functions with checks; MW_UNKNOWN */
@@ -33,6 +34,8 @@ struct mw__security {
 struct mw__check {
 	enum mw__verdict verdict;
 	const char *reason;	/* of the first fault that decides; "" */
+	const char *dlopen;	/* what dlopen() will say: "loads", "the loader refuses", "the loader crashes", "unknown" */
+	const char *dlopen_reason;
 	struct mw__security sec;
 };
 

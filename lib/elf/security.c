@@ -27,28 +27,45 @@ static bool has_flag(const struct mw__elf_dynamic *dyn, uint64_t tag, uint64_t b
 	return mw__dyn_get(dyn, tag, &v) && (v & bit);
 }
 
+/* What the object will ask the linker for. */
+static const char *stack_of_object(const struct mw_elf *elf)
+{
+	size_t i = mw__elf_section_by_name(elf, ".note.GNU-stack");
+
+	if (elf->n_sh <= 1)
+		return "unknown";
+	return i >= elf->n_sh ? "executable: no .note.GNU-stack" : elf->sh[i].flags & SHF_EXECINSTR ? "executable" : "not executable";
+}
+
 static void find_layout(struct mw_elf *elf, struct mw__security *s)
 {
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
 	const struct mw__phdr *stack = segment(elf, PT_GNU_STACK);
 	uint64_t v;
+	bool linked = elf->eh.type == ET_EXEC || elf->eh.type == ET_DYN;
+	bool lost = !linked || (segment(elf, PT_DYNAMIC) && !dyn);	/* what the dynamic table would tell */
 	bool now = mw__dyn_get(dyn, DT_BIND_NOW, &v) || has_flag(dyn, DT_FLAGS, DF_BIND_NOW) ||
 		   has_flag(dyn, DT_FLAGS_1, DF_1_NOW);
 
-	s->is_static = segment(elf, PT_INTERP) || mw__dyn_get(dyn, DT_NEEDED, &v) ? MW__NO : MW__YES;
+	s->is_static = !linked ? MW__CANNOT_KNOW : segment(elf, PT_INTERP) || mw__dyn_get(dyn, DT_NEEDED, &v) ? MW__NO :
+		       lost ? MW__CANNOT_KNOW : MW__YES;
 	s->pie = elf->eh.type == ET_EXEC ? "no" : elf->eh.type != ET_DYN ? "not linked" :
 		 has_flag(dyn, DT_FLAGS_1, DF_1_PIE) || segment(elf, PT_INTERP) ? "yes" : "shared object";
 	if (elf->eh.type == ET_DYN && s->is_static == MW__YES && !has_flag(dyn, DT_FLAGS_1, DF_1_PIE))
 		s->is_static = MW__CANNOT_KNOW;	/* a library that needs nothing */
-	s->relro = !segment(elf, PT_GNU_RELRO) ? "none" : s->is_static == MW__YES && !dyn ? "unknown" :
+	s->relro = !linked ? "unknown" : !segment(elf, PT_GNU_RELRO) ? "none" : lost || (s->is_static == MW__YES && !dyn) ? "unknown" :
 		   now ? "full" : "partial";
-	s->stack = !elf->n_ph ? "unknown" : !stack ? "executable: no PT_GNU_STACK" :
-		   stack->flags & PF_X ? "executable" : "not executable";
-	s->textrel = mw__dyn_get(dyn, DT_TEXTREL, &v) || has_flag(dyn, DT_FLAGS, DF_TEXTREL) ? MW__YES : MW__NO;
-	s->writable_code = MW__NO;
-	for (size_t i = 0; i < elf->n_ph; i++)
+	s->stack = elf->eh.type == ET_REL ? stack_of_object(elf) : !linked || !elf->n_ph ? "unknown" :
+		   !stack ? "executable: no PT_GNU_STACK" : stack->flags & PF_X ? "executable" : "not executable";
+	s->textrel = lost ? MW__CANNOT_KNOW : mw__dyn_get(dyn, DT_TEXTREL, &v) || has_flag(dyn, DT_FLAGS, DF_TEXTREL) ? MW__YES : MW__NO;
+	s->writable_code = linked && elf->n_ph ? MW__NO : MW__CANNOT_KNOW;
+	for (size_t i = 0; linked && i < elf->n_ph; i++)
 		if (elf->ph[i].type == PT_LOAD && (elf->ph[i].flags & PF_W) && (elf->ph[i].flags & PF_X))
 			s->writable_code = MW__YES;
+	if (lost) {
+		s->rpath = s->runpath = "unknown";
+		return;
+	}
 	s->rpath = mw__dyn_get(dyn, DT_RPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
 	s->runpath = mw__dyn_get(dyn, DT_RUNPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
 }
@@ -99,7 +116,7 @@ static void find_functions(struct mw_elf *elf, struct mw__security *s)
 	struct mw__sym sym;
 	size_t i = mw__elf_section_by_type(elf, SHT_SYMTAB, 1);
 	bool is_static = s->is_static == MW__YES;
-	bool ok = mw__symtab_open_dynsym(elf, &t);
+	bool ok = elf->eh.type != ET_REL && mw__symtab_open_dynsym(elf, &t);
 
 	if (is_static || !ok)
 		ok = i < elf->n_sh && mw__symtab_open(elf, i, &t);
@@ -131,7 +148,9 @@ static void find_cet(struct mw_elf *elf, struct mw__security *s)
 	struct mw__elfnote n;
 	int rc;
 
-	s->ibt = s->shstk = elf->eh.machine == EM_X86_64 || elf->eh.machine == EM_386 ? MW__NO : MW__CANNOT_KNOW;
+	bool can_tell = (elf->eh.machine == EM_X86_64 || elf->eh.machine == EM_386) && elf->eh.type != ET_CORE && (elf->n_ph || elf->n_sh > 1);
+
+	s->ibt = s->shstk = can_tell ? MW__NO : MW__CANNOT_KNOW;
 	for (size_t i = 0; (rc = mw__notes_open(elf, i, &t)) >= 0; i++)
 		while (rc && mw__notes_next(&t, &n))
 			if (!strcmp(n.owner, "GNU") && n.type == NT_GNU_PROPERTY_TYPE_0)

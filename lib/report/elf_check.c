@@ -45,6 +45,10 @@ void mw__elf_view_check(const struct mw__elf_view *v)
 
 	mw__doc_text(o, "verdict", mw__verdicts[c.verdict]);
 	mw__doc_text(o, "reason", c.reason);
+	mw__doc_text(o, "dlopen", c.dlopen);
+	mw__doc_text(o, "dlopen_reason", c.dlopen_reason);
+	if (v->elf->eh.type == ET_DYN || v->elf->eh.type == ET_EXEC)
+		mw__view_line(o, "As a library, by dlopen(): %s%s%s", c.dlopen, *c.dlopen_reason ? ": " : "", c.dlopen_reason);
 	struct mw__doc_node *s = mw__doc_object(o, "security");
 	mw__view_line(s, "\002Hardening");
 	text(s, "pie", "Position-independent", c.sec.pie);
