@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_FULL = 1000, OPT_CPUID };
+enum { OPT_FULL = 1000, OPT_CPUID, OPT_MAPPERS };
 
 /* Addresses in one call; beyond so many, facts become one line an address. */
 #define MAX_ADDRS 100000u
@@ -17,6 +17,7 @@ enum { OPT_FULL = 1000, OPT_CPUID };
 static const struct opt own[] = {
 	{ 's', "short", NULL, ARG_NONE, "one line an address; the default for more than 4", NULL },
 	{ OPT_FULL, "full", NULL, ARG_NONE, "all facts, however many addresses", NULL },
+	{ OPT_MAPPERS, "mappers", NULL, ARG_NONE, "also the processes that map the page; asks every process; needs root", NULL },
 	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "the words of CPUID of the machine that a saved snapshot is from", NULL },
 	{ 0 },
 };
@@ -155,6 +156,8 @@ static int run(int argc, char **argv)
 			opts.brief = true;
 		else if (id == OPT_FULL)
 			full = true;
+		else if (id == OPT_MAPPERS)
+			s.collect.mappers = true;
 		else if (id == OPT_CPUID)
 			words = arg;
 		else

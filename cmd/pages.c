@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { OPT_FRAMES = 1000 };
+enum { OPT_FRAMES = 1000, OPT_MAPPERS };
 
 static const struct opt own[] = {
 	{ OPT_FRAMES, "frames", NULL, ARG_NONE, "also the page frames: number, mappers, flags; needs root", NULL },
+	{ OPT_MAPPERS, "mappers", NULL, ARG_NONE, "also the processes that map these frames; asks every process; needs root", NULL },
 	{ 'a', "all", NULL, ARG_NONE, "one character a page, however long the map; every frame", NULL },
 	{ 0 },
 };
@@ -28,6 +29,8 @@ static int run(int argc, char **argv)
 	for (int id; (id = next_option(&cmd_pages, argc, argv, &s, &arg)) != -1;) {
 		if (id == OPT_FRAMES)
 			opts.frames = frames = true;
+		else if (id == OPT_MAPPERS)
+			opts.mappers = opts.frames = s.collect.mappers = frames = true;
 		else if (id == 'a')
 			opts.all = true;
 		else

@@ -129,6 +129,7 @@ struct mw_collect_opts {
 	enum mw_when site_lines;	/* source lines of the stacks that memwhy-malloc recorded; MW_AUTO leaves out files
 				   above 64 MiB */
 	size_t max_sites;	/* of the stacks with most live bytes; 0: none */
+	bool mappers;		/* which processes map the frames of frames_of and frames_at; not saved */
 };
 
 struct mw_snapshot;
@@ -399,6 +400,7 @@ struct mw_pages_opts {
 				   ("[heap]"), an object ("libc"), or a section (".data", "libc:.data") */
 	bool all;		/* on the screen: one character a page, and every frame */
 	bool frames;		/* also the page frames, as far as the snapshot has them */
+	bool mappers;		/* also the processes that map them, if the snapshot was taken with opts.mappers */
 };
 struct mw_at_opts {
 	size_t size;

@@ -5,6 +5,7 @@
  *   pid.c       mappings, page states and counters, taken anew while they contradict each other
  *   objects.c   the files behind the mappings: ELF images, page cache, owners
  *   frames.c    frames behind the pages that were asked for
+ *   mappers.c   the processes that map these frames
  *   stacks.c    names for the stacks that an allocator recorded
  *   site_lines.c  and their source lines
  *   sources.c   source lines of the addresses that were asked for
@@ -27,6 +28,8 @@ struct mw__collector {
 MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
 /* Frame numbers of what opts.frames_of and opts.frames_at name; levels of page tables. */
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
+/* The processes that map the frames in snap->frames: snap->mappers and where. */
+MW_MUST_CHECK int mw__collect_mappers(struct mw__collector *c, struct mw_err *err);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
 /* Source lines of the first max_sites sites in snap->own that have names; AUTO leaves large files alone. */

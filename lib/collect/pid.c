@@ -347,6 +347,8 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	}
 	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at || c->opts.verify)) {
 		rc = mw__collect_frames(c, err);
+		if (rc == 0 && c->opts.mappers && c->snap->frames.n)
+			rc = mw__collect_mappers(c, err);
 		if (rc == 0)
 			rc = mw__collect_sources(snap, &c->opts, err);
 		if (rc < 0)

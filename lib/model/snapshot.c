@@ -100,6 +100,8 @@ void mw__snapshot_deinit(struct mw_snapshot *snap)
 	MW_VEC_FREE(&snap->runs);
 	MW_VEC_FREE(&snap->cache);
 	MW_VEC_FREE(&snap->frames);
+	MW_VEC_FREE(&snap->mappers);
+	MW_VEC_FREE(&snap->frame_places);
 	MW_VEC_FREE(&snap->sources);
 	MW_VEC_FREE(&snap->files);
 	MW_VEC_FREE(&snap->images);

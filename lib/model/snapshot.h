@@ -120,6 +120,18 @@ struct mw__frame {
 	uint64_t flags;		/* of /proc/kpageflags; MW_UNKNOWN */
 	uint64_t mappers;	/* of /proc/kpagecount; MW_UNKNOWN */
 	uint32_t node;		/* NUMA node; MW__NONE */
+	uint32_t found;		/* entries that were found in processes; not saved */
+};
+
+/* A process that maps frames of snap->frames, and which: asked for only, not saved. */
+struct mw__mapper {
+	pid_t pid;
+	const char *comm;	/* or NULL */
+	uint64_t entries;	/* page table entries of it that point to them */
+};
+struct mw__frame_place {
+	uint64_t addr;		/* of the page in the target */
+	uint32_t mapper;	/* index into mappers */
 };
 
 /* Where in the source an address is; asked for only. */
@@ -300,6 +312,10 @@ struct mw_snapshot {
 	MW_VEC(struct mw__run) runs;
 	MW_VEC(struct mw__run) cache;
 	MW_VEC(struct mw__frame) frames;
+	MW_VEC(struct mw__mapper) mappers;
+	MW_VEC(struct mw__frame_place) frame_places;
+	uint64_t mappers_unread;	/* processes that could not be asked */
+	bool mappers_known;
 	MW_VEC(struct mw__source_line) sources;
 	MW_VEC(struct mw__file) files;
 	MW_VEC(struct mw__image) images;

@@ -65,7 +65,7 @@ static int read_batch(struct frames *f, uint64_t addr, size_t n)
 		if (!fr)
 			return -MW_E_NOMEM;
 		f->hidden |= !pfn;
-		*fr = (struct mw__frame){ addr + (uint64_t)i * PAGE, pfn ? pfn : MW_UNKNOWN, MW_UNKNOWN, MW_UNKNOWN, MW__NONE };
+		*fr = (struct mw__frame){ addr + (uint64_t)i * PAGE, pfn ? pfn : MW_UNKNOWN, MW_UNKNOWN, MW_UNKNOWN, MW__NONE, 0 };
 		if (pfn) {
 			fr->flags = read_word(f->flags, pfn);
 			fr->mappers = read_word(f->count, pfn);

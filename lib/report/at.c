@@ -21,6 +21,7 @@
 #define PAGE UINT64_C(4096)
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define NEAR 8		/* pages shown to each side */
+#define MAX_MAPPERS 12	/* processes named */
 
 struct view {
 	const struct mw_snapshot *snap;
@@ -194,6 +195,36 @@ static void add_set_members(struct view *v, struct mw__doc_node *o, const struct
 	}
 }
 
+static const struct mw__col mapper_keys[] = {
+	{ "pid", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "command", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+};
+
+/* The next process from *i on that maps the page; NULL at the end. */
+static const struct mw__mapper *next_mapper(const struct view *v, const struct spot *s, size_t *i)
+{
+	while (s->frame && *i < v->snap->frame_places.n) {
+		const struct mw__frame_place *p = &v->snap->frame_places.v[(*i)++];
+
+		if (p->addr == s->frame->addr)
+			return &v->snap->mappers.v[p->mapper];
+	}
+	return NULL;
+}
+
+static void add_mapper_members(const struct view *v, struct mw__doc_node *o, const struct spot *s)
+{
+	struct mw__doc_node *t = mw__doc_table(o, "mapped_by", NULL, mapper_keys, LEN(mapper_keys));
+	const struct mw__mapper *m;
+
+	for (size_t i = 0; (m = next_mapper(v, s, &i));) {
+		struct mw__doc_row *row = mw__doc_row(t);
+
+		mw__row_u64(t, row, 0, (uint64_t)m->pid);
+		mw__row_text(t, row, 1, m->comm);
+	}
+}
+
 static void add_page_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
 	const struct mw__frame *f = s->frame;
@@ -206,6 +237,7 @@ static void add_page_members(struct view *v, struct mw__doc_node *o, const struc
 	mw__doc_u64(o, "frame", MW__T_COUNT, f ? f->pfn : MW_UNKNOWN);
 	mw__doc_u64(o, "physical", MW__T_ADDR, s->walk.physical);
 	mw__doc_u64(o, "mappers", MW__T_COUNT, f ? f->mappers : MW_UNKNOWN);
+	add_mapper_members(v, o, s);
 	mw__doc_u64(o, "node", MW__T_COUNT, f && f->node != MW__NONE ? f->node : MW_UNKNOWN);
 	mw__doc_text(o, "frame_flags", f && f->flags != MW_UNKNOWN ? mw__frame_flags(f->flags, &v->text) : NULL);
 	mw__doc_u64(o, "levels", MW__T_COUNT, s->walk.n ? v->snap->target.page_levels : MW_UNKNOWN);
@@ -329,6 +361,20 @@ static void add_neighbours(struct view *v, struct mw__doc_node *t, const struct 
 	fact(t, "neighbours", "%s   (pages around it, as memwhy pages draws them)", text);
 }
 
+/* "bash (12), sshd (40), ...". */
+static void add_mapper_fact(struct view *v, struct mw__doc_node *t, const struct spot *s)
+{
+	const struct mw__mapper *m;
+	uint64_t n = 0;
+
+	mw__str_reset(&v->text);
+	for (size_t i = 0; (m = next_mapper(v, s, &i)); n++)
+		if (n < MAX_MAPPERS)
+			mw__str_printf(&v->text, "%s%s (%d)", n ? ", " : "", m->comm ? m->comm : "?", m->pid);
+	if (n)
+		fact(t, "", "%s%s", v->text.v, n > MAX_MAPPERS ? ", ..." : "");
+}
+
 static void add_page_facts(struct view *v, struct mw__doc_node *t, const struct spot *s)
 {
 	const struct mw__frame *f = s->frame;
@@ -344,6 +390,8 @@ static void add_page_facts(struct view *v, struct mw__doc_node *t, const struct 
 		fact(t, "frame", "unknown: frame numbers need CAP_SYS_ADMIN");
 	if (f && f->mappers != MW_UNKNOWN)
 		fact(t, "mapped by", "%" PRIu64 " page table entries of all processes; %s", f->mappers, mw__frame_flags(f->flags, &v->text));
+	if (v->snap->mappers_known)
+		add_mapper_fact(v, t, s);
 }
 
 static void add_walk_facts(struct mw__doc_node *t, const struct spot *s)

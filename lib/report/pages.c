@@ -365,14 +365,15 @@ static void add_runs(struct view *v)
 /* ------------------------------------------------------------------ frames */
 
 enum { F_ADDRESS, F_PFN, F_MAPPERS, F_NODE, F_FLAGS };
-#define FRAME_COLS(F)                                                                                                 \
+#define FRAME_COLS(F, NODE)                                                                                                 \
 	{ "address", "ADDRESS", MW__T_ADDR, (F), "page" },                                                              \
 	{ "frame", "FRAME", MW__T_COUNT, (F), "number of the page frame" },                                             \
 	{ "mappers", "MAPPERS", MW__T_COUNT, (F), "page table entries that point to it, in all processes" },            \
-	{ "node", "NODE", MW__T_COUNT, (F) | MW__COL_HIDDEN, "NUMA node" },                                             \
+	{ "node", "NODE", MW__T_COUNT, (F) | (NODE), "NUMA node" },                                             \
 	{ "flags", "FLAGS", MW__T_TEXT, (F), "flags of the frame, see memwhy-pages(1)" }
-static const struct mw__col frame_cols[] = { FRAME_COLS(MW__COL_TEXT_ONLY) };
-static const struct mw__col frame_keys[] = { FRAME_COLS(MW__COL_JSON_ONLY) };
+static const struct mw__col frame_cols[] = { FRAME_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN) };
+static const struct mw__col node_cols[] = { FRAME_COLS(MW__COL_TEXT_ONLY, 0) };
+static const struct mw__col frame_keys[] = { FRAME_COLS(MW__COL_JSON_ONLY, 0) };
 
 static void frame_row(struct mw__doc_node *t, const struct mw__frame *f, struct mw__str *scratch)
 {
@@ -394,6 +395,15 @@ static bool is_in_place(const struct view *v, uint64_t addr)
 	return !v->place.ranges.n;
 }
 
+/* The node is worth a column where there is more than one. */
+static const struct mw__col *choose_cols(const struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->frames.n; i++)
+		if (snap->frames.v[i].node != MW__NONE && snap->frames.v[i].node > 0)
+			return node_cols;
+	return frame_cols;
+}
+
 static void add_frames(struct view *v)
 {
 	MW_CLEANUP(mw__str_deinit) struct mw__str scratch = {};
@@ -407,7 +417,7 @@ static void add_frames(struct view *v)
 		if (!is_in_place(v, f->addr))
 			continue;
 		if (!t)
-			t = mw__doc_table(v->root, NULL, "FRAMES", frame_cols, LEN(frame_cols));
+			t = mw__doc_table(v->root, NULL, "FRAMES", choose_cols(snap), LEN(frame_cols));
 		frame_row(json, f, &scratch);
 		if (n++ < limit)
 			frame_row(t, f, &scratch);
@@ -419,6 +429,79 @@ static void add_frames(struct view *v)
 	if (known)
 		mw__doc_linef(v->root, NULL, 0, "%zu of %zu pages are mapped somewhere else as well", shared, n);
 	v->root->doc->failed |= scratch.failed;
+}
+
+/* ----------------------------------------------------------------- mappers */
+
+enum { W_PID, W_COMMAND, W_ENTRIES, W_BYTES };
+#define MAPPER_COLS(F)                                                                                                \
+	{ "pid", "PID", MW__T_COUNT, (F), "process, this one among them" },                                             \
+	{ "command", "COMMAND", MW__T_TEXT, (F) | MW__COL_TRUNC, "its name" },                                          \
+	{ "entries", "PAGES", MW__T_COUNT, (F), "page table entries of it that point to these frames" },                \
+	{ "bytes", "BYTES", MW__T_BYTES, (F), "what they map" }
+static const struct mw__col mapper_cols[] = { MAPPER_COLS(MW__COL_TEXT_ONLY) };
+static const struct mw__col mapper_keys[] = { MAPPER_COLS(MW__COL_JSON_ONLY) };
+
+static void mapper_row(struct mw__doc_node *t, const struct mw__mapper *m)
+{
+	struct mw__doc_row *row = mw__doc_row(t);
+
+	mw__row_u64(t, row, W_PID, (uint64_t)m->pid);
+	mw__row_text(t, row, W_COMMAND, m->comm);
+	mw__row_u64(t, row, W_ENTRIES, m->entries);
+	mw__row_u64(t, row, W_BYTES, m->entries * PAGE);
+}
+
+static int compare_mappers(const void *a, const void *b)
+{
+	const struct mw__mapper *x = *(struct mw__mapper *const *)a, *y = *(struct mw__mapper *const *)b;
+
+	if (x->entries != y->entries)
+		return x->entries > y->entries ? -1 : 1;
+	return x->pid - y->pid;
+}
+
+/* Entries that the kernel counts and no process was found to have. */
+static uint64_t missing_entries(const struct mw_snapshot *snap)
+{
+	uint64_t missing = 0;
+
+	for (size_t i = 0; i < snap->frames.n; i++)
+		if (snap->frames.v[i].mappers != MW_UNKNOWN)
+			missing += mw__sub0(snap->frames.v[i].mappers, snap->frames.v[i].found);
+	return missing;
+}
+
+static int add_mappers(struct view *v)
+{
+	const struct mw_snapshot *snap = v->snap;
+	size_t n = snap->mappers.n, limit = v->opts->all ? n : MAX_FRAME_ROWS;
+	MW_CLEANUP(mw__freep) const struct mw__mapper **list = calloc(n + 1, sizeof(*list));
+	uint64_t missing = snap->mappers_known ? missing_entries(snap) : MW_UNKNOWN;
+
+	if (!list)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		list[i] = &snap->mappers.v[i];
+	if (n)
+		qsort(list, n, sizeof(*list), compare_mappers);
+	struct mw__doc_node *json = mw__doc_table(v->root, "mappers", NULL, mapper_keys, LEN(mapper_keys));
+	struct mw__doc_node *text = n ? mw__doc_table(v->root, NULL, "WHO MAPS THESE FRAMES", mapper_cols, LEN(mapper_cols)) : NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		mapper_row(json, list[i]);
+		if (i < limit)
+			mapper_row(text, list[i]);
+	}
+	mw__doc_u64(v->root, "mappers_missing", MW__T_COUNT, missing);
+	if (n > limit)
+		mw__doc_linef(v->root, NULL, 0, "%zu more (--all lists them)", n - limit);
+	if (!snap->mappers_known)
+		mw__doc_line(v->root, "Who maps these frames is unknown: it needs a running process, and frame numbers (CAP_SYS_ADMIN).", NULL, 0);
+	else if (missing)
+		mw__doc_linef(v->root, NULL, 0, "%llu entries more point to them, in processes that moved or merged them, or that may not be read.",
+			      (unsigned long long)missing);
+	return 0;
 }
 
 /* -------------------------------------------------------------------- view */
@@ -455,6 +538,8 @@ static int fill(struct view *v, const struct mw_account *acc)
 	add_legend(v);
 	add_runs(v);
 	add_frames(v);
+	if (v->opts->mappers && add_mappers(v) < 0)
+		return -MW_E_NOMEM;
 	mw__view_notes(v->root, v->snap);
 	return 0;
 }

@@ -80,6 +80,27 @@ def check_most(tap):
     os.unlink(path)
 
 
+def check_mappers(tap, pids):
+    """Who maps the pages that two processes share: each all 1024 of the shared memory, and nobody else."""
+    shared = next((s, e) for s, e, perm, _, _ in target.mappings(pids[0]) if perm == "rw-s" and e - s == 4 * MIB)
+    doc = memwhy("pages", "--mappers", "--json", pids[0], f"{shared[0]:#x}-{shared[1]:#x}")
+    found = {m["pid"]: m["entries"] for m in doc["mappers"]}
+    if not doc["frames"] or doc["frames"][0]["frame"] is None:
+        tap.skip("who maps a page", "frame numbers need CAP_SYS_ADMIN")
+        return
+    tap.check("shared memory: both map all of it", [] if found == {p: 1024 for p in pids} and doc["mappers_missing"] == 0 else
+              [str(found), str(doc["mappers_missing"])])
+    frames = {e & ((1 << 55) - 1) for s, t, _, _, n in target.mappings(pids[1]) if n != "[vsyscall]"
+              for _, e in target.pagemap(pids[1], s, t) if e >> 63}
+    doc = memwhy("pages", "--mappers", "--json", pids[0])
+    theirs = sum(f["frame"] in frames and "zero_page" not in f["flags"] for f in doc["frames"])
+    found = {m["pid"]: m["entries"] for m in doc["mappers"]}
+    tap.check("all pages: as many of the child as its pagemap has", [] if found[pids[1]] == theirs >= 1024 else
+              [f"{found[pids[1]]}, pagemap {theirs}"])
+    at = memwhy("at", "--mappers", "--json", pids[0], hex(shared[0] + 5))["addresses"][0]
+    tap.check("of one address, too", [] if {m["pid"] for m in at["mapped_by"]} == set(pids) and at["mappers"] == 2 else [str(at["mapped_by"])])
+
+
 def check_groups(tap, pids, rows):
     doc = memwhy("top", "--json", "--by=command")
     group = next((g for g in doc["groups"] if g["group"] == "mw-share-pair"), None)
@@ -152,6 +173,7 @@ def main():
         rows = check_rows(tap, pids)
         check_groups(tap, pids, rows)
         check_unreadable(tap, pids)
+        check_mappers(tap, pids)
     check_most(tap)
     check_cost(tap)
     text = memwhy("top")
