@@ -296,7 +296,7 @@ static void check_counts(void)
 	check_members("mw__detail", &mw__detail_fields, -4);
 	check_members("mw__symbol", &mw__symbol_fields, 0);
 	check_members("mw__reloc_page", &mw__reloc_page_fields, 0);
-	check_members("mw__frame", &mw__frame_fields, 0);
+	check_members("mw__frame", &mw__frame_fields, -1);
 	check_members("mw__source_line", &mw__source_line_fields, 0);
 	check_members("mw__file", &mw__file_fields, 0);
 	check_members("mw__image", &mw__image_fields, -5);
