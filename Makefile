@@ -21,6 +21,10 @@ DEPS := gcc libc6-dev libelf-dev libdw-dev libdwarf-dev libproc2-dev libsmartcol
 	libjson-c-dev zlib1g-dev libzstd-dev libiberty-dev
 DEPS_CHECK := python3 bats mandoc procps gdb elfutils binutils golang-go busybox-static \
 	gcc-multilib g++ musl-tools util-linux jq pkgconf redis-server libdebuginfod1
+# assemblers and linkers of other machines, and yaml2obj: tests/elf/machines.py
+DEPS_CHECK += llvm-14 $(patsubst %,binutils-%,arm-linux-gnueabi aarch64-linux-gnu riscv64-linux-gnu \
+	powerpc-linux-gnu powerpc64-linux-gnu s390x-linux-gnu mips-linux-gnu mips64el-linux-gnuabi64 \
+	sparc64-linux-gnu m68k-linux-gnu)
 DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 

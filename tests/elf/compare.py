@@ -15,16 +15,55 @@ import shutil
 import subprocess
 import sys
 
-MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
-DIRS = ['/usr/bin', '/usr/sbin', '/usr/lib', '/usr/local/lib', '/usr/libexec']
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import compare_eu  # noqa: E402
 
-# Differences on purpose or by limitation of the others; the code below passes over these, and nothing else:
-#   readelf prints VERNEED, VERDEF, VERSYM for the section types GNU_verneed, GNU_verdef, GNU_versym
-#   readelf names the section flags R and D only where EI_OSABI is GNU or FreeBSD, else prints o
-#   readelf escapes control bytes and UTF-8 in names its own way
-#   readelf -W cuts names of relocation types after 22 characters, appends () to IFUNC symbols there
-#   readelf writes numbers it has no name for as LOOS+..., <OS specific>: N, unrecognized: N
-#   readelf decodes owners of annobin notes (GA...), which are binary, into text
+MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+# programs and libraries; toolchains that do not come as packages, too
+DIRS = ['/usr/bin', '/usr/sbin', '/usr/lib', '/usr/local', '/usr/libexec', '/opt', os.path.expanduser('~/.rustup'),
+        os.path.expanduser('~/.cargo')]
+
+# Differences on purpose or by limitation of the others. What is passed over is counted by these names and
+# printed in the end; nothing else is passed over.
+EXPLAINED = {
+    'control': 'names with control characters, backslashes or beyond ASCII: each program writes them its own way',
+    'no-name': 'numbers one side has no name for: LOOS+..., <OS specific>: N, unrecognized: N, <unknown>: N',
+    'few-flags': 'readelf names the section flag R only where EI_OSABI is GNU or FreeBSD, else prints o',
+    'versym-names': 'readelf prints VERNEED, VERDEF, VERSYM for the types GNU_verneed, GNU_verdef, GNU_versym',
+    'cut-type': 'readelf -W cuts names of relocation types after 22 characters, of segments after 14',
+    'other-name': 'names by the psABI, by LLVM (BPF) or by glibc (FEATURE_1, SPARC, PA-RISC), where readelf has its own',
+    'mips-info': 'readelf shows r_info of little-endian 64-bit MIPS put in order, memwhy as it is in the file',
+    'versym': 'readelf finds versions of symbols through the dynamic table only',
+    'ifunc': 'readelf appends () to IFUNC symbols of relocations, and shows no value there',
+    'blank-name': 'names with blanks do not stand apart from the next column',
+    'notes-binary': 'owners of annobin notes (GA...) are binary; readelf turns them into text',
+    'many-sections': 'readelf numbers segments with two digits: not compared where the mapping is ambiguous',
+    'mips-types': 'three relocation types in one record: readelf writes them on three lines',
+    'debug-file': 'symbols of the debug file, which readelf does not look for',
+    'eu-relr': 'eu-readelf 0.188 prints nothing for RELR',
+    'eu-sections-only': 'eu-readelf finds it through section headers only',
+    'eu-section-symbol': 'eu-readelf leaves section symbols without name',
+    'eu-type-names': 'eu-readelf calls a few relocation types by older names (compare_eu.py)',
+    'eu-mips64el': 'eu-readelf does not know how little-endian 64-bit MIPS stores r_info',
+    'eu-copied': 'eu-readelf shows no version of a symbol that was copied from a library',
+    'version-symbol': 'eu-readelf writes a version behind the symbol that stands for the same version',
+    'eu-header': 'eu-readelf refuses the file',
+}
+# ours: readelf's
+OTHER_NAMES = {'FEATURE_1': 'FEATURE', 'R_ARM_ALU_PCREL_7_0': 'R_ARM_ALU_PCREL7_0',
+               'R_ARM_ALU_PCREL_15_8': 'R_ARM_ALU_PCREL15_8', 'R_ARM_ALU_PCREL_23_15': 'R_ARM_ALU_PCREL23_15',
+               'R_ARM_LDR_SBREL_11_0_NC': 'R_ARM_LDR_SBREL_11_0', 'R_ARM_ALU_SBREL_19_12_NC': 'R_ARM_ALU_SBREL_19_12',
+               'R_ARM_ALU_SBREL_27_20_CK': 'R_ARM_ALU_SBREL_27_20', 'R_ARM_THM_TLS_DESCSEQ16': 'R_ARM_THM_TLS_DESCSEQ',
+               'R_AARCH64_P32_TLS_DTPREL': 'R_AARCH64_P32_TLS_DTPMOD',
+               'R_AARCH64_P32_TLS_DTPMOD': 'R_AARCH64_P32_TLS_DTPREL', 'R_SPARC_GLOB_JMP': 'R_SPARC_UNUSED_42',
+               'R_AARCH64_P32_TLSDESC_LD32_LO12': 'R_AARCH64_P32_TLSDESC_LD32_LO12_NC',
+               'R_AARCH64_P32_TLSDESC_ADD_LO12': 'R_AARCH64_P32_TLSDESC_ADD_LO12_NC',
+               'R_PARISC_LORESERVE': 'R_PARISC_COPY', 'R_BPF_64_64': 'R_BPF_INSN_64', 'R_BPF_64_ABS64': 'R_BPF_INSN_32',
+               'R_BPF_64_ABS32': 'R_BPF_INSN_16', 'R_BPF_64_NODYLD32': 'R_BPF_INSN_DISP16',
+               'R_BPF_64_32': 'R_BPF_INSN_DISP32', 'MIPS_REGINFO': 'REGINFO', 'MIPS_RTPROC': 'RTPROC',
+               'MIPS_OPTIONS': 'OPTIONS', 'MIPS_ABIFLAGS': 'ABIFLAGS'}
+OTHER_NAMES.update({'R_PARISC_%s%s' % (a, k): 'R_PARISC_%s%s' % (b, k) for a, b in (('GPREL', 'DLTREL'), ('LTOFF', 'DLTIND'))
+                    for k in ('21L', '14R', '14WR', '14DR')})
 SECTION_TYPES = {'VERNEED': 'GNU_verneed', 'VERDEF': 'GNU_verdef', 'VERSYM': 'GNU_versym'}
 
 
@@ -64,11 +103,26 @@ class Check:
     def __init__(self):
         self.count = {}
         self.bad = {}
+        self.passed_over = {key: 0 for key in EXPLAINED}
+
+    def explain(self, key, where):
+        self.passed_over[key] += 1
 
     def equal(self, what, path, ours, theirs):
         self.count[what] = self.count.get(what, 0) + 1
         if ours != theirs:
             self.bad.setdefault(what, []).append('%s: memwhy %r, other %r' % (path, ours, theirs))
+
+
+    def same(self, what, where, ours, theirs, width=0):
+        """The same name, or one that is explained: another one, or cut after width characters."""
+        other = OTHER_NAMES.get(ours, '-')
+        if theirs == other or (width and len(other) > width and theirs == other[:width]):
+            self.explain('other-name', where)
+        elif width and len(ours) > width and ours[:width] == theirs:
+            self.explain('cut-type', where)
+        else:
+            self.equal(what, where, ours, theirs)
 
 
 def num(text):
@@ -116,16 +170,23 @@ def compare_sections(c, path, ours, out):
         c.equal('sections: numbers', where, mine,
                 [int(r[0]), num(r[3]), num(r[4]), num(r[5]), num(r[6]), int(r[8]), int(r[9]), int(r[10])])
         flags = o['flags_text']
-        if ours['header']['osabi'] not in (3, 9):   # readelf names R and D for GNU and FreeBSD only
-            flags = re.sub('[RD]+', 'o', flags)
+        if ours['header']['osabi'] not in (3, 9) and 'R' in flags:
+            c.explain('few-flags', where)
+            flags = re.sub('R', 'o', flags)
         c.equal('sections: flags', where, flags, r[7].strip())
-        if plain(o['name']) and ' ' not in o['name']:
-            c.equal('sections: name', where, o['name'], r[1])
-            if not re.search(r'[+:<]', r[2]) and not o['type_name'].startswith('<'):
-                c.equal('sections: type', where, o['type_name'], SECTION_TYPES.get(r[2], r[2]))
+        if not plain(o['name']) or ' ' in o['name']:
+            c.explain('blank-name' if plain(o['name']) else 'control', where)
+            continue
+        c.equal('sections: name', where, o['name'], r[1])
+        if re.search(r'[+:<]', r[2]) or o['type_name'].startswith('<'):
+            c.explain('no-name', where)
+        else:
+            if r[2] in SECTION_TYPES:
+                c.explain('versym-names', where)
+            c.equal('sections: type', where, o['type_name'], SECTION_TYPES.get(r[2], r[2]))
 
 
-SEGMENT = re.compile(r'^  (\S+)\s+0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) (...) (?:0x)?([0-9a-f]+)$',
+SEGMENT = re.compile(r'^  (<unknown>: \S+|\S+)\s+0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) (...) (?:0x)?([0-9a-f]+)$',
                      re.M)
 
 
@@ -137,19 +198,24 @@ def compare_segments(c, path, ours, out):
         c.equal('segments: numbers', path, mine, [num(x) for x in r[1:6]] + [num(r[7])])
         c.equal('segments: rights', path, o['flags'] & 7,
                 ('R' in r[6]) * 4 + ('W' in r[6]) * 2 + ('E' in r[6]))
-        if '+' not in r[0] and not o['type_name'].startswith('<'):
-            c.equal('segments: type', path, o['type_name'], r[0])
+        if re.search('[+<]', r[0]) or o['type_name'].startswith('<'):
+            c.explain('no-name', path)
+        else:
+            c.same('segments: type', path, o['type_name'], r[0], 14)
     mapping = dict((int(a), b.split()) for a, b in re.findall(r'^   (\d\d+)     (.*)$', out, re.M))
     for o in ours['segments']:
-        if len(ours.get('sections', [])) < 200 and o['index'] in mapping:
-            names = o['sections'].split()
-            if all(plain(n) for n in names):
-                c.equal('segments: sections', path, names, mapping[o['index']])
+        names = o['sections'].split()
+        if len(ours['segments']) > 100:
+            c.explain('many-sections', path)
+        elif not all(plain(n) for n in names):
+            c.explain('control', path)
+        elif ours.get('sections'):
+            c.equal('segments: sections', path, names, mapping.get(o['index']))
     m = re.search(r'\[Requesting program interpreter: (.*)\]', out)
     c.equal('segments: interpreter', path, ours['interpreter'], m[1] if m else None)
 
 
-SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]+)\s+(\d+|0x[0-9a-f]+) (\S+(?: specific>: \d+)?)\s+(\S+(?: specific>: \d+)?)\s+'
+SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]+)\s+(\d+|0x[0-9a-f]+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+'
                     r'(\S+)(?:\s+\[[^\]]*\])?\s+(UND|ABS|COM|LARGE_COM|\d+|(?:PRC|OS |RSV)\[0x[0-9a-f]+\])(?: (.*))?$')
 
 
@@ -172,20 +238,29 @@ def symbol_tables(out):
 
 def compare_symbols(c, path, ours, out):
     tables = symbol_tables(out)
-    c.equal('symbols: tables', path, sorted((t['table'], t['count']) for t in ours['symbols'] if t['count']),
+    mine = [t for t in ours['symbols'] if 'debug file' not in t['table']]
+    if len(mine) != len(ours['symbols']):
+        c.explain('debug-file', path)
+    c.equal('symbols: tables', path, sorted((t['table'], t['count']) for t in mine if t['count']),
             sorted((n, len(r)) for n, r in tables if r))
     theirs = dict(tables)
-    for t in ours['symbols']:
+    for t in mine:
         for o, r in zip(t['entries'], theirs.get(t['table'], [])):
             where = '%s %s symbol %s' % (path, t['table'], r[0])
             c.equal('symbols: numbers', where, [o['index'], num(o['value']), o['size']],
                     [int(r[0]), num(r[1]), int(r[2], 0)])
-            if 'specific' not in r[3] + r[4] and '<' not in o['type'] + o['bind']:
+            if '<' in r[3] + r[4] or '<' in o['type'] + o['bind']:
+                c.explain('no-name', where)
+            else:
                 c.equal('symbols: type, binding, visibility', where, [o['type'], o['bind'], o['visibility']], list(r[3:6]))
             c.equal('symbols: section', where, o['section_text'].replace('OS[', 'OS ['), r[6])
             name = re.sub(r' \(\d+\)$', '', r[7] or '')
-            if plain(o['name']):
+            if o['version'] and not ours['dynamic'] and name == o['plain_name']:
+                c.explain('versym', where)
+            elif plain(o['name']):
                 c.equal('symbols: name and version', where, o['name'], name)
+            else:
+                c.explain('control', where)
 
 
 def compare_dynamic(c, path, ours, out):
@@ -193,8 +268,10 @@ def compare_dynamic(c, path, ours, out):
     c.equal('dynamic: count', path, len(ours['dynamic']), len(rows))
     for o, r in zip(ours['dynamic'], rows):
         c.equal('dynamic: tag', path, num(o['tag']), num(r[0]))
-        if not o['name'].startswith('<') and '<' not in r[1]:
-            c.equal('dynamic: name', path, o['name'], r[1])
+        if o['name'].startswith('<') or '<' in r[1] or 'Specific' in r[1]:
+            c.explain('no-name', path)
+        else:
+            c.same('dynamic: name', path, o['name'], r[1])
         m = re.search(r'\[(.*)\]$', r[2])
         if m and o['string'] is not None and plain(o['string']):
             c.equal('dynamic: string', path, o['string'], m[1])
@@ -215,25 +292,35 @@ def split_relocs(out):
     return tables
 
 
-RELOC = re.compile(r'^([0-9a-f]+)\s+([0-9a-f]+) (\S+|unrecognized: \S+)\s*(.*)$')
+RELOC = re.compile(r'^([0-9a-f]+)\s+([0-9a-f]+) (unrecognized: [0-9a-f]+|\S+)\s*(.*)$')
 
 
-def compare_reloc(c, where, o, line):
+def compare_reloc(c, where, o, line, mips64el):
     m = RELOC.match(line)
     if not m:
-        return
-    c.equal('relocations: offset and info', where, [num(o['offset']), num(o['info'])], [num(m[1]), num(m[2])])
-    if not o['type_name'].startswith('<') and 'unrec' not in m[3] and '/' not in o['type_name']:
-        c.equal('relocations: type', where, o['type_name'][:22], m[3][:22])
+        return c.equal('relocations: readable', where, line, None)
+    if mips64el:
+        c.explain('mips-info', where)
+    c.equal('relocations: offset and info', where, [num(o['offset']), 0 if mips64el else num(o['info'])],
+            [num(m[1]), 0 if mips64el else num(m[2])])
+    if o['type_name'].startswith('<') or 'unrec' in m[3]:
+        c.explain('no-name', where)
+    elif '/' in o['type_name']:
+        c.explain('mips-types', where)
+    else:
+        c.same('relocations: type', where, o['type_name'], m[3], 22)
     rest = m[4]
     if o['symbol'] and o['symbol_value'] is not None:
         n = re.match(r'([0-9a-f]{8,16})\s+(.*?)(?: ([+-]) ([0-9a-f]+))?$', rest)
-        if not n:
-            return
-        if '()' not in rest:
-            c.equal('relocations: symbol value', where, num(o['symbol_value']), num(n[1]))
-            if plain(o['symbol_name'] or ''):
-                c.equal('relocations: symbol', where, o['symbol_name'] or '', re.sub(r' \(\d+\)$', '', n[2]))
+        if '<unknown addend' in rest:
+            return c.explain('no-name', where)
+        if '()' in rest or not n:
+            return c.explain('ifunc', where) if '()' in rest else c.equal('relocations: readable', where, line, None)
+        c.equal('relocations: symbol value', where, num(o['symbol_value']), num(n[1]))
+        if plain(o['symbol_name'] or ''):
+            c.equal('relocations: symbol', where, o['symbol_name'] or '', re.sub(r' \(\d+\)$', '', n[2]))
+        else:
+            c.explain('control', where)
         if n[3]:
             c.equal('relocations: addend', where, o['addend'], num(n[4]) * (-1 if n[3] == '-' else 1))
     elif re.fullmatch(r'-?[0-9a-f]+', rest) and o['addend'] is not None:
@@ -243,6 +330,8 @@ def compare_reloc(c, where, o, line):
 
 def compare_relocs(c, path, ours, out):
     tables = split_relocs(out)
+    h = ours['header']
+    mips64el = h['machine'] == 8 and h['class'] == 64 and h['data'] == 'little'
     c.equal('relocations: tables', path,
             [t['table'] for t in ours['relocations'] if t['count']], [n for n, k, r in tables if k])
     ours_t = [t for t in ours['relocations'] if t['count']]
@@ -252,8 +341,10 @@ def compare_relocs(c, path, ours, out):
                     [num(x) for line in rows for x in line.split()[:1]])
             continue
         c.equal('relocations: count', path, t['count'], count)
+        if '/' not in ''.join(e['type_name'] for e in t['entries'][:4]):
+            c.equal('relocations: rows', '%s %s' % (path, name), len(t['entries']), len(rows))
         for o, line in zip(t['entries'], rows):
-            compare_reloc(c, '%s %s' % (path, name), o, line)
+            compare_reloc(c, '%s %s' % (path, name), o, line, mips64el)
 
 
 def compare_versions(c, path, ours, out):
@@ -270,6 +361,8 @@ def compare_versions(c, path, ours, out):
 def compare_notes(c, path, ours, out):
     rows = re.findall(r'^  (\S.*?)\s+0x([0-9a-f]{8})\t', out, re.M)
     mine = [(e['owner'], e['size']) for t in ours['notes'] for e in t['entries'] if e['owner'][:2] != 'GA']
+    if any(e['owner'][:2] == 'GA' for t in ours['notes'] for e in t['entries']):
+        c.explain('notes-binary', path)
     c.equal('notes: owner and size', path, mine, [(a, num(b)) for a, b in rows if a[:2] != 'GA'])
     ids = re.findall(r'Build ID: ([0-9a-f]+)', out)
     ours_ids = [d['value'] for t in ours['notes'] for e in t['entries'] for d in e['details'] if d['key'] == 'build_id']
@@ -280,33 +373,9 @@ PARTS = [('-h', compare_header), ('-S', compare_sections), ('-l', compare_segmen
          ('-d', compare_dynamic), ('-r', compare_relocs), ('-V', compare_versions), ('-n', compare_notes)]
 
 
-# ---------------------------------------------------------------- eu-readelf
-
-def compare_eu(c, path, ours):
-    rc, out = run(['eu-readelf', '-S', '-l', '-s', path])
-    rows = re.findall(r'^\[\s*(\d+)\] (.*?)\s+(\S+)\s+([0-9a-f]{8,16}) ([0-9a-f]{8}) ([0-9a-f]{8,})\s+(\d+) (.{0,12}?)\s+(\d+)\s+(\d+)\s+(\d+)$',
-                      out, re.M)
-    for r in rows:
-        o = ours['sections'][int(r[0])]
-        c.equal('eu: sections', path, [num(o['addr']), num(o['offset']), num(o['size']), num(o['entsize']), o['link'],
-                                       o['info'], o['align']],
-                [num(r[3]), num(r[4]), num(r[5]), int(r[6]), int(r[8]), int(r[9]), int(r[10])])
-    rows = re.findall(r'^  (\S+)\s+0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) 0x([0-9a-f]+) .{3} 0x([0-9a-f]+)$', out, re.M)
-    for o, r in zip(ours['segments'], rows):
-        c.equal('eu: segments', path, [num(o[k]) for k in ('offset', 'vaddr', 'paddr', 'filesz', 'memsz', 'align')],
-                [num(x) for x in r[1:]])
-    parts = re.split(r"^Symbol table \[\s*\d+\] '(.*)' contains.*$", out, flags=re.M)
-    theirs = dict(zip(parts[1::2], parts[2::2]))
-    for t in ours['symbols']:
-        rows = re.findall(r'^\s*(\d+): ([0-9a-f]{8,16})\s+(\d+) (\S+)\s+(\S+)\s+(\S+)\s+(\S+)(?: (.*))?$',
-                          theirs.get(t['table'], ''), re.M)
-        for o, r in zip(t['entries'], rows if len(rows) == t['count'] else []):
-            c.equal('eu: symbols', path, [num(o['value']), o['size']], [num(r[1]), int(r[2])])
-
-
-def compare_file(c, path):
+def compare_file(c, path, statuses=(0,)):
     rc, out = run([MEMWHY, 'elf', '--json', '-h', '-S', '-l', '-s', '-d', '-r', '-V', '-n', path])
-    c.equal('exit status', path, rc, 0)
+    c.equal('exit status', path, rc if rc not in statuses else 0, 0)
     try:
         doc = json.loads(out)
     except ValueError as e:
@@ -316,8 +385,8 @@ def compare_file(c, path):
     for option, fn in PARTS:
         rc, text = run(['readelf', '-W', option, path])
         fn(c, path, ours, text)
-    if shutil.which('eu-readelf'):
-        compare_eu(c, path, ours)
+    for options, fn in compare_eu.PARTS if shutil.which('eu-readelf') else []:
+        fn(c, path, ours, run(['eu-readelf', *options, path])[1])
 
 
 def main():
@@ -342,6 +411,9 @@ def main():
             print('# ' + line)
         if bad:
             print('# %d differences' % len(bad))
+    for key, n in c.passed_over.items():
+        if n:
+            print('# explained %d times: %s' % (n, EXPLAINED[key]))
     print('1..%d' % len(c.count))
     return 1 if c.bad else 0
 
