@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Any bytes as an ELF file: every view as text and JSON, into nowhere. DWARF is left to
- * fuzz_dwarf, since its reader is a child that may die.
+ * Any bytes as an ELF file or an archive: every view as text and JSON, into nowhere. DWARF
+ * is left to fuzz_dwarf, since its reader is a child that may die. The last byte chooses
+ * between views that exclude each other.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "elf/file.h"
 #include "memwhy.h"
 
 static int drop(void *ctx, const void *bytes, size_t len)
@@ -18,13 +19,19 @@ static int drop(void *ctx, const void *bytes, size_t len)
 	return 0;
 }
 
-static void report(struct mw_elf *elf, bool use_dynamic)
+static void report(struct mw_elf *elf, unsigned choice)
 {
 	static const char *const sections[] = { "1", ".text", ".dynstr", ".comment", ".debug_info" };
-	struct mw_elf_opts opts = { .size = sizeof(opts), .views = ~0u & ~(unsigned)(MW_ELF_UNITS | MW_ELF_HEX_HEADERS),
-				    .demangle = true, .use_dynamic = use_dynamic, .decompress = true, .hex = sections,
-				    .strings = sections, .relocated = sections, .n_hex = 5, .n_strings = 5, .n_relocated = 5,
-				    .sizes_by = use_dynamic ? MW_ELF_BY_SYMBOL : MW_ELF_BY_SECTION };
+	bool hex = (choice & 3) == 3;	/* of the headers; any other view beside it would be left out */
+	struct mw_elf_opts opts = {
+		.size = sizeof(opts), .demangle = choice & 4, .use_dynamic = choice & 1, .decompress = !(choice & 8),
+		.views = hex ? MW_ELF_HEX_HEADERS | MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_SECTIONS | MW_ELF_SYMBOLS :
+			       ~0u & ~(unsigned)(MW_ELF_UNITS | MW_ELF_HEX_HEADERS),
+		.one_header = choice & 16, .header_index = choice >> 5,
+		.hex = sections, .strings = sections, .relocated = sections,
+		.n_hex = hex ? 0 : 5, .n_strings = hex ? 0 : 5, .n_relocated = hex ? 0 : 5,
+		.sizes_by = choice % 3,	/* by section, segment, symbol */
+	};
 	size_t written = 0;
 	const struct mw_sink sink = { drop, &written };
 	struct mw_document *doc;
@@ -40,13 +47,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	unsigned choice = size ? data[size - 1] : 0;
+	char path[32];
 	struct mw_elf *elf;
 
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
-	if (mw__elf_open_part(fd, 0, size, "fuzz", &elf, NULL) < 0)
-		return 0;
-	report(elf, size & 1);
-	mw_elf_close(elf);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (mw_elf_open(path, &elf, NULL) == 0) {
+		report(elf, choice);
+		mw_elf_close(elf);
+	}
+	close(fd);
 	return 0;
 }
