@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Targets, the same everywhere: a pid, the name of a process, a saved snapshot, or -- COMMAND to start
+ * Targets, the same everywhere: a pid, the name of a process, a core or saved snapshot, or -- COMMAND to start
  * one. Digits are a pid; what holds a slash or is a file is a snapshot; the rest is a name.
  */
 #include "cmd.h"
@@ -24,7 +24,7 @@ static int by_file(struct settings *s, const char *path, struct mw_snapshot **re
 	struct mw_err err = {};
 
 	s->is_saved = true;
-	int rc = mw_collect_saved(path, &s->collect, ret, &err);
+	int rc = mw_is_core(path) ? mw_collect_core(path, &s->collect, ret, &err) : mw_collect_saved(path, &s->collect, ret, &err);
 
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
@@ -49,7 +49,7 @@ static int by_name(struct settings *s, const char *name, struct mw_snapshot **re
 	if (mw_process_find(name, &pids, &n, &err) < 0)
 		return fail(EXIT_TARGET, &err);
 	int rc = n == 1 ? by_pid(s, pids[0], ret) : n ? say_ambiguous(name, pids, n) :
-		 fail_text(EXIT_TARGET, "a target is a pid, the name of a process, a saved snapshot, or -- COMMAND",
+		 fail_text(EXIT_TARGET, "a target is a pid, the name of a process, a core or saved snapshot, or -- COMMAND",
 			   "%s: no process of this name, no file, and no command", name);
 
 	free(pids);
@@ -69,7 +69,7 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	if (argc > 0 && !s->pid && !strcmp(argv[-1], "--"))
 		return run_child(s, argv, ret);
 	if (argc + (s->pid != 0) != 1)
-		return fail_text(EXIT_USAGE, "a target is a pid, the name of a process, a saved snapshot, or -- COMMAND",
+		return fail_text(EXIT_USAGE, "a target is a pid, the name of a process, a core or saved snapshot, or -- COMMAND",
 				 argc ? "one target at a time" : "no target given");
 	if (s->pid)
 		return by_pid(s, s->pid, ret);

@@ -166,6 +166,22 @@ MW_API MW_MUST_CHECK int mw_collect_pid(pid_t pid, const struct mw_collect_opts 
 MW_API MW_MUST_CHECK int mw_collect_saved(const char *path, const struct mw_collect_opts *opts,
 					  struct mw_snapshot **ret, struct mw_err *err);
 
+/**
+ * mw_collect_core() - take a snapshot of a process from its core file, by the kernel or by gdb's gcore
+ * @path: the file; it is untrusted and checked throughout
+ *
+ * Mappings, threads, images, symbols and the inside of heaps are in it. Which pages were resident is not: they
+ * are MW_UNKNOWN. Of the options those about objects count. The ELF files that the core names are read where they
+ * are here and the same, by build ID.
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_OS, -MW_E_NOMEM, -MW_E_FORMAT (no core, or without mappings),
+ * -MW_E_UNSUPPORTED (of another byte order).
+ */
+MW_API MW_MUST_CHECK int mw_collect_core(const char *path, const struct mw_collect_opts *opts,
+					 struct mw_snapshot **ret, struct mw_err *err);
+/** Does this file begin like an ELF core? False also when it cannot be read. */
+MW_API bool mw_is_core(const char *path);
+
 /** Write the snapshot as lines of JSON (memwhy-json(5)). Return: 0, or the sink's error. */
 MW_API MW_MUST_CHECK int mw_snapshot_save(const struct mw_snapshot *snap,
 					  const struct mw_sink *sink, struct mw_err *err);

@@ -9,17 +9,20 @@
  *   stacks.c    names for the stacks that an allocator recorded
  *   site_lines.c  and their source lines
  *   sources.c   source lines of the addresses that were asked for
+ *   core.c      a snapshot from a core file
  *   saved.c     a snapshot from a file, completed from the ELF files that are here
  *   runtime.c   which program, allocator and runtime this is
  */
 #ifndef MW_COLLECT_COLLECT_H
 #define MW_COLLECT_COLLECT_H
 
+#include "../core/core.h"
 #include "../proc/proc.h"
 
 struct mw__collector {
 	struct mw_collect_opts opts;
 	struct mw__proc proc;
+	struct mw__core *core;	/* instead of proc; NULL: a process */
 	struct mw_snapshot *snap;
 	bool moved;	/* mappings changed during the try at hand */
 };
@@ -30,6 +33,10 @@ MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *er
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
 /* The processes that map the frames in snap->frames: snap->mappers and where. */
 MW_MUST_CHECK int mw__collect_mappers(struct mw__collector *c, struct mw_err *err);
+/* mem.h's read, ctx the collector: what the core holds, or the file behind a mapping that it left out. */
+bool mw__collect_core_read(void *ctx, uint64_t addr, void *buf, size_t size);
+/* A core's: the file of the image whose first page the core holds at this mapping; -1 when it is not here. */
+int mw__collect_open_core_file(struct mw__collector *c, const struct mw__vma *head);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
 /* Source lines of the first max_sites sites in snap->own that have names; AUTO leaves large files alone. */

@@ -234,7 +234,8 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 
 	if (first->kind != MW__FILE && first->kind != MW__SHMEM)
 		return 0;
-	MW_CLEANUP(mw__closep) int fd = mw__files_open(&r->c->proc, snap, first);
+	MW_CLEANUP(mw__closep) int fd = r->c->core ? mw__collect_open_core_file(r->c, find_head(snap, vmas, n))
+						   : mw__files_open(&r->c->proc, snap, first);
 
 	if (fd >= 0) {
 		if (r->c->proc.is_live)
@@ -242,7 +243,7 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 		if (may_read(snap, vmas, n))
 			rc = read_file(r, file, fd, &img, vmas, n);
 	} else if (first->kind == MW__FILE) {
-		bool denied = errno == EPERM || errno == EACCES;
+		bool denied = !r->c->core && (errno == EPERM || errno == EACCES);
 		const struct mw__vma *head = find_head(snap, vmas, n);
 
 		if (denied && !r->unreachable++)
@@ -302,7 +303,10 @@ static void assign_roles(struct mw__collector *c)
 	for (size_t i = 0; i < snap->images.n; i++)
 		if (snap->images.v[i].elf_class == 32 && snap->images.v[i].role != MW__VDSO)
 			word = 4;
-	if (mw__proc_text(&c->proc, "auxv", &auxv, NULL) == 0) {
+	if (c->core) {
+		phdr = mw__core_auxv_value(c->core, AT_PHDR);
+		base = mw__core_auxv_value(c->core, AT_BASE);
+	} else if (mw__proc_text(&c->proc, "auxv", &auxv, NULL) == 0) {
 		phdr = auxv_value(&auxv, AT_PHDR, word);
 		base = auxv_value(&auxv, AT_BASE, word);
 	}
@@ -422,7 +426,7 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 	if (r->cache_denied)
 		mw__note(snap, MW__INFO, "cachestat", "the owner of the files, or CAP_SYS_ADMIN, may ask",
 			 "whether the rest of some files is in the page cache is unknown: the kernel tells only who may write them");
-	if (r->c->proc.is_live && !r->c->proc.own_pids)
+	if (!r->c->core && r->c->proc.is_live && !r->c->proc.own_pids)
 		mw__note(snap, MW__INFO, "pid namespace", "run memwhy in the namespace of the mounted /proc",
 			 "this /proc belongs to another pid namespace, so the target's memory is not read");
 	if (mem->error == EPERM)
@@ -449,7 +453,9 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid };
 	struct reading r = { .c = c };
 
-	if (c->proc.own_pids)
+	if (c->core)
+		r.mem = (struct mw__mem){ mw__collect_core_read, c, c->core->word };
+	else if (c->proc.own_pids)
 		r.mem = (struct mw__mem){ mw__proc_mem_read, &mem, 8 };
 	r.binds_now = c->opts.relocs && asks_for_binding(c);
 	if (sort_by_file(c->snap, &b) < 0)

@@ -114,7 +114,8 @@ static void name_in_image(struct mw__collector *c, struct frames *f, const struc
 {
 	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
 	const struct mw__vma *vma = img->file == MW__NONE ? NULL : mapping_of(c->snap, img->file);
-	int fd = vma ? mw__files_open(&c->proc, c->snap, vma) : -1;
+	struct mw__image now = {};
+	int fd = !vma ? -1 : c->core ? mw__collect_open_image(c->snap, img, &now) : mw__files_open(&c->proc, c->snap, vma);
 	struct mw__symtab t;
 	struct stat st;
 

@@ -203,7 +203,7 @@ static void cross(const struct mw_account *acc, struct mw__bridge *b)
 	b->steps[MW__S_UNPLACED] = (int64_t)b->mapped - (int64_t)b->totals[MW__B_MAPPED];
 	if (resident == MW_UNKNOWN || acc->total.unread) {
 		for (unsigned i = MW__S_SPANS_ABSENT; i < MW__N_STEPS; i++)
-			b->steps[i] = INT64_MIN;
+			b->steps[i] = i == MW__S_UNPLACED ? b->steps[i] : INT64_MIN;
 		return;
 	}
 	b->steps[MW__S_REST_RESIDENT] = (int64_t)(acc->rss - resident);

@@ -95,7 +95,7 @@ struct mw__smaps {
 struct mw__vma {
 	uint64_t start, end;
 	uint64_t off;		/* offset of start in the file; bytes */
-	uint64_t ino;
+	uint64_t ino;		/* MW_UNKNOWN: neither inode nor device is known (cores) */
 	uint32_t dev_major, dev_minor;
 	const char *name;	/* last field of maps, unescaped, "" if none; may end in " (deleted)" */
 	uint32_t file;		/* index into files, or MW__NONE */

@@ -159,6 +159,14 @@ static bool kind_by_name(const struct name_kind *table, size_t n, const char *na
 
 #define BY_NAME(table, name, kind) kind_by_name(table, sizeof(table) / sizeof((table)[0]), name, kind)
 
+uint8_t mw__files_kind_by_name(const char *name)
+{
+	uint8_t kind = MW__FILE;
+
+	BY_NAME(file_names, name, &kind);
+	return kind;
+}
+
 static uint8_t kind_of(const struct mw__vma *v, const char *fs)
 {
 	uint8_t kind = MW__FILE;

@@ -150,6 +150,8 @@ void mw__freeze_end(struct mw__freeze *f);
 /* Fill snap->files, vma->file and vma->kind from maps and mountinfo; opens nothing. */
 MW_MUST_CHECK int mw__files_collect(const struct mw__proc *proc, struct mw_snapshot *snap,
 				    struct mw_err *err);
+/* The kind of a mapping of a file of this name, as far as a name tells. */
+uint8_t mw__files_kind_by_name(const char *name);
 /* A descriptor of the regular file behind vma, or -1 with errno; fills size and how of its file. */
 int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma);
 /* Fill cached and evicted of the VMAs of one file from its descriptor. */

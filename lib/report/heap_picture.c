@@ -31,9 +31,11 @@ struct picture {
 	size_t vma, run;	/* cursors into the snapshot; they only move forward */
 };
 
-/* Has the page any memory? Addresses ascend, so the cursors move once over everything. */
+/* Has the page any memory, as far as is known? Addresses ascend, so the cursors move once over everything. */
 static bool is_resident(struct picture *p, uint64_t start)
 {
+	if (p->v->acc->total.unread)
+		return true;
 	const struct mw_snapshot *snap = p->v->snap;
 	uint64_t end = start + p->v->own->page_size;
 
@@ -90,9 +92,12 @@ static void draw_arena(struct picture *p, uint64_t arena, size_t *span, size_t *
 	for (; *span < own->spans.n && own->spans.v[*span].base >= arena && own->spans.v[*span].base < end; ++*span)
 		mark(p, arena, own->spans.v[*span].base, own->spans.v[*span].npages, ABSENT, mark_of_span(p, &own->spans.v[*span]));
 	p->run = 0;
-	for (; *run < own->frees.n && own->frees.v[*run].base < end; ++*run)
-		mark(p, arena, own->frees.v[*run].base, own->frees.v[*run].npages, free_marks[own->frees.v[*run].why][0],
-		     free_marks[own->frees.v[*run].why][1]);
+	for (; *run < own->frees.n && own->frees.v[*run].base < end; ++*run) {
+		const char *marks = free_marks[own->frees.v[*run].why];
+		bool lazy = marks[1] == LAZY && p->v->acc->total.unread;
+
+		mark(p, arena, own->frees.v[*run].base, own->frees.v[*run].npages, marks[0], marks[!lazy]);
+	}
 }
 
 /* The most frequent mark of n pages. */
@@ -166,6 +171,8 @@ static void print_legend(struct mw__heap_view *v, uint64_t cell)
 		mw__doc_line(v->root, "# full span   0 to 9 tenths of it that are out", NULL, 0);
 	mw__doc_line(v->root, "L large block   p private heap   S sampled block   k freed run kept   o free page kept   , in use or kept, without memory", NULL, 0);
 	mw__doc_line(v->root, "- given back   . never touched   z free, memory not yet taken by the kernel   ~ not mapped", NULL, 0);
+	if (v->acc->total.unread)
+		mw__doc_line(v->root, "Which pages have memory is not known: all is drawn by the books alone.", NULL, 0);
 }
 
 int mw__view_heap_picture(struct mw__heap_view *v)

@@ -436,7 +436,7 @@ static void vma_row(struct view *v, struct mw__cell *cells)
 	put_text(cells, C_PERM, mw__view_perm(vma, v->perm));
 	put_u64(cells, C_OFFSET, vma->off);
 	put_u64(cells, C_OFFSET_HEX, vma->off);
-	put_text(cells, C_DEVICE, v->device);
+	put_text(cells, C_DEVICE, vma->ino == MW_UNKNOWN ? NULL : v->device);
 	put_u64(cells, C_INODE, vma->ino);
 	put_text(cells, C_NAME, vma->name);
 	put_text(cells, C_OBJECT, object_of(v, x));

@@ -5,7 +5,7 @@ HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
 HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile \
 	$(HEAP_DIR)/private
-HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/hostile.sh tests/heap/export.py
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/hostile.sh tests/heap/export.py tests/heap/core.py
 
 $(HEAP_DIR)/books: tests/heap/books.c
 	$(call say,CC,$<)
