@@ -87,9 +87,14 @@ sleep 60 &
 target=$!
 trap 'kill $target; rm -rf "$tmp"' EXIT
 if command -v python3 >/dev/null; then
-	for view in "explain --json --all --verify --smaps=always" "maps --json -XX" "doctor --json -p" "record --smaps=always --symbols --frames" "demo --json"; do
+	for view in "explain --json --all --verify --smaps=always" "maps --json -XX" "doctor --json -p" "record --smaps=always --symbols --frames" "demo --json" \
+		"elf --json -a -t -u -x .interp -p .interp --plan --check --sizes=unit --units --addr=0x10000 --type=mw_err" \
+		"elf --json -s --hex=1" "elf --json --diff --sizes /bin/true"; do
 		what=$target
-		case $view in demo*) what= ;; esac
+		case $view in
+		demo*) what= ;;
+		elf*) what=$MEMWHY ;;
+		esac
 		# shellcheck disable=SC2086
 		timeout 60 "$MEMWHY" $view $what >"$tmp/json" 2>"$tmp/err"
 		python3 - "$tmp/json" >"$tmp/members" <<'PY'

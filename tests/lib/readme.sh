@@ -58,6 +58,30 @@ shape() {
 }
 check "the sample is what memwhy demo prints" "$(diff <(shape "$tmp/sample") <(shape "$tmp/out"))"
 
+# The sample of `memwhy elf`: its commands are run on this build; what must agree are the words that no
+# number and no list of sections changes.
+elf_sample() { awk '/^<!-- elf -->/ { on = 1 } on && /^```$/ { exit } on > 2 { print } on && /^```text/ { on = 2 } on > 1 { on++ }' "$1"; }
+elf_run() {
+	while IFS= read -r line; do
+		echo "$line"
+		line=${line/#'$ memwhy elf'/'$MEMWHY' elf --width=80}
+		MEMWHY=$MEMWHY timeout 60 bash -c "${line//build\/memwhy/'$MEMWHY'}" 2>&1
+		echo
+	done < <(elf_sample "$README" | grep '^\$ ')
+}
+elf_run | sed '$d' >"$tmp/elf"
+if [ "${UPDATE:-0}" = 1 ]; then
+	awk -v out="$tmp/elf" '
+		/^<!-- elf -->/ { on = 1 }
+		on == 2 && /^```$/ { while ((getline line <out) > 0) print line; on = 0 }
+		on != 2 { print }
+		on == 1 && /^```text/ { on = 2 }' "$README" >"$tmp/new" && cp "$tmp/new" "$README"
+fi
+elf_sample "$README" >"$tmp/elf_sample"
+elf_words() { grep -oE '^\$ .*|^ +file +segment +memory|ELF header|RELRO|cleared|anonymous|not loaded|^Verdict.*|^As a library.*|^Hardening|^  [A-Z][A-Za-z_ -]{3,}  +' "$1" | sed 's/ *$//' | sort -u; }
+check "the sample of memwhy elf is what it prints" "$([ -s "$tmp/elf_sample" ] || echo "there is none"
+	diff <(elf_words "$tmp/elf_sample") <(elf_words "$tmp/elf"))"
+
 complaint=
 read -r vsz vu rss ru <<<"$(first_sizes "$tmp/sample")"
 lead=$(sed -n '3,5p' "$README" | tr '\n' ' ')
