@@ -200,7 +200,7 @@ fuzz: $(FUZZ)
 			-artifact_prefix=$$d- $$d $$( [ -d $$s ] && echo $$s ) >$$d.log 2>&1 || { tail -30 $$d.log; exit 1; }; \
 		grep -E 'number_of_executed_units|peak_rss' $$d.log; done
 
-$(B)/tests/bench/launch: tests/bench/launch.c
+$(B)/tests/bench/launch $(B)/tests/bench/faulty: $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
@@ -213,8 +213,13 @@ $(B)/tests/bench/elf_floor: tests/bench/elf_floor.c
 .PHONY: bench bench-elf
 bench-elf: $(B)/memwhy $(B)/tests/bench/launch $(B)/tests/bench/elf_floor
 	@$(TEST_ENV) python3 tests/bench/elf.py $(BENCH_ELF_ARGS)
-bench: bench-elf all $(B)/tests/bench/launch $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
-	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS)
+BENCH_PAGES := $(B)/tests/bench/launch $(B)/tests/bench/faulty $(PAGES_DIR)/rawrollup
+bench: bench-elf all $(BENCH_PAGES) $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
+	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS); status=$$?; \
+		$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS) && exit $$status
+.PHONY: bench-pages
+bench-pages: $(B)/memwhy $(BENCH_PAGES)
+	@$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS)
 
 # Left out are checks of style, and those that do not follow the cleanup attribute or a statement
 # expression (leaks, va_list, dead stores of an ownership that was handed over).

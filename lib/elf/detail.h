@@ -14,7 +14,11 @@
 struct mw__symbols {
 	MW_VEC(struct mw__symbol) list;
 	const char *from;
+	uint64_t name_bytes, name_limit;	/* copied, and how much may be: a file can name its longest text often */
 };
+
+/* Add one; name is copied, once for equal ones. Beyond the limit symbols are left out. Return: 0, -MW_E_NOMEM. */
+MW_MUST_CHECK int mw__symbols_add(struct mw__symbols *list, const struct mw__symbol *symbol, struct mw__arena *arena);
 
 struct mw__detail_want {
 	const char *path;	/* where the file lies: a debug link counts from there; may be NULL */

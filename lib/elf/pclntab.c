@@ -92,6 +92,7 @@ static const char *name_at(const struct table *t, uint64_t off)
 
 static int add_functions(const struct table *t, struct mw__arena *arena, struct mw__symbols *ret)
 {
+	ret->name_limit += 4 * t->n;
 	for (uint64_t i = 0; i < t->nfunc; i++) {
 		uint64_t at = t->pairs + i * 2 * t->pair;
 		uint64_t start = word(t, at, t->pair), end = word(t, at + 2 * t->pair, t->pair);
@@ -99,12 +100,10 @@ static int add_functions(const struct table *t, struct mw__arena *arena, struct 
 
 		if (!name || !*name || start == MW_UNKNOWN || end == MW_UNKNOWN || end < start)
 			continue;
-		struct mw__symbol *s = MW_VEC_PUSH(&ret->list);
-		const char *copy = mw__arena_str(arena, name);
+		struct mw__symbol s = { t->text + start, end - start, name, STT_FUNC, STB_GLOBAL };
 
-		if (!s || !copy)
+		if (mw__symbols_add(ret, &s, arena) < 0)
 			return -MW_E_NOMEM;
-		*s = (struct mw__symbol){ t->text + start, end - start, copy, STT_FUNC, STB_GLOBAL };
 	}
 	return 0;
 }

@@ -53,13 +53,25 @@ static int add_symbol(Elf *elf, const struct mw__image *img, const GElf_Sym *sym
 {
 	if (!is_wanted(elf, img, sym) || !name || !*name || is_marker(name))
 		return 0;
-	struct mw__symbol *s = MW_VEC_PUSH(&ret->list);
-	const char *copy = mw__arena_str(arena, name);
+	struct mw__symbol s = { sym->st_value, sym->st_size, name, GELF_ST_TYPE(sym->st_info), GELF_ST_BIND(sym->st_info) };
 
-	if (!s || !copy)
+	return mw__symbols_add(ret, &s, arena);
+}
+
+int mw__symbols_add(struct mw__symbols *list, const struct mw__symbol *symbol, struct mw__arena *arena)
+{
+	size_t len = strlen(symbol->name), used = arena->used;
+
+	if (list->name_bytes + len > list->name_limit)
+		return 0;
+	const char *name = mw__arena_intern(arena, symbol->name, len);
+	struct mw__symbol *s = name ? MW_VEC_PUSH(&list->list) : NULL;
+
+	if (!s)
 		return -MW_E_NOMEM;
-	*s = (struct mw__symbol){ sym->st_value, sym->st_size, copy, GELF_ST_TYPE(sym->st_info),
-				  GELF_ST_BIND(sym->st_info) };
+	list->name_bytes += arena->used > used ? len : 0;
+	*s = *symbol;
+	s->name = name;
 	return 0;
 }
 
@@ -68,6 +80,11 @@ static int read_table(Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh, const struct 
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 	size_t n = data && data->d_buf && sh->sh_entsize ? data->d_size / sh->sh_entsize : 0;
+	GElf_Shdr names;
+
+	/* names share their ends at most, so together they are hardly longer than their table */
+	if (n && gelf_getshdr(elf_getscn(elf, sh->sh_link), &names))
+		ret->name_limit += 4 * names.sh_size + 65536;
 
 	for (size_t i = 1; i < n && i < MAX_SYMBOLS; i++) {
 		GElf_Sym sym;
