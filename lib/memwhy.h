@@ -423,7 +423,7 @@ struct mw_at_opts {
 	const uint64_t *addrs;	/* n_addrs addresses, in the order of the answers */
 	size_t n_addrs;
 	bool brief;		/* on the screen: one line an address */
-	const struct mw_cpu *cpu;	/* NULL: the TLBs of the machine are unknown */
+	const struct mw_cpu *cpu;	/* NULL: that of the snapshot, or the TLBs are unknown */
 };
 struct mw_tlb_opts {
 	size_t size;
@@ -515,7 +515,7 @@ MW_API MW_MUST_CHECK int mw_report_at(const struct mw_snapshot *snap, const stru
 /**
  * mw_report_tlb() - page tables, TLBs, how far they reach, and what huge pages would change
  * @snap: the process, or NULL for the processor alone
- * @cpu:  NULL: the TLBs are unknown
+ * @cpu:  NULL: that of the snapshot, where it was saved with it; otherwise the TLBs are unknown
  *
  * Return: 0, -MW_E_NOMEM.
  */

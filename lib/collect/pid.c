@@ -232,6 +232,16 @@ static void read_identity(struct mw__collector *c)
 	}
 }
 
+/* The snapshot may be looked at on another machine. */
+static void read_cpu(struct mw_snapshot *snap)
+{
+	struct mw_cpu *cpu = NULL;
+
+	if (mw_cpu_read(&cpu, NULL) == 0)
+		snap->cpu = *cpu;
+	mw_cpu_destroy(cpu);
+}
+
 static void read_roads(struct mw__collector *c, const struct mw__stat *stat)
 {
 	struct mw__roads *r = &c->snap->roads;
@@ -337,6 +347,8 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	if (rc < 0)
 		return rc;
 	read_identity(c);
+	if (c->opts.verify && c->proc.is_live)
+		read_cpu(snap);
 	read_roads(c, &stat);
 	mw__limits_read(&c->proc, &snap->limits, &snap->arena);
 	mw__cgroup_read(&c->proc, c->opts.cgroupfs, &snap->cgroup, &snap->arena);

@@ -22,6 +22,7 @@
 #include "../base/arena.h"
 #include "../base/vec.h"
 #include "../memwhy.h"
+#include "cpu.h"
 #include "own.h"
 
 #define MW__NONE UINT32_MAX
@@ -307,6 +308,7 @@ struct mw_snapshot {
 	struct mw__cgroup cgroup;
 	struct mw__layout layout;
 	struct mw__smaps rollup;	/* all MW_UNKNOWN unless read */
+	struct mw_cpu cpu;		/* of the machine; no leaves unless asked for */
 	struct mw__smaps *smaps;	/* one a VMA, or NULL */
 	MW_VEC(struct mw__vma) vmas;
 	MW_VEC(struct mw__run) runs;

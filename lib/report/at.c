@@ -524,6 +524,8 @@ int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts, 
 		return mw__fail_nomem(err, "report");
 	}
 	v.root = doc->root;
+	if (!o.cpu && snap->cpu.n)
+		o.cpu = &snap->cpu;
 	if (o.cpu)
 		mw__tlbs_decode(o.cpu, &v.tlbs);
 	mw__view_target(doc->root, snap);

@@ -194,7 +194,7 @@ static void add_geometry(struct view *v)
 	mw__doc_line(v->root, "\002THE TLBS OF THIS PROCESSOR", NULL, 0);
 	if (!v->has_cpu) {
 		mw__doc_table(v->root, "tlbs", NULL, tlb_cols, N_COLS(tlb_cols));
-		mw__doc_line(v->root, "Unknown: a saved snapshot does not tell its processor (--cpuid does).", NULL, 0);
+		mw__doc_line(v->root, "Unknown: this snapshot does not tell its processor (--cpuid does).", NULL, 0);
 		return;
 	}
 	mw__doc_linef(v->root, NULL, 0, "%s (%s, family %u, model %u)%s", *g->model_name ? g->model_name : "processor", *g->vendor ? g->vendor : "?",
@@ -449,6 +449,8 @@ int mw_report_tlb(const struct mw_snapshot *snap, const struct mw_cpu *cpu, cons
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));
 	if (snap && mw__page_tables_make(snap, &tables) < 0)
 		return mw__fail_nomem(err, "report");
+	if (!cpu && snap && snap->cpu.n)
+		cpu = &snap->cpu;
 	mw__tlbs_decode(cpu ? cpu : &none, &tlbs);
 	struct mw_document *doc = mw__doc_create("memwhy/tlb/1");
 

@@ -175,6 +175,12 @@ static const struct mw__field symbol[] = {
 };
 const struct mw__fields mw__symbol_fields = TABLE(symbol, mw__symbol);
 
+static const struct mw__field cpuid[] = {
+	NUMBER(mw__cpuid, leaf), NUMBER(mw__cpuid, subleaf), NUMBER(mw__cpuid, eax), NUMBER(mw__cpuid, ebx),
+	NUMBER(mw__cpuid, ecx), NUMBER(mw__cpuid, edx),
+};
+const struct mw__fields mw__cpuid_fields = TABLE(cpuid, mw__cpuid);
+
 static const struct mw__field reloc_page[] = {
 	NUMBER(mw__reloc_page, addr), NUMBER(mw__reloc_page, relocs), NUMBER(mw__reloc_page, own),
 };

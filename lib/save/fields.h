@@ -40,7 +40,7 @@ extern const struct mw__fields mw__target_fields, mw__status_fields, mw__roads_f
 	mw__vma_fields, mw__file_fields, mw__image_fields, mw__segment_fields,
 	mw__section_fields, mw__detail_fields, mw__task_fields, mw__claim_fields, mw__note_fields;
 /* These are written as rows, [VALUE,...] in the order of the table, since there are many. */
-extern const struct mw__fields mw__symbol_fields, mw__reloc_page_fields, mw__frame_fields, mw__source_line_fields;
+extern const struct mw__fields mw__symbol_fields, mw__cpuid_fields, mw__reloc_page_fields, mw__frame_fields, mw__source_line_fields;
 
 /* The structs that are there once, as members of the first line. */
 struct mw__head_part {

@@ -558,6 +558,20 @@ static int read_source(struct reader *r, struct json_object *o)
 	return line ? read_row(r, &mw__source_line_fields, o, "sources", line) : r->failure;
 }
 
+static int read_leaf(struct reader *r, struct json_object *o)
+{
+	struct mw_cpu *cpu = &r->snap->cpu;
+
+	if (!has_room(r, cpu->n, MW__MAX_LEAVES, "leaves of CPUID"))
+		return r->failure;
+	return read_row(r, &mw__cpuid_fields, o, "cpuid", &cpu->leaves[cpu->n++]);
+}
+
+static int read_cpuid(struct reader *r, struct json_object *o)
+{
+	return read_rows(r, o, "cpuid", read_leaf);
+}
+
 static int read_frames(struct reader *r, struct json_object *o)
 {
 	return read_rows(r, o, "frames", read_frame);
@@ -626,7 +640,7 @@ static const struct {
 	{ "segments", read_segments }, { "sections", read_sections }, { "task", read_task },
 	{ "claim", read_claim }, { "note", read_note }, { "cache", read_cache }, { "detail", read_detail },
 	{ "symbols", read_symbols }, { "reloc_pages", read_reloc_pages }, { "frames", read_frames },
-	{ "sources", read_sources },
+	{ "sources", read_sources }, { "cpuid", read_cpuid },
 };
 
 static int read_record(struct reader *r, struct json_object *line)

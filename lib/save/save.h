@@ -3,6 +3,7 @@
  * A snapshot as a file, schema memwhy/snapshot/1: lines of JSON.
  *
  *   {"schema":"memwhy/snapshot/1","tool_version":...,"target":{...},"status":{...},...}
+ *   {"cpuid":[[leaf,subleaf,eax,ebx,ecx,edx],...]}   words of CPUID of the machine
  *   {"file":{...}}                       files come first: mappings and images name them by number
  *   {"vma":{...,"smaps":{...},"runs":[[page,pages,state],...]}}     page counts from the start
  *   {"runs":[...]}                       more runs of the mapping before, when there are many

@@ -269,6 +269,7 @@ static void write_records(struct writer *w)
 {
 	const struct mw_snapshot *snap = w->snap;
 
+	write_rows(w, "cpuid", &mw__cpuid_fields, snap->cpu.leaves, snap->cpu.n);
 	for EACH(snap->files, i)
 		write_record(w, "file", &mw__file_fields, &snap->files.v[i]);
 	for EACH(snap->vmas, i)

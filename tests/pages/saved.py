@@ -57,7 +57,7 @@ def difference(a, b, path=""):
 def check_same(tap, pid, snap, addrs):
     root = os.geteuid() == 0
     views = [["sections"], ["sections", "--symbols"], ["sections", "--relocs"], ["sections", "--cold", "--hot"],
-             ["pages"], ["at"]] + ([["pages", "--frames"]] if root else [])
+             ["pages"], ["at"], ["tlb"]] + ([["pages", "--frames"]] if root else [])
     for view in views:
         rest = addrs if view == ["at"] else []
         live, saved = (settled(memwhy(*view, "--json", target, *rest)) for target in (pid, snap))

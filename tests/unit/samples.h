@@ -154,6 +154,13 @@ static bool sample_frames(struct mw_snapshot *snap, size_t n)
 	return true;
 }
 
+static bool sample_cpu(struct mw_snapshot *snap, size_t n)
+{
+	for (size_t i = 0; i < n && i < MW__MAX_LEAVES; i++)
+		sample_struct(snap, &mw__cpuid_fields, &snap->cpu.leaves[snap->cpu.n++]);
+	return true;
+}
+
 static bool sample_images(struct mw_snapshot *snap, size_t n, uint32_t n_parts)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -225,7 +232,7 @@ static struct mw_snapshot *sample_create(size_t n, size_t n_runs, uint32_t n_par
 	snap->target.page_size = 4096;
 	if (sample_vmas(snap, n, n_runs) && sample_images(snap, n, n_parts) && sample_claims(snap, n) &&
 	    SAMPLE_EACH(snap, files, mw__file_fields, n) && SAMPLE_EACH(snap, tasks, mw__task_fields, n) &&
-	    sample_frames(snap, n_runs) && SAMPLE_EACH(snap, sources, mw__source_line_fields, n) &&
+	    sample_frames(snap, n_runs) && sample_cpu(snap, n) && SAMPLE_EACH(snap, sources, mw__source_line_fields, n) &&
 	    SAMPLE_EACH(snap, notes, mw__note_fields, n) && mw__snapshot_freeze(snap, NULL) == 0)
 		return snap;
 	mw_snapshot_destroy(snap);

@@ -140,6 +140,7 @@ static void check_same(const struct mw_snapshot *a, const struct mw_snapshot *b)
 	ok(same_details(a, b), "so are their symbols and relocated pages");
 	ok(same_cache(a, b), "so are the places in the page cache");
 	ok(SAME(frames, mw__frame_fields), "so are the frames");
+	ok(a->cpu.n == b->cpu.n && same_structs(&mw__cpuid_fields, a->cpu.leaves, b->cpu.leaves, a->cpu.n), "so is the processor");
 	ok(SAME(sources, mw__source_line_fields), "so are the source lines");
 	ok(SAME(tasks, mw__task_fields), "so are the tasks");
 	ok(SAME(claims, mw__claim_fields), "so are the claims");
@@ -415,6 +416,8 @@ static void check_bodies(void)
 		{ "{\"frames\":[[1,7,0,1,0]]}\n" END(1), "frame 0: it is out of order" },
 		{ "{\"frames\":[[4096,7,0,1,4294967296]]}\n" END(1), "node is too large" },
 		{ "{\"sources\":[[1,0,10,null,\"f\"]]}\n" END(1), NULL },
+		{ "{\"cpuid\":[[0,0,1,2,3,4]]}\n" END(1), NULL },
+		{ "{\"cpuid\":[[0,0,1,2,3]]}\n" END(1), "cpuid: not a row of 6 values" },
 		{ "{\"sources\":[{}]}\n" END(1), "sources: not a row of 5 values" },
 		{ "{\"task\":{\"tid\":2147483648}}\n" END(1), "tid is too large" },
 		{ "{\"task\":{\"state\":\"RS\"}}\n" END(1), "state is not one character" },
