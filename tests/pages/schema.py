@@ -36,7 +36,8 @@ STATES = ("anonymous", "copied", "file", "shmem", "hugetlb", "zero", "swap", "gu
 PAGES = {**PROCESS, "place": "str?", "page_size": "int", "sums": dict.fromkeys(STATES, "int"), "mapped": "int", "resident": "int?",
          "runs": [{"start": "addr", "end": "addr", "pages": "int", "state": "str", "resident": "bool", "huge": "bool",
                    "owner": "str?", "object": "str?"}],
-         "frames": [{"address": "addr", "frame": "int?", "mappers": "int?", "node": "int?", "flags": "str?"}], **NOTES}
+         "frames": [{"address": "addr", "frame": "int?", "mappers": "int?", "node": "int?", "flags": "str?"}],
+         "~mappers": [{"pid": "int", "command": "str?", "entries": "int", "bytes": "int"}], "~mappers_missing": "int?", **NOTES}
 AT = {**PROCESS, "addresses": [{
     "address": "addr", "mapped": "bool", "mapping_start": "addr?", "mapping_end": "addr?", "perm": "str?", "name": "str?",
     "owner": "str?", "owner_detail": "str?", "certainty": "str?", "rule": "str?", "object": "str?", "object_offset": "addr?",
@@ -44,7 +45,7 @@ AT = {**PROCESS, "addresses": [{
     "symbol_raw": "str?", "symbol_offset": "int?", "symbol_size": "int?", "symbols_from": "str?",
     "source": [{"file": "str", "line": "int", "function": "str?"}], "page_state": "str?", "resident": "bool?",
     "copied_by": "str?", "page_size": "int?", "page_offset": "int?", "frame": "int?", "physical": "addr?", "mappers": "int?",
-    "node": "int?", "frame_flags": "str?", "levels": "int?",
+    "node": "int?", "frame_flags": "str?", "mapped_by": [{"pid": "int", "command": "str?"}], "levels": "int?",
     "tlb_sets": [{"level": "int", "kind": "str", "entries": "int", "sets": "int?", "set": "int?", "source": "str"}],
     "translation": [{"level": "str", "high_bit": "int", "low_bit": "int", "index": "int", "table_in_use": "bool"}]}], **NOTES}
 TIMES = {"first_ns": "int", "faults": "int", "major": "int", "pages": "int"}
@@ -147,6 +148,8 @@ def check_views(tap, p, snap, who):
               "--cold", "--hot", target)
         check(tap, f"pages ({what})", PAGES, "memwhy/pages/1", "pages", target)
         check(tap, f"pages --frames of a place ({what})", PAGES, "memwhy/pages/1", "pages", "--frames", target, ".data")
+        check(tap, f"pages --mappers of a place ({what})", PAGES, "memwhy/pages/1", "pages", "--mappers", target, "libc:.data")
+        check(tap, f"at --mappers ({what})", AT, "memwhy/at/1", "at", "--mappers", target, *addrs[:2])
         check(tap, f"at ({what})", AT, "memwhy/at/1", "at", target, *addrs)
         check(tap, f"tlb ({what})", TLB, "memwhy/tlb/1", "tlb", target)
 
