@@ -9,7 +9,7 @@
 enum { OPT_SYMBOLS = 1000, OPT_FRAMES };
 
 static const struct opt own[] = {
-	{ 'o', "output", "FILE", ARG_FILE, "write to FILE instead of standard output", NULL },
+	{ 'o', "output", "FILE", ARG_FILE, "write to FILE instead of standard output, compressed if its name ends in .gz", NULL },
 	{ OPT_SYMBOLS, "symbols", NULL, ARG_NONE, "also each function and variable, for sections and at on another machine", NULL },
 	{ OPT_FRAMES, "frames", NULL, ARG_NONE, "also the frame of each page, for pages --frames and at; needs root", NULL },
 	{ 0 },
@@ -21,6 +21,13 @@ static int write_file(void *ctx, const void *bytes, size_t len)
 	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
 }
 
+static bool is_gzip(const char *path)
+{
+	size_t len = path ? strlen(path) : 0;
+
+	return len > 3 && !strcmp(path + len - 3, ".gz");
+}
+
 static int save(const struct mw_snapshot *snap, const char *path)
 {
 	struct mw_err err = {};
@@ -29,7 +36,7 @@ static int save(const struct mw_snapshot *snap, const char *path)
 	if (!file)
 		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
 	struct mw_sink sink = { write_file, file };
-	int rc = mw_snapshot_save(snap, &sink, &err);
+	int rc = is_gzip(path) ? mw_snapshot_save_gzip(snap, &sink, &err) : mw_snapshot_save(snap, &sink, &err);
 
 	if (!path)
 		return rc < 0 && !ferror(stdout) ? fail(EXIT_TARGET, &err) : finish_output();
@@ -68,7 +75,7 @@ const struct command cmd_record = {
 	.usage = "record [OPTION]... TARGET | -- COMMAND...",
 	.examples = "  memwhy record -o before.snap 4242\n"
 		    "  memwhy explain before.snap\n"
-		    "  memwhy record redis-server | gzip >redis.snap.gz\n",
+		    "  memwhy record -o redis.snap.gz redis-server\n",
 	.tables = tables,
 	.takes_target = true,
 	.run = run,

@@ -154,8 +154,8 @@ MW_API MW_MUST_CHECK int mw_collect_pid(pid_t pid, const struct mw_collect_opts 
 					struct mw_snapshot **ret, struct mw_err *err);
 
 /**
- * mw_collect_saved() - read a snapshot that mw_snapshot_save() wrote
- * @path: the file; it is untrusted and checked throughout
+ * mw_collect_saved() - read a snapshot that mw_snapshot_save() wrote, compressed by gzip or not
+ * @path: the file; it is untrusted and checked throughout; expanded it has at most 1 GiB
  * @opts: NULL for what is in the file. Of the options, symbols, relocs and the source lines of frames_at count: what
  *        the snapshot has not, is read from the ELF files that it names, where they are here and the same (by
  *        build ID, else by inode and size); a note tells what is missing. details_of and frames_at narrow it.
@@ -182,6 +182,9 @@ MW_API MW_MUST_CHECK int mw_collect_core(const char *path, const struct mw_colle
 /** Does this file begin like an ELF core? False also when it cannot be read. */
 MW_API bool mw_is_core(const char *path);
 
+/** The same as mw_snapshot_save(), compressed by gzip. Return: 0, -MW_E_NOMEM, or the sink's error. */
+MW_API MW_MUST_CHECK int mw_snapshot_save_gzip(const struct mw_snapshot *snap, const struct mw_sink *sink,
+					       struct mw_err *err);
 /** Write the snapshot as lines of JSON (memwhy-json(5)). Return: 0, or the sink's error. */
 MW_API MW_MUST_CHECK int mw_snapshot_save(const struct mw_snapshot *snap,
 					  const struct mw_sink *sink, struct mw_err *err);

@@ -12,6 +12,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/gzip.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 static const char no_room[] = "[stacks for which there was no room]";
 
@@ -353,33 +353,16 @@ static void add_sample(struct pprof *p, const struct mw__own_site *s)
 	put_message(&p->out, PROFILE_SAMPLE, &p->message);
 }
 
-static void end_deflate(z_stream *z)
-{
-	deflateEnd(z);
-}
-
 static int write_gzip(const struct mw__str *s, const struct mw_sink *sink, struct mw_err *err)
 {
-	MW_CLEANUP(end_deflate) z_stream z = {};
-	unsigned char buf[16384];
-	int rc;
+	struct mw__gzip g;
 
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (mw__gzip_begin(&g, sink) < 0)
 		return mw__fail_nomem(err, "pprof");
-	z.next_in = (unsigned char *)s->v;
-	z.avail_in = (uInt)s->n;
-	do {
-		z.next_out = buf;
-		z.avail_out = sizeof(buf);
-		rc = deflate(&z, Z_FINISH);
-		if (rc == Z_STREAM_ERROR)
-			return mw__fail(err, MW_E_WRITE, 0, "pprof: deflate");
-		int wrote = sink->write(sink->ctx, buf, sizeof(buf) - z.avail_out);
+	g.sink.write(g.sink.ctx, s->v, s->n);
+	int rc = mw__gzip_end(&g, false);
 
-		if (wrote < 0)
-			return mw__fail(err, (enum mw_errcode)-wrote, 0, "pprof: write");
-	} while (rc != Z_STREAM_END);
-	return 0;
+	return rc ? mw__fail(err, (enum mw_errcode)-rc, 0, "pprof: write") : 0;
 }
 
 static int refuse(struct mw_err *err)

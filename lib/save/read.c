@@ -13,6 +13,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/gzip.h"
 #include "../base/str.h"
 #include "fields.h"
 
@@ -29,6 +30,8 @@ enum {
 
 struct reader {
 	FILE *file;
+	struct mw__gunzip gz;	/* open if the file is compressed */
+	bool is_started, read_failed;
 	const char *name;
 	struct mw_err *err;
 	struct mw_snapshot *snap;
@@ -67,11 +70,37 @@ static int fail_nomem(struct reader *r)
 
 /* -------------------------------------------------------------------- lines */
 
+/* The first bytes tell whether the file is compressed. 0 or -MW_E_NOMEM. */
+static int start(struct reader *r)
+{
+	r->is_started = true;
+	r->n = fread(r->buf, 1, sizeof(r->buf), r->file);
+	if (!mw__is_gzip(r->buf, r->n))
+		return 0;
+	size_t n = r->n;
+
+	r->n = 0;
+	return mw__gunzip_begin(&r->gz, r->file, r->buf, n, MW__SAVE_EXPANDED_MAX);
+}
+
 /* More bytes in buf. False at the end of the file, and when reading fails. */
 static bool refill(struct reader *r)
 {
+	long n = 0;
+
 	r->start = 0;
-	r->n = fread(r->buf, 1, sizeof(r->buf), r->file);
+	if (!r->is_started && start(r) < 0) {
+		r->line.failed = true;
+		return false;
+	}
+	if (r->n)
+		return true;
+	if (r->gz.is_open)
+		n = mw__gunzip_read(&r->gz, r->buf, sizeof(r->buf));
+	else
+		n = (long)fread(r->buf, 1, sizeof(r->buf), r->file);
+	r->read_failed = n < 0 || ferror(r->file);
+	r->n = n > 0 ? (size_t)n : 0;
 	return r->n > 0;
 }
 
@@ -104,7 +133,11 @@ static int read_line(struct reader *r)
 			return fail(r, "longer than %u bytes", MW__SAVE_LINE_MAX);
 		}
 	}
-	if (ferror(r->file))
+	if (r->line.failed)
+		return fail_nomem(r);
+	if (r->read_failed && r->gz.why)
+		return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: %s", r->name, r->gz.why);
+	if (r->read_failed)
 		return mw__fail(r->err, MW_E_OS, errno, "%s: read", r->name);
 	if (!has_all && !r->line.n)
 		return 0;
@@ -773,6 +806,7 @@ static void free_reader(struct reader **rp)
 	if (r->tokener)
 		json_tokener_free(r->tokener);
 	mw__str_deinit(&r->line);
+	mw__gunzip_end(&r->gz);
 	MW_VEC_FREE(&r->segments);
 	MW_VEC_FREE(&r->sections);
 	MW_VEC_FREE(&r->symbols);

@@ -30,9 +30,10 @@
 #define MW__SAVE_SCHEMA "memwhy/snapshot/"
 #define MW__SAVE_MAJOR 1
 #define MW__SAVE_LINE_MAX (1u << 20)	/* bytes; a longer line is refused */
+#define MW__SAVE_EXPANDED_MAX (UINT64_C(1) << 30)	/* bytes of a compressed snapshot when expanded */
 #define MW__SAVE_TEXT_MAX (1u << 14)	/* a longer text is cut when it is written */
 
-/* Read a snapshot; name is for messages. It is checked and frozen. */
+/* Read a snapshot, which may be compressed by gzip; name is for messages. It is checked and frozen. */
 MW_MUST_CHECK int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret,
 				struct mw_err *err);
 MW_MUST_CHECK int mw__save_read_path(const char *path, struct mw_snapshot **ret, struct mw_err *err);

@@ -3,6 +3,9 @@
  * Snapshot to file, one record a line. Long lists are cut into several lines, so that
  * whoever reads them never needs more memory than one line takes.
  */
+#include "../base/cleanup.h"
+#include "../base/err.h"
+#include "../base/gzip.h"
 #include "../base/jsonw.h"
 #include "../base/str.h"
 #include "fields.h"
@@ -297,4 +300,15 @@ int mw_snapshot_save(const struct mw_snapshot *snap, const struct mw_sink *sink,
 	write_records(&w);
 	write_end(&w);
 	return mw__jsonw_finish(&w.json, err);
+}
+
+int mw_snapshot_save_gzip(const struct mw_snapshot *snap, const struct mw_sink *sink, struct mw_err *err)
+{
+	MW_CLEANUP(mw__freep) struct mw__gzip *g = malloc(sizeof(*g));
+
+	if (!g || mw__gzip_begin(g, sink) < 0)
+		return mw__fail_nomem(err, "snapshot");
+	int rc = mw_snapshot_save(snap, &g->sink, err), end = mw__gzip_end(g, rc < 0);
+
+	return rc || !end ? rc : mw__fail(err, (enum mw_errcode)-end, 0, "output: write");
 }

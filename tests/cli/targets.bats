@@ -63,6 +63,28 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	diff <(jq "$still" <<<"$out") <(echo "$saved")
 }
 
+@test "record -o FILE.gz is compressed, and read like any other" {
+	start_target
+	expect 0 record -o "$BATS_TEST_TMPDIR/a.snap.gz" "$target"
+	gzip -dc "$BATS_TEST_TMPDIR/a.snap.gz" >"$BATS_TEST_TMPDIR/a.snap"
+	for view in "explain --all" "explain --json" maps "maps --json"; do
+		# shellcheck disable=SC2086
+		expect 0 $view "$BATS_TEST_TMPDIR/a.snap"
+		plain=$out
+		# shellcheck disable=SC2086
+		expect 0 $view "$BATS_TEST_TMPDIR/a.snap.gz"
+		[ "$plain" = "$out" ]
+	done
+	head -c 1000 "$BATS_TEST_TMPDIR/a.snap.gz" >"$BATS_TEST_TMPDIR/cut.gz"
+	expect 3 explain "$BATS_TEST_TMPDIR/cut.gz"
+	well_said
+	contains "$err" truncated
+	tail -c +500 "$BATS_TEST_TMPDIR/a.snap.gz" | cat <(head -c 400 "$BATS_TEST_TMPDIR/a.snap.gz") - >"$BATS_TEST_TMPDIR/bad.gz"
+	expect 3 explain "$BATS_TEST_TMPDIR/bad.gz"
+	well_said
+	contains "$err" damaged
+}
+
 @test "record to standard output is the same file" {
 	start_target
 	expect 0 record "$target"

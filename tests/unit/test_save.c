@@ -603,8 +603,43 @@ static void check_cut(void)
 	mw__str_deinit(&file);
 }
 
+/* Compressed it is the same snapshot; cut or changed anywhere it is refused, with a reason. */
+static void check_gzip(void)
+{
+	struct mw_snapshot *snap = sample_create(3, 2, 1), *back = NULL;
+	struct mw__str plain = { 0 }, packed = { 0 }, again = { 0 };
+	struct mw_sink sink = { sink_keep, &packed };
+	struct mw_err err;
+	unsigned bad = 0;
+
+	ok(save(snap, &plain) && mw_snapshot_save_gzip(snap, &sink, NULL) == 0, "saved twice");
+	ok(packed.n > 2 && packed.n < plain.n && (unsigned char)packed.v[0] == 0x1f, "one is compressed");
+	ok(load(packed.v, packed.n, &back, NULL) == 0 && save(back, &again) && !strcmp(plain.v, again.v), "and the same when read");
+	mw_snapshot_destroy(back);
+	for (size_t n = 1; n < packed.n; n++) {
+		back = NULL;
+		memset(&err, 0, sizeof(err));
+		bad += load(packed.v, n, &back, &err) != -MW_E_FORMAT || back || !err.text[0] || (n > 1 && !strstr(err.text, "truncated"));
+	}
+	is_int(bad, 0, "cut anywhere: truncated");
+	for (size_t i = 10; i < packed.n; i++) {	/* the header's time and system say nothing */
+		back = NULL;
+		packed.v[i] ^= 0x10;
+		bad += load(packed.v, packed.n, &back, &err) == 0;
+		packed.v[i] ^= 0x10;
+	}
+	is_int(bad, 0, "changed anywhere: refused");
+	mw__str_puts(&packed, "xxxx");
+	ok(load(packed.v, packed.n, &back, &err) == -MW_E_FORMAT && strstr(err.text, "damaged"), "more behind it: %s", err.text);
+	mw_snapshot_destroy(snap);
+	mw__str_deinit(&plain);
+	mw__str_deinit(&packed);
+	mw__str_deinit(&again);
+}
+
 int main(void)
 {
+	check_gzip();
 	check_tables();
 	check_counts();
 	check_round_trip(0, 0, 0);
