@@ -116,5 +116,8 @@ extern const struct mw_sink stdout_sink;
 int finish_output(void);
 /* Exit code of a command that is done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
 int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code);
+/* The same for a report on snap: rc, doc and err are what making it gave. */
+int finish_report(const struct settings *s, struct mw_snapshot *snap, int rc, struct mw_document *doc,
+		  const struct mw_err *err);
 
 #endif

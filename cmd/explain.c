@@ -40,11 +40,8 @@ static int run(int argc, char **argv)
 
 	if (code)
 		return code;
-	if (mw_report_explain(snap, &opts, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(&s, doc);
-	return finish_snapshot(&s, snap, code);
+	code = mw_report_explain(snap, &opts, &doc, &err);
+	return finish_report(&s, snap, code, doc, &err);
 }
 
 const struct command cmd_explain = {

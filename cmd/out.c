@@ -71,3 +71,9 @@ int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code
 	mw_snapshot_destroy(snap);
 	return code;
 }
+
+int finish_report(const struct settings *s, struct mw_snapshot *snap, int rc, struct mw_document *doc,
+		  const struct mw_err *err)
+{
+	return finish_snapshot(s, snap, rc < 0 ? fail(EXIT_TARGET, err) : print_document(s, doc));
+}
