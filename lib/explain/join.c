@@ -46,23 +46,47 @@ struct sweep {
 	MW_VEC(struct mw__claim) out;
 };
 
-/* The winner among the active claims; those that ended are dropped. */
+/* The higher priority wins, and of equal ones the first of the list. */
+static bool wins(const struct mw__claim *a, const struct mw__claim *b)
+{
+	return a->priority != b->priority ? a->priority > b->priority : a < b;
+}
+
+/* Active claims form a heap: the winner is first. */
+static int activate(struct sweep *s, const struct mw__claim *c)
+{
+	const struct mw__claim **slot = MW_VEC_PUSH(&s->active);
+	size_t i = s->active.n - 1;
+
+	if (!slot)
+		return -MW_E_NOMEM;
+	for (; i && wins(c, s->active.v[(i - 1) / 2]); i = (i - 1) / 2)
+		s->active.v[i] = s->active.v[(i - 1) / 2];
+	s->active.v[i] = c;
+	return 0;
+}
+
+static void drop_first(struct sweep *s)
+{
+	const struct mw__claim *c = s->active.v[--s->active.n];
+	size_t i = 0, n = s->active.n;
+
+	for (size_t child; (child = 2 * i + 1) < n; i = child) {
+		if (child + 1 < n && wins(s->active.v[child + 1], s->active.v[child]))
+			child++;
+		if (!wins(s->active.v[child], c))
+			break;
+		s->active.v[i] = s->active.v[child];
+	}
+	s->active.v[i] = c;
+}
+
+/* The winner among the active claims. One that ended is dropped when it comes first, sooner it does no harm. */
 static const struct mw__claim *best_active(struct sweep *s, uint64_t at)
 {
-	const struct mw__claim *best = NULL;
-
-	for (size_t i = 0; i < s->active.n;) {
-		const struct mw__claim *c = s->active.v[i];
-
-		if (c->end <= at) {
-			s->active.v[i] = s->active.v[--s->active.n];
-			continue;
-		}
-		if (!best || c->priority > best->priority)
-			best = c;
-		i++;
-	}
-	return best;
+	while (s->active.n && s->active.v[0]->end <= at)
+		drop_first(s);
+	return s->active.n ? s->active.v[0] : NULL;
 }
 
 static int emit(struct sweep *s, const struct mw__claim *c, uint64_t start, uint64_t end)
@@ -89,13 +113,9 @@ static int run_sweep(struct sweep *s, const uint64_t *cuts, size_t n_cuts)
 	for (size_t i = 0; i + 1 < n_cuts; i++) {
 		if (cuts[i] == cuts[i + 1])
 			continue;
-		while (s->next < s->n && s->sorted[s->next].start <= cuts[i]) {
-			const struct mw__claim **slot = MW_VEC_PUSH(&s->active);
-
-			if (!slot)
+		while (s->next < s->n && s->sorted[s->next].start <= cuts[i])
+			if (activate(s, &s->sorted[s->next++]) < 0)
 				return -MW_E_NOMEM;
-			*slot = &s->sorted[s->next++];
-		}
 		const struct mw__claim *best = best_active(s, cuts[i]);
 
 		if (best && emit(s, best, cuts[i], cuts[i + 1]) < 0)

@@ -19,12 +19,23 @@
 #define ROUNDS 64		/* a target may start threads while the others are stopped */
 #define PATIENCE_NS 500000000u	/* for one thread */
 
-static bool is_held(const struct mw__freeze *f, pid_t tid)
+static int compare_tids(const void *a, const void *b)
 {
-	for (size_t i = 0; i < f->threads.n; i++)
-		if (f->threads.v[i].tid == tid)
-			return true;
-	return false;
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The threads that are held, sorted; free() it. NULL without memory. */
+static pid_t *list_held(const struct mw__freeze *f)
+{
+	pid_t *tids = malloc((f->threads.n + 1) * sizeof(*tids));
+
+	for (size_t i = 0; tids && i < f->threads.n; i++)
+		tids[i] = f->threads.v[i].tid;
+	if (tids)
+		qsort(tids, f->threads.n, sizeof(*tids), compare_tids);
+	return tids;
 }
 
 /* A thread may stop for a signal instead of our call: it must get that signal when it is let go. */
@@ -91,12 +102,15 @@ static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, st
 static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
+	MW_CLEANUP(mw__freep) pid_t *held = list_held(f);
 	size_t before = f->threads.n;
 
+	if (!held)
+		return mw__fail_nomem(err, "threads");
 	if (!dir)
 		return mw__fail(err, MW_E_GONE, errno, "pid %d: list threads", proc->pid);
 	for (pid_t tid; (tid = mw__proc_next_task(dir));) {
-		if (is_held(f, tid))
+		if (bsearch(&tid, held, before, sizeof(tid), compare_tids))
 			continue;
 		int rc = hold(proc, f, tid, err);
 

@@ -7,6 +7,7 @@
 
 #include <elf.h>
 
+#include "base/cleanup.h"
 #include "build.h"
 #include "tap.h"
 
@@ -144,6 +145,33 @@ static void test_many_claims(void)
 		mw_snapshot_destroy(snap);
 	}
 	is_int(wrong, 0, "up to 12 claims on three mappings, 2000 times");
+}
+
+/*
+ * A hostile file: claims inside each other, the inner ones winning, and all of them open in the middle. A look at
+ * each of them for each place where one begins or ends would not come to an end.
+ */
+static void test_nested_claims(void)
+{
+	const uint64_t n = 200000;
+	struct mw_snapshot *snap = b_create();
+	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	struct mw__extent x;
+	uint64_t wrong = 0, pieces = 0;
+
+	b_vma(snap, 0, 2 * n, MW__R | MW__W, MW__ANON);
+	for (uint64_t i = 0; i < n; i++)
+		b_claim(snap, i, 2 * (n - i), i % 2 ? MW__OWNER_BRK_HEAP : MW__OWNER_GLIBC_ARENA, 1 + (unsigned)(i / 4), rules[i % 2]);
+	ok(mw__snapshot_freeze(snap, NULL) == 0 && mw__extents_init(&it, snap) == 0, "nested claims");
+	while (mw__extents_next(&it, &x)) {
+		uint64_t page = (x.start - B_BASE) / B_PAGE, depth = page < n ? page : 2 * n - 1 - page;
+
+		/* of four claims of one priority the outermost wins */
+		wrong += x.owner != ((depth & ~UINT64_C(3)) % 2 ? MW__OWNER_BRK_HEAP : MW__OWNER_GLIBC_ARENA);
+		pieces++;
+	}
+	ok(!wrong && pieces, "%llu pieces, each of the innermost", (unsigned long long)pieces);
+	mw_snapshot_destroy(snap);
 }
 
 /* Claims on anonymous memory say nothing about a mapped file, except for the loader's gaps. */
@@ -352,6 +380,7 @@ int main(void)
 {
 	test_relations();
 	test_many_claims();
+	test_nested_claims();
 	test_claims_on_files();
 	test_runs_across();
 	test_random();
