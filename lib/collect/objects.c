@@ -167,8 +167,9 @@ static const struct mw__vma *find_head(const struct mw_snapshot *snap, const uin
 struct reading {
 	struct mw__collector *c;
 	struct mw__mem mem;
-	uint32_t unreachable;	/* mapped files that we may not open */
+	uint32_t unreachable;	/* mapped files that we could not open though they are there */
 	const char *unreachable_name;
+	int unreachable_errno;	/* why, of that one */
 	bool cache_denied;
 	bool binds_now;		/* LD_BIND_NOW is set: no PLT slot waits for its first call (ld.so(8)) */
 };
@@ -243,11 +244,14 @@ static int read_object(struct reading *r, uint32_t file, const uint32_t *vmas, s
 		if (may_read(snap, vmas, n))
 			rc = read_file(r, file, fd, &img, vmas, n);
 	} else if (first->kind == MW__FILE) {
-		bool denied = !r->c->core && (errno == EPERM || errno == EACCES);
+		int why = r->c->core ? ENOENT : errno;	/* of a core's files none is missed */
 		const struct mw__vma *head = find_head(snap, vmas, n);
 
-		if (denied && !r->unreachable++)
+		/* one that is not here (any more) needs no note: a captured tree has none of them */
+		if (why != ENOENT && why != ESRCH && !r->unreachable++) {
 			r->unreachable_name = snap->files.v[file].path;
+			r->unreachable_errno = why;
+		}
 		if (head)
 			rc = mw__image_read_mem(&r->mem, head->start, head->end, &snap->arena, &img, NULL);
 	}
@@ -416,19 +420,28 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 {
 	struct mw_snapshot *snap = r->c->snap;
 
+	bool denied = r->unreachable_errno == EPERM || r->unreachable_errno == EACCES;
+	const char *remedy = denied ? "CAP_CHECKPOINT_RESTORE reaches deleted files" :
+			     r->unreachable_errno == EMFILE ? "ulimit -n raises the limit on open files" : NULL;
+	const char *why = denied ? "" : strerrordesc_np(r->unreachable_errno);
+
 	if (r->unreachable == 1)
-		mw__note(snap, MW__INFO, "mapped files", "CAP_CHECKPOINT_RESTORE reaches deleted files",
-			 "%s cannot be opened: its sections and its page cache are unknown", r->unreachable_name);
+		mw__note(snap, MW__INFO, "mapped files", remedy,
+			 "%s cannot be opened%s%s: its sections and its page cache are unknown", r->unreachable_name,
+			 *why ? ", " : "", why);
 	else if (r->unreachable)
-		mw__note(snap, MW__INFO, "mapped files", "CAP_CHECKPOINT_RESTORE reaches deleted files",
-			 "%u files, %s among them, cannot be opened: their sections and page cache are unknown",
-			 r->unreachable, r->unreachable_name);
+		mw__note(snap, MW__INFO, "mapped files", remedy,
+			 "%u files, %s among them%s%s%s, cannot be opened: their sections and page cache are unknown",
+			 r->unreachable, r->unreachable_name, *why ? " (" : "", why, *why ? ")" : "");
 	if (r->cache_denied)
 		mw__note(snap, MW__INFO, "cachestat", "the owner of the files, or CAP_SYS_ADMIN, may ask",
 			 "whether the rest of some files is in the page cache is unknown: the kernel tells only who may write them");
 	if (!r->c->core && r->c->proc.is_live && !r->c->proc.own_pids)
 		mw__note(snap, MW__INFO, "pid namespace", "run memwhy in the namespace of the mounted /proc",
 			 "this /proc belongs to another pid namespace, so the target's memory is not read");
+	if (mem->error == ESRCH)
+		mw__note(snap, MW__WARNING, "process_vm_readv", "look again",
+			 "the target ended while its memory was read, so arenas and thread stacks are recognised by shape at best");
 	if (mem->error == EPERM)
 		mw__note(snap, MW__INFO, "process_vm_readv", "CAP_SYS_PTRACE allows it",
 			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");

@@ -127,15 +127,22 @@ static int choose_pages(struct mw__collector *c, struct mw_err *err)
 	}
 	if (rc == -MW_E_PERM)
 		return rc;
-	if (may_stall(c, c->opts.smaps == MW_ALWAYS ? MW_ALWAYS : MW_AUTO, "smaps", "places of zero pages")) {
+	bool smaps = may_stall(c, c->opts.smaps == MW_ALWAYS ? MW_ALWAYS : MW_AUTO, "smaps", "places of zero pages");
+
+	if (smaps) {
 		c->opts.pages = MW_PAGES_SMAPS;
 		rc = read_mappings(c, err);
-		if (rc < 0)
+		smaps = rc != -MW_E_NOT_FOUND && rc != -MW_E_PERM;	/* a captured tree may lack it */
+		if (smaps && rc < 0)
 			return rc;
-	} else {
+	}
+	if (!smaps) {
 		c->opts.pages = MW_PAGES_PAGEMAP;
 		mw__note(c->snap, MW__INFO, "pagemap", "Linux 6.7 or later, or --max-stall for smaps",
 			 "cannot tell zero pages: their sum is known, their places are not");
+		rc = read_mappings(c, err);	/* smaps may have left off in the middle of them */
+		if (rc < 0)
+			return rc;
 	}
 	return read_states(c, err);
 }

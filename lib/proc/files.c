@@ -315,7 +315,14 @@ static bool is_same(const struct stat *st, const struct mw__file *f)
 	       ((major(st->st_dev) == f->dev_major && minor(st->st_dev) == f->dev_minor) || stacked || !f->fs);
 }
 
-/* Open name below dir if it is the file wanted. */
+/* Another file has the name. */
+static int fail_other(void)
+{
+	errno = ENOENT;
+	return -1;
+}
+
+/* Open name below dir if it is the file wanted; -1 and errno. */
 static int open_same(int dir, const char *name, struct mw__file *f, bool trust)
 {
 	struct stat st;
@@ -324,12 +331,14 @@ static int open_same(int dir, const char *name, struct mw__file *f, bool trust)
 		return -1;
 	if (!(trust ? S_ISREG(st.st_mode) : is_same(&st, f))) {
 		f->is_replaced |= !trust;
-		return -1;
+		return fail_other();
 	}
 	MW_CLEANUP(mw__closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !(trust ? S_ISREG(st.st_mode) : is_same(&st, f)))
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
+	if (!(trust ? S_ISREG(st.st_mode) : is_same(&st, f)))
+		return fail_other();
 	f->size = st.st_size;
 	int ret = fd;
 
@@ -337,37 +346,48 @@ static int open_same(int dir, const char *name, struct mw__file *f, bool trust)
 	return ret;
 }
 
+/* A reason that has to do with the machine and not with this road to the file. */
+static bool is_grave(int error)
+{
+	return error == EMFILE || error == ENFILE || error == EIO || error == ENOMEM;
+}
+
 int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma)
 {
 	struct mw__file *f = &snap->files.v[vma->file];
+	char map[64], root[4200];
+	const struct {
+		const char *how, *name;
+		int dir;
+		bool applies, trust;
+	} roads[] = {
+		{ "map_files", map, proc->pid_fd, proc->is_live, true },
+		{ "exe", "exe", proc->pid_fd, true, false },
+		{ "root", root, proc->pid_fd, *f->path == '/', false },
+		{ "path", f->path, AT_FDCWD, *f->path == '/' && proc->is_live, false },
+	};
 	int why = ENOENT;
-	char name[4200];
 
-	if (proc->is_live) {
-		snprintf(name, sizeof(name), "map_files/%llx-%llx", (unsigned long long)vma->start,
-			 (unsigned long long)vma->end);
-		f->how = "map_files";
-		int fd = open_same(proc->pid_fd, name, f, true);
+	snprintf(map, sizeof(map), "map_files/%llx-%llx", (unsigned long long)vma->start, (unsigned long long)vma->end);
+	snprintf(root, sizeof(root), "root%s", f->path);
+	for (size_t i = 0; i < sizeof(roads) / sizeof(roads[0]); i++) {
+		if (!roads[i].applies)
+			continue;
+		bool replaced = f->is_replaced;
+		int fd = open_same(roads[i].dir, roads[i].name, f, roads[i].trust);
 
-		if (fd >= 0)
+		if (!strcmp(roads[i].how, "exe"))
+			f->is_replaced = replaced;	/* exe is most often another file */
+		if (fd >= 0) {
+			f->how = roads[i].how;
 			return fd;
-		why = errno;
+		}
+		/* map_files reaches every file: its reason is worth telling */
+		if (roads[i].trust || is_grave(errno))
+			why = errno;
 	}
-	f->how = "exe";
-	int fd = open_same(proc->pid_fd, "exe", f, false);
-
-	f->is_replaced = false;
-	if (fd >= 0)
-		return fd;
-	f->how = "root";
-	snprintf(name, sizeof(name), "root%s", f->path);
-	if (*f->path == '/' && (fd = open_same(proc->pid_fd, name, f, false)) >= 0)
-		return fd;
-	f->how = "path";
-	if (*f->path == '/' && proc->is_live && (fd = open_same(AT_FDCWD, f->path, f, false)) >= 0)
-		return fd;
 	f->how = NULL;
-	errno = why;	/* the road that reaches every file is the one worth telling of */
+	errno = why;
 	return -1;
 }
 

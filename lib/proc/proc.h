@@ -26,7 +26,7 @@ struct mw__proc {
 	pid_t live_tid;	/* whose memory can be read: pid, or the thread that pid_fd shows */
 	bool own_pids;	/* its pids are those of our own namespace: system calls on a pid reach the target */
 	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
-	char root[256];
+	const char *root;	/* of the caller, who keeps it */
 };
 
 /* root NULL: /proc. mw__proc_close() accepts a struct that was never opened if pid_fd is -1. */

@@ -78,12 +78,17 @@ teardown() { end_targets; }
 	[ "$(sed -n '/^IN WORDS/,$p' <<<"$out" | wc -L)" -le 80 ]
 	expect 0 explain --width=96 "$target"
 	[ "$(wc -L <<<"$out")" -le 96 ]
-	# a table keeps numbers and addresses whole, so it has a least width
-	expect 0 maps "$target"
+	for c in explain "explain --all --verify" maps "maps -x"; do
+		# shellcheck disable=SC2086
+		expect 0 $c --width=80 "$target"
+		[ "$(wc -L <<<"$out")" -le 80 ]
+	done
+	# the long table keeps numbers and addresses whole, so it has a least width
+	expect 0 maps -l "$target"
 	wide=$(wc -L <<<"$out")
-	expect 0 maps --width=160 "$target"
+	expect 0 maps -l --width=160 "$target"
 	[ "$(wc -L <<<"$out")" -lt "$wide" ]
-	expect 0 maps -W "$target"
+	expect 0 maps -l -W "$target"
 	contains "$out" "$(readlink "/proc/$target/exe")"
 }
 

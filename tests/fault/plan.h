@@ -31,6 +31,7 @@ static struct {
 	int error;
 	void (*event)(void);			/* happens before the call */
 	unsigned stride;
+	int file_error, mem_error;		/* of every mapped file that is opened, of the target's memory; 0: none */
 } plan;
 
 void *__real_malloc(size_t size);
@@ -82,6 +83,10 @@ static enum fault next_call(void)
 
 int __wrap_openat64(int dir, const char *name, int flags, mode_t mode)
 {
+	if (plan.on && plan.file_error && flags & O_NOCTTY) {	/* nothing else is opened so */
+		errno = plan.file_error;
+		return -1;
+	}
 	return next_call() == FAULT_ERRNO ? -1 : __real_openat64(dir, name, flags, mode);
 }
 
@@ -126,6 +131,10 @@ ssize_t __wrap_readlinkat(int dir, const char *name, char *buf, size_t n)
 ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
 				unsigned long n_remote, unsigned long flags)
 {
+	if (plan.on && plan.mem_error) {
+		errno = plan.mem_error;
+		return -1;
+	}
 	enum fault f = next_call();
 	ssize_t n = f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 :
 		    __real_process_vm_readv(pid, local, n_local, remote, n_remote, flags);

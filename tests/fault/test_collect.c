@@ -259,12 +259,51 @@ static void test_live(void)
 	test_calls(&look, "a live process by smaps", 3, true);
 }
 
+/* What could not be had for a reason of this machine or of the target is told, with the reason. */
+static void check_note(const char *source, const char *word)
+{
+	struct mw_collect_opts opts = { .size = sizeof(opts) };
+	struct mw_snapshot *snap = NULL;
+	const char *told = NULL;
+
+	plan.on = true;
+	int rc = mw_collect_pid(target, &opts, &snap, NULL);
+
+	plan.on = false;
+	for (size_t i = 0; rc == 0 && i < snap->notes.n; i++)
+		if (!strcmp(snap->notes.v[i].source, source) && strstr(snap->notes.v[i].reason, word))
+			told = snap->notes.v[i].reason;
+	ok(told, "%s, %s: %s", source, word, told ? told : "no note");
+	if (rc == 0)
+		mw_snapshot_destroy(snap);
+}
+
+static void test_notes(void)
+{
+	static const int errors[] = { EMFILE, EIO, EACCES };
+
+	memset(&plan, 0, sizeof(plan));
+	start_target();
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		plan.file_error = errors[i];
+		check_note("mapped files", errors[i] == EACCES ? "cannot be opened" : strerrordesc_np(errors[i]));
+	}
+	plan.file_error = 0;
+	plan.mem_error = ESRCH;
+	check_note("process_vm_readv", "ended");
+	plan.mem_error = EPERM;
+	check_note("process_vm_readv", "cannot be read");
+	memset(&plan, 0, sizeof(plan));
+	reap_target();
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
 	if (!set_target_path(argv[0]))
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	test_notes();
 	test_tree();
 	test_live();
 	test_events("exits", reap_target, 0);

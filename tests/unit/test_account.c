@@ -260,8 +260,38 @@ static void test_unread(void)
 	mw_snapshot_destroy(snap);
 }
 
+/* Shared memory of which nobody tells how much lies in swap, while swap is in use: unknown, not 0. */
+static void test_unknown_swap(void)
+{
+	struct mw_explain_opts opts = { .size = sizeof(opts), .verify = true };
+
+	for (int used = 0; used < 2; used++) {
+		struct mw_snapshot *snap = b_create();
+		struct mw_document *doc = NULL;
+		struct mw__str json = {};
+		struct mw_sink sink = { sink_keep, &json };
+
+		b_vma(snap, 0, 10, MW__R | MW__W, MW__SHMEM);
+		b_run(snap, 0, 4, MW__PRESENT);
+		b_file(snap, "/dev/shm/x", 10 * B_PAGE);
+		snap->status.vm_rss = 4 * B_PAGE;
+		snap->limits.swap_total = 100 * B_PAGE;
+		snap->limits.swap_free = (used ? 90 : 100) * B_PAGE;
+		ok(mw__snapshot_freeze(snap, NULL) == 0 && mw_report_explain(snap, &opts, &doc, NULL) == 0 &&
+		   mw_document_json(doc, &sink, NULL) == 0, "explain --verify");
+		const char *road = json.v ? strstr(json.v, "\"page states and cachestat\"") : NULL;
+
+		ok(road && !strncmp(strstr(road, "\"bytes\""), used ? "\"bytes\": null" : "\"bytes\": 0", used ? 13 : 10),
+		   "swap %s use: %.60s", used ? "in" : "not in", road ? road : "");
+		mw_document_destroy(doc);
+		mw_snapshot_destroy(snap);
+		mw__str_deinit(&json);
+	}
+}
+
 int main(void)
 {
+	test_unknown_swap();
 	test_causes();
 	test_smaps_only();
 	test_zero_unplaced();

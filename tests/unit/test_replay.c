@@ -68,7 +68,20 @@ static void print(const struct mw_snapshot *snap, struct mw__str *s)
 	mw_document_destroy(doc);
 }
 
-/* The same words from the snapshot and from its copy in a file. */
+static void print_json(const struct mw_snapshot *snap, struct mw__str *s)
+{
+	struct mw_explain_opts all = { .size = sizeof(all), .all = true, .verify = true };
+	struct mw_sink sink = { sink_keep, s };
+	struct mw_document *doc = NULL;
+
+	ok(mw_report_explain(snap, &all, &doc, NULL) == 0 && mw_document_json(doc, &sink, NULL) == 0, "explain as JSON");
+	mw_document_destroy(doc);
+	doc = NULL;
+	ok(mw_report_maps(snap, NULL, &doc, NULL) == 0 && mw_document_json(doc, &sink, NULL) == 0, "maps as JSON");
+	mw_document_destroy(doc);
+}
+
+/* The same words and the same JSON from the snapshot and from its copy in a file. */
 static void check_saved(const struct mw_snapshot *snap, const struct mw__str *text)
 {
 	char path[] = "/tmp/memwhy-replay-XXXXXX";
@@ -83,6 +96,11 @@ static void check_saved(const struct mw_snapshot *snap, const struct mw__str *te
 	if (back) {
 		print(back, &again);
 		is_str(again.v, text->v, "the saved one says the same");
+		mw__str_reset(&again);
+		print_json(back, &again);
+		mw__str_reset(&saved);
+		print_json(snap, &saved);
+		is_str(again.v, saved.v, "also as JSON");
 	}
 	remove(path);
 	mw_snapshot_destroy(back);
