@@ -151,6 +151,7 @@ static void add_object(struct adder *a, const struct mw_snapshot *snap, const st
 	*(x->vma->kind == MW__SHMEM ? &o->shmem : &o->file) += x->tally.file;
 	o->huge += x->tally.huge;
 	o->swap += x->tally.swap + x->tally.evicted;
+	o->swap_unknown |= mw__evicted_unknown(snap, x->vma);
 	o->unread += x->tally.unread;
 }
 

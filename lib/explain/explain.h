@@ -69,6 +69,9 @@ void mw__extents_seek(struct mw__extents *it, size_t vma);
 /* The image whose span holds addr, or NULL. */
 const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr);
 
+/* Swap is in use, and nobody told how much of this shared memory lies there. */
+bool mw__evicted_unknown(const struct mw_snapshot *snap, const struct mw__vma *vma);
+
 /* Does any source tell which memory is mapped by huge pages? */
 bool mw__huge_known(const struct mw_snapshot *snap);
 uint64_t mw__tally_resident(const struct mw__tally *t);
@@ -90,6 +93,7 @@ struct mw__object {
 	const struct mw__image *image;
 	uint64_t regions, vsz, anon, file, shmem, huge, swap;
 	uint64_t unread;	/* bytes whose page states could not be read: then the amounts above are unknown */
+	bool swap_unknown;	/* of some of it nobody told how much is in swap */
 };
 
 struct mw_account {

@@ -457,6 +457,14 @@ static uint64_t evicted_of(const struct mw_snapshot *snap, const struct mw__vma 
 	return mw__sub0(swap, in_tables);
 }
 
+bool mw__evicted_unknown(const struct mw_snapshot *snap, const struct mw__vma *vma)
+{
+	bool in_use = snap->limits.swap_total != snap->limits.swap_free;
+
+	return vma->kind == MW__SHMEM && vma->evicted == MW_UNKNOWN && in_use &&
+	       (!snap->smaps || snap->smaps[vma - snap->vmas.v].swap == MW_UNKNOWN);
+}
+
 /* Absent pages of a file or of shared memory: beyond its end, in the cache, or not. */
 static void tally_file_rest(const struct mw_snapshot *snap, struct mw__extent *x, uint64_t rest)
 {

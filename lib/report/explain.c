@@ -294,7 +294,9 @@ static int add_waterfall(struct view *v)
 	snprintf(text, sizeof(text), "%zu smaller causes (--all)", n_rest);
 	if (n_rest)
 		fall_row(t, "", text, rest_regions, rest, gap, false);
-	fall_row(t, "", "residual: VmSize less all causes", 0, mw__residual_size(v->acc->residual), 0, false);
+	bool is_less = v->acc->residual != MW__NO_RESIDUAL && v->acc->residual < 0;
+
+	fall_row(t, "", is_less ? "residual: all causes less VmSize" : "residual: VmSize less all causes", 0, mw__residual_size(v->acc->residual), 0, false);
 	fall_row(t, "", unread ? "RSS as the kernel counts it, part of the above" : "RSS: what is left", 0,
 		 mw__account_rss(v->snap, v->acc), 0, true);
 	if (!v->opts->all)
@@ -352,11 +354,11 @@ static const struct mw__col object_cols[] = {
 	{ "vsz", "VSZ", MW__T_BYTES, 0, "size of all its ranges" },
 	{ "rss", "RSS", MW__T_BYTES, 0, "resident" },
 	{ "anonymous", "ANON", MW__T_BYTES, 0, "of it, anonymous or copied on write" },
-	{ "file", "FILE", MW__T_BYTES, MW__COL_OPTIONAL, "of it, pages of the file" },
+	{ "file", "FILE", MW__T_BYTES, MW__COL_SPARE, "of it, pages of the file" },
 	{ "shared_memory", "SHMEM", MW__T_BYTES, MW__COL_OPTIONAL, "of it, shared memory" },
 	{ "huge", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },
 	{ "swap", "SWAP", MW__T_BYTES, MW__COL_OPTIONAL, "swapped out" },
-	{ "regions", "RANGES", MW__T_COUNT, MW__COL_OPTIONAL | MW__COL_TEXT_ONLY, "number of ranges" },
+	{ "regions", "RANGES", MW__T_COUNT, MW__COL_SPARE | MW__COL_TEXT_ONLY, "number of ranges" },
 	{ "bar", "", MW__T_BAR, 0, "share of RSS" },
 };
 
@@ -378,7 +380,7 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 	mw__row_u64(t, row, O_FILE, o->unread ? MW_UNKNOWN : o->file);
 	mw__row_u64(t, row, O_SHMEM, o->unread ? MW_UNKNOWN : o->shmem);
 	mw__row_u64(t, row, O_HUGE, mw__huge_known(v->snap) && !o->unread ? o->huge : MW_UNKNOWN);
-	mw__row_u64(t, row, O_SWAP, o->unread ? MW_UNKNOWN : o->swap);
+	mw__row_u64(t, row, O_SWAP, o->unread || o->swap_unknown ? MW_UNKNOWN : o->swap);
 	if (style == MW__ROW_PLAIN && !o->unread)
 		mw__row_share(t, row, O_BAR, share(o->anon + o->file + o->shmem, v->acc->rss));
 }
@@ -392,6 +394,7 @@ static void add_object(struct mw__object *sum, const struct mw__object *o)
 	sum->shmem += o->shmem;
 	sum->huge += o->huge;
 	sum->swap += o->swap;
+	sum->swap_unknown |= o->swap_unknown;
 	sum->unread += o->unread;
 }
 
@@ -524,13 +527,11 @@ static uint64_t sum_smaps(const struct mw_snapshot *snap, size_t offset)
 
 #define SUM(snap, field) sum_smaps(snap, offsetof(struct mw__smaps, field))
 
-/* Swap is in use, and nothing told how much of some shared memory lies there. */
+/* Of some shared memory nobody told how much lies in swap. */
 static bool evicted_unknown(const struct mw_snapshot *snap)
 {
-	if (snap->smaps || snap->limits.swap_total == snap->limits.swap_free)
-		return false;
 	for (size_t i = 0; i < snap->vmas.n; i++)
-		if (snap->vmas.v[i].kind == MW__SHMEM && snap->vmas.v[i].evicted == MW_UNKNOWN)
+		if (mw__evicted_unknown(snap, &snap->vmas.v[i]))
 			return true;
 	return false;
 }

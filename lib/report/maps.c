@@ -130,6 +130,7 @@ struct view {
 	struct mw__doc_node *causes, *nested;	/* streams in cells */
 	struct mw__tally sum;			/* of all mappings */
 	uint64_t vsz, shmem_rss;
+	bool swap_unknown;			/* of some of it */
 	struct mw__smaps sum_smaps;
 	struct mw__str segment, sections, what;	/* texts of the row at hand */
 	char range[40], from[20], perm[5], device[24];
@@ -266,7 +267,8 @@ static void set_owner(struct view *v, struct mw__cell *cells, const struct mw__e
 	put_text(cells, C_WHAT, what_text(v, x));
 }
 
-static void set_tally(const struct view *v, struct mw__cell *cells, const struct mw__vma *vma, const struct mw__tally *t)
+static void set_tally(const struct view *v, struct mw__cell *cells, const struct mw__vma *vma, const struct mw__tally *t,
+		      bool swap_unknown)
 {
 	/* zero pages somewhere among the anonymous ones: which, only their sum is known */
 	bool lost = v->zeros_unplaced && vma->kind == MW__ANON && t->anon;
@@ -280,7 +282,7 @@ static void set_tally(const struct view *v, struct mw__cell *cells, const struct
 	put_u64(cells, C_SHMEM, unread ? MW_UNKNOWN : vma->kind == MW__SHMEM ? t->file : 0);
 	put_u64(cells, C_ZERO, unread ? MW_UNKNOWN : t->zero);
 	put_u64(cells, C_HUGE, unread || !mw__huge_known(v->snap) ? MW_UNKNOWN : t->huge);
-	put_u64(cells, C_SWAP, unread ? MW_UNKNOWN : t->swap + t->evicted);
+	put_u64(cells, C_SWAP, unread || swap_unknown ? MW_UNKNOWN : t->swap + t->evicted);
 	put_u64(cells, C_GUARD, unread ? MW_UNKNOWN : t->guard);
 	put_u64(cells, C_HUGETLB, unread ? MW_UNKNOWN : t->hugetlb);
 	put_u64(cells, C_NOT_PRESENT, unread ? MW_UNKNOWN : t->absent + t->cached + t->uncached +
@@ -440,7 +442,7 @@ static void vma_row(struct view *v, struct mw__cell *cells)
 	put_u64(cells, C_INODE, vma->ino);
 	put_text(cells, C_NAME, vma->name);
 	put_text(cells, C_OBJECT, object_of(v, x));
-	set_tally(v, cells, vma, &t);
+	set_tally(v, cells, vma, &t, mw__evicted_unknown(v->snap, vma));
 	set_owner(v, cells, x);
 	set_smaps(cells, v->snap->smaps ? &v->snap->smaps[v->vma] : NULL);
 	v->extent = SIZE_MAX;
@@ -453,7 +455,7 @@ static void child_row(struct view *v, size_t i, struct mw__cell *cells)
 	const struct mw__extent *x = &v->extents.v[i];
 
 	set_range(v, cells, x->start, x->end);
-	set_tally(v, cells, x->vma, &x->tally);
+	set_tally(v, cells, x->vma, &x->tally, mw__evicted_unknown(v->snap, x->vma));
 	set_owner(v, cells, x);
 }
 
@@ -464,7 +466,7 @@ static void total_row(struct view *v, struct mw__cell *cells)
 	put_text(cells, C_RANGE, "sum");
 	put_text(cells, C_FROM, "sum");
 	put_u64(cells, C_SIZE, v->vsz);
-	set_tally(v, cells, &any, &v->sum);
+	set_tally(v, cells, &any, &v->sum, v->swap_unknown);
 	if (!v->sum.unread) {
 		put_u64(cells, C_FILE, v->sum.file - v->shmem_rss);
 		put_u64(cells, C_SHMEM, v->shmem_rss);
@@ -542,6 +544,7 @@ static int count_children(struct view *v)
 		v->first[i] = rows;
 		if (mw__vma_is_vsyscall(&v->snap->vmas.v[i]))
 			continue;
+		v->swap_unknown |= mw__evicted_unknown(v->snap, &v->snap->vmas.v[i]);
 		load(v, i);
 		rows += 1 + (children && v->extents.n > 1 ? (uint32_t)v->extents.n : 0);
 	}

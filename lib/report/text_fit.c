@@ -2,7 +2,7 @@
 /*
  * How wide the columns of a table become on a narrow terminal. First to go are optional columns that say
  * nothing (0 in every row); then bars become short and texts that allow it give up width, the widest first;
- * then the bars go, and at last the other optional columns, from the right.
+ * then the bars go, and at last the columns that can be spared, from the right.
  */
 #include "text.h"
 
@@ -65,12 +65,12 @@ static bool narrow(struct mw__fit *fits, size_t n, size_t total, size_t limit)
 
 static bool says_nothing(const struct mw__fit *fit)
 {
-	return fit->col->flags & MW__COL_OPTIONAL && !is_bar(fit) && !fit->says;
+	return fit->col->flags & MW__COL_OPTIONAL && !fit->says;
 }
 
-static bool is_optional(const struct mw__fit *fit)
+static bool is_spare(const struct mw__fit *fit)
 {
-	return fit->col->flags & MW__COL_OPTIONAL && !is_bar(fit);
+	return fit->col->flags & MW__COL_SPARE && !is_bar(fit);
 }
 
 /* Leave out the last column of this kind; false when there is none. */
@@ -92,6 +92,6 @@ void mw__fit_plan(struct mw__fit *fits, size_t n, size_t limit, size_t gap)
 		return;
 	while (total > limit && leave_out(fits, n, says_nothing))
 		total = reset_widths(fits, n, gap);
-	while (!narrow(fits, n, total, limit) && (leave_out(fits, n, is_bar) || leave_out(fits, n, is_optional)))
+	while (!narrow(fits, n, total, limit) && (leave_out(fits, n, is_bar) || leave_out(fits, n, is_spare)))
 		total = reset_widths(fits, n, gap);
 }
