@@ -6,22 +6,29 @@
 #include <string.h>
 #include <time.h>
 
-enum { OPT_WORKING_SET = 1000, OPT_CPUID };
+enum { OPT_WORKING_SET = 1000, OPT_CPUID, OPT_MEASURE };
 
 static const struct opt own[] = {
 	{ 'a', "all", NULL, ARG_NONE, "every mapping, not only those with many page tables", NULL },
 	{ OPT_WORKING_SET, "working-set", "SECONDS", ARG_NUMBER, "also what the process references in so long; needs a pid, and "
 	  "clears its referenced bits, which perturbs it", NULL },
+	{ OPT_MEASURE, "measure", "SECONDS", ARG_NUMBER, "also TLB misses and cycles in page walks, counted so long; needs a pid and "
+	  "hardware counters", NULL },
 	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "the processor whose words of CPUID are in this file, as cpuid -r prints them", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, opts_print, NULL };
 
-/* Clear the references, wait, and have the snapshot read what is referenced again. */
-static int measure_working_set(struct settings *s, int argc, char **argv, double seconds)
+/* What needs a process that runs on after us. */
+static pid_t pid_of(const struct settings *s, int argc, char **argv)
 {
-	struct timespec ts = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
-	pid_t pid = s->pid ? s->pid : argc == 1 && strspn(argv[0], "0123456789") == strlen(argv[0]) ? (pid_t)atoi(argv[0]) : 0;
+	return s->pid ? s->pid : argc == 1 && strspn(argv[0], "0123456789") == strlen(argv[0]) ? (pid_t)atoi(argv[0]) : 0;
+}
+
+/* Clear the references, wait, and have the snapshot read what is referenced again. */
+static int measure_working_set(struct settings *s, pid_t pid, uint64_t ns)
+{
+	struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
 	struct mw_err err = {};
 
 	if (pid <= 0)
@@ -31,6 +38,19 @@ static int measure_working_set(struct settings *s, int argc, char **argv, double
 	nanosleep(&ts, NULL);
 	s->collect.smaps = MW_ALWAYS;
 	return EXIT_OK;
+}
+
+static int count_misses(pid_t pid, uint64_t ns, struct mw_tlb_counts *ret)
+{
+	struct mw_cpu *cpu = NULL;
+	struct mw_err err = {};
+	int code;
+
+	if (pid <= 0)
+		return fail_text(EXIT_USAGE, "memwhy tlb --measure=1 PID", "--measure needs the pid of a process");
+	code = mw_cpu_read(&cpu, &err) < 0 || mw_tlb_count(pid, cpu, ns, ret, &err) < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+	mw_cpu_destroy(cpu);
+	return code;
 }
 
 static int print(const struct settings *s, const struct mw_snapshot *snap, const struct mw_tlb_opts *opts, const char *words)
@@ -47,35 +67,49 @@ static int print(const struct settings *s, const struct mw_snapshot *snap, const
 	return code;
 }
 
+static bool take_seconds(const char *name, const char *arg, uint64_t *ns)
+{
+	char *end;
+	double seconds = strtod(arg, &end);
+
+	if (end == arg || *end || !(seconds > 0 && seconds <= 86400)) {
+		fail_text(EXIT_USAGE, NULL, "--%s: %s is not a number of seconds", name, arg);
+		return false;
+	}
+	*ns = (uint64_t)(seconds * 1e9);
+	return true;
+}
+
 static int run(int argc, char **argv)
 {
 	struct mw_tlb_opts opts = { .size = sizeof(opts) };
+	struct mw_tlb_counts counts = { .size = sizeof(counts) };
 	struct mw_snapshot *snap = NULL;
 	struct settings s;
-	double seconds = 0;
 	const char *arg, *words = NULL;
-	char *end;
+	uint64_t measure = 0;
 	int code = EXIT_OK;
 
 	init_settings(&s);
 	for (int id; (id = next_option(&cmd_tlb, argc, argv, &s, &arg)) != -1;) {
-		if (id == 'a') {
+		if (id == 'a')
 			opts.all = true;
-		} else if (id == OPT_CPUID) {
+		else if (id == OPT_CPUID)
 			words = arg;
-		} else if (id == OPT_WORKING_SET) {
-			seconds = strtod(arg, &end);
-			if (end == arg || *end || !(seconds > 0 && seconds <= 86400))
-				return fail_text(EXIT_USAGE, NULL, "--working-set: %s is not a number of seconds", arg);
-			opts.working_set = (uint64_t)(seconds * 1e9);
-		} else {
+		else if (id < 0 || !take_seconds(id == OPT_MEASURE ? "measure" : "working-set", arg,
+						 id == OPT_MEASURE ? &measure : &opts.working_set))
 			return EXIT_USAGE;
-		}
 	}
 	argc -= optind;
 	argv += optind;
-	if (opts.working_set)
-		code = measure_working_set(&s, argc, argv, seconds);
+	pid_t pid = pid_of(&s, argc, argv);
+
+	if (measure) {
+		code = count_misses(pid, measure, &counts);
+		opts.counts = &counts;
+	}
+	if (!code && opts.working_set)
+		code = measure_working_set(&s, pid, opts.working_set);
 	if (!code && (argc || s.pid))
 		code = get_snapshot(&s, argc, argv, &snap);
 	if (!code)

@@ -371,6 +371,25 @@ MW_API MW_MUST_CHECK int mw_cpu_read(struct mw_cpu **ret, struct mw_err *err);
  */
 MW_API MW_MUST_CHECK int mw_cpu_open(const char *path, struct mw_cpu **ret, struct mw_err *err);
 MW_API void mw_cpu_destroy(struct mw_cpu *cpu);
+/** What the processor counted while a process ran; MW_UNKNOWN where it cannot. All threads, those started meanwhile too. */
+struct mw_tlb_counts {
+	size_t size;		/* set by the caller */
+	uint64_t took_ns;
+	uint64_t cycles, instructions;
+	uint64_t load_misses, store_misses, code_misses;	/* of the TLBs, as the kernel's generalised events have them */
+	uint64_t walk_cycles;	/* in which a page walk was under way, for loads, stores and code together */
+	char why[160];		/* why something is unknown, or "" */
+};
+/**
+ * mw_tlb_count() - count TLB misses and page walks of a process
+ * @cpu: this processor, as mw_cpu_read() gives it; it tells which events there are
+ * @ns:  for how long; the call sleeps meanwhile
+ *
+ * The process is not stopped. Without hardware counters, or without the right, everything is unknown and why says so.
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_NOMEM.
+ */
+MW_API MW_MUST_CHECK int mw_tlb_count(pid_t pid, const struct mw_cpu *cpu, uint64_t ns, struct mw_tlb_counts *ret,
+				      struct mw_err *err);
 /**
  * mw_process_clear_references() - forget which pages of a process were referenced
  *
@@ -432,6 +451,7 @@ struct mw_tlb_opts {
 	size_t size;
 	bool all;		/* every mapping */
 	uint64_t working_set;	/* ns between clearing the references and the snapshot; 0: not cleared */
+	const struct mw_tlb_counts *counts;	/* NULL: not measured */
 };
 /** One run of one workload under one allocator; MW_UNKNOWN where something was not measured. */
 struct mw_bench_run {

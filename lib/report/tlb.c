@@ -11,6 +11,7 @@
 #include "../base/size.h"
 #include "../base/str.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -274,6 +275,49 @@ static void add_reach(struct view *v)
 		mw__doc_line(v->root, "How much of it is in use is not measured: --working-set SECONDS does, and perturbs the process.", NULL, 0);
 }
 
+/* ------------------------------------------------------------------- counters */
+
+/* "12345, 3.2 in 1000 instructions" */
+static const char *count_text(uint64_t n, uint64_t per, const char *of, double scale, char buf[static 64])
+{
+	if (n == MW_UNKNOWN)
+		snprintf(buf, 64, "unknown");
+	else if (per == MW_UNKNOWN || !per)
+		snprintf(buf, 64, "%" PRIu64, n);
+	else
+		snprintf(buf, 64, "%" PRIu64 ", %.3g %s", n, (double)n * scale / (double)per, of);
+	return buf;
+}
+
+static void add_counts(struct view *v)
+{
+	const struct mw_tlb_counts *c = v->opts->counts;
+	char load[64], store[64], code[64], walk[64];
+
+	if (!c)
+		return;
+	struct mw__doc_node *o = mw__doc_object(v->root, "counters");
+
+	mw__doc_u64(o, "ns", MW__T_COUNT, c->took_ns);
+	mw__doc_u64(o, "cycles", MW__T_COUNT, c->cycles);
+	mw__doc_u64(o, "instructions", MW__T_COUNT, c->instructions);
+	mw__doc_u64(o, "load_misses", MW__T_COUNT, c->load_misses);
+	mw__doc_u64(o, "store_misses", MW__T_COUNT, c->store_misses);
+	mw__doc_u64(o, "code_misses", MW__T_COUNT, c->code_misses);
+	mw__doc_u64(o, "walk_cycles", MW__T_COUNT, c->walk_cycles);
+	mw__doc_text(o, "why", *c->why ? c->why : NULL);
+	mw__doc_line(v->root, "\002WHAT THE PROCESSOR COUNTED", NULL, 0);
+	if (c->cycles != MW_UNKNOWN) {
+		mw__doc_linef(v->root, NULL, 0, "In %.3g s: TLB misses of loads %s; of stores %s; of code %s.", (double)c->took_ns / 1e9,
+			      count_text(c->load_misses, c->instructions, "in 1000 instructions", 1000, load),
+			      count_text(c->store_misses, c->instructions, "in 1000 instructions", 1000, store),
+			      count_text(c->code_misses, c->instructions, "in 1000 instructions", 1000, code));
+		mw__doc_linef(v->root, NULL, 0, "Cycles in page walks: %s.", count_text(c->walk_cycles, c->cycles, "% of all cycles", 100, walk));
+	}
+	if (*c->why)
+		mw__doc_linef(v->root, NULL, 0, "Unknown: %s.", c->why);
+}
+
 /* ------------------------------------------------------------------- mappings */
 
 enum { M_ADDRESS, M_START, M_END, M_OBJECT, M_SIZE, M_TABLES, M_BYTES, M_SMALL, M_HUGE, M_REFERENCED, M_BLOCKS, M_ENTRIES, M_SAVED, M_COST, M_HOW };
@@ -432,6 +476,7 @@ static int fill(struct view *v)
 	add_cost(v);
 	add_geometry(v);
 	add_reach(v);
+	add_counts(v);
 	add_maps(v);
 	mw__view_notes(v->root, v->snap);
 	return 0;

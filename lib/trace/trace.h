@@ -5,6 +5,7 @@
  *   events.c    perf events and their rings
  *   program.c   where it is allowed, a program in the kernel that writes faults down for less than a sample costs
  *   decode.c    records of a ring -> faults and moves; knows bytes only
+ *   counters.c  the processor's counters of TLB misses and page walks
  *   child.c     the command: held until the events are armed, stopped when it ends
  *   phases.c    breakpoints that tell when the dynamic linker and the constructors are done
  *   objects.c   the ELF files and symbols that the addresses fell into

@@ -140,6 +140,7 @@ def main():
         else:
             skip(f"{name}: as cpuid(1) says", "cpuid is not installed")
     check_hidden(expected)
+    check_counters()
     check_bad()
     print(f"1..{count}")
     return failed > 0
@@ -162,6 +163,26 @@ def check_hidden(expected):
         doc = decode(path)
         ok(doc and lines_of(doc) == expected[name] and doc["processor"]["documented"] and doc["processor"]["document"],
            f"{name}, hidden: as documented, and marked so", doc and "\n".join(lines_of(doc)))
+
+
+def check_counters():
+    """Misses and walks where the machine has counters for them, else why not: never 0 for unknown."""
+    code = "b=bytearray(64<<20)\nwhile True:\n  for i in range(0,len(b),4096): b[i]=1"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        run = subprocess.run([MEMWHY, "tlb", "--measure=0.3", "--json", str(process.pid)], stdout=subprocess.PIPE, timeout=60)
+        c = json.loads(run.stdout)["counters"]
+    finally:
+        process.kill()
+        process.wait()
+    counts = ("cycles", "instructions", "load_misses", "store_misses", "code_misses", "walk_cycles")
+    if c["cycles"] is None:
+        ok(all(c[k] is None for k in counts) and c["why"], "--measure: without counters it says why", c)
+    else:
+        ok(c["cycles"] > 0 and c["instructions"] > 0 and (c["walk_cycles"] is None) == bool(c["why"]) and
+           (c["walk_cycles"] is None or c["walk_cycles"] <= c["cycles"]), "--measure: counts of a busy process", c)
+    run = subprocess.run([MEMWHY, "tlb", "--measure=1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    ok(run.returncode == 2, "--measure needs a pid", run.stderr)
 
 
 def check_bad():

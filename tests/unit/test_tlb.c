@@ -190,11 +190,45 @@ static void test_tables(void)
 	mw__snapshot_deinit(&s);
 }
 
+static int keep(void *ctx, const void *bytes, size_t len)
+{
+	char *text = ctx;
+	size_t n = strlen(text);
+
+	if (n + len < 65536) {
+		memcpy(text + n, bytes, len);
+		text[n + len] = '\0';
+	}
+	return 0;
+}
+
+static void test_counts(void)
+{
+	struct mw_tlb_counts counts = { .size = sizeof(counts), .took_ns = 500000000, .cycles = 1000, .instructions = 2000,
+					.load_misses = 4, .store_misses = MW_UNKNOWN, .code_misses = 0, .walk_cycles = 50 };
+	struct mw_tlb_opts opts = { .size = sizeof(opts), .counts = &counts };
+	struct mw_text_opts wide = { .size = sizeof(wide) };
+	static char text[65536];
+	struct mw_sink sink = { keep, text };
+	struct mw_document *doc = NULL;
+	struct mw_snapshot s;
+
+	mw__snapshot_init(&s);
+	if (ok(mw_report_tlb(&s, NULL, &opts, &doc, NULL) == 0 && mw_document_text(doc, &wide, &sink, NULL) == 0, "counts are reported")) {
+		ok(strstr(text, "loads 4, 2 in 1000 instructions"), "misses by instructions");
+		ok(strstr(text, "stores unknown") && strstr(text, "code 0, 0 in"), "unknown is not 0");
+		ok(strstr(text, "page walks: 50, 5 % of all cycles"), "walks by cycles");
+	}
+	mw_document_destroy(doc);
+	mw__snapshot_deinit(&s);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
 		test_machine(&machines[i]);
 	test_nothing();
 	test_tables();
+	test_counts();
 	return done_testing();
 }
