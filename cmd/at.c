@@ -18,7 +18,7 @@ static const struct opt own[] = {
 	{ 's', "short", NULL, ARG_NONE, "one line an address; the default for more than 4", NULL },
 	{ OPT_FULL, "full", NULL, ARG_NONE, "all facts, however many addresses", NULL },
 	{ OPT_MAPPERS, "mappers", NULL, ARG_NONE, "also the processes that map the page; asks every process; needs root", NULL },
-	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "the words of CPUID of the machine that a saved snapshot is from", NULL },
+	{ OPT_CPUID, "cpuid", "FILE", ARG_FILE, "words of CPUID of another machine, instead of those of the snapshot", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };

@@ -72,6 +72,8 @@ TLB = {**PROCESS, "page_tables": {"kernel": "int?", "least": "int", "above_least
                  "index": "str?", "reach_4k": "int?", "reach_2m": "int?", "source": "str"}],
        "reach": {"resident": "int", "referenced": "int?", "small_pages": "int", "huge_pages": "int", "with_4k": "int?",
                  "with_2m": "int?"},
+       "~counters": {**dict.fromkeys(("cycles", "instructions", "load_misses", "store_misses", "code_misses", "walk_cycles"), "int?"),
+                     "ns": "int", "why": "str?"},
        "mappings": [{"start": "addr", "end": "addr", "object": "str?", **dict.fromkeys(
            ("size", "tables", "table_bytes", "small_pages", "huge_pages", "blocks", "entries_saved", "tables_saved", "costs"),
            "int"), "referenced": "int?", "how": "str?"}],
@@ -180,6 +182,7 @@ def main():
     with running([os.path.join(PROGRAMS, "touch")], READY) as p:
         memwhy("record", "--symbols", "--frames", "-o", snap, p.pid)
         check_views(tap, p, snap, "live")
+        check(tap, "tlb --measure", TLB, "memwhy/tlb/1", "tlb", "--measure=0.1", p.pid)
     check(tap, "top", TOP, "memwhy/top/1", "top")
     check(tap, "top --fast", TOP, "memwhy/top/1", "top", "--fast")
     for by in ("user", "cgroup", "command"):
