@@ -35,7 +35,8 @@ class Program:
     def __init__(self, *options, program="books", wrapper=True):
         argv = [MEMWHY, "run", *options, "--"] if wrapper else []
         self.proc = subprocess.Popen(argv + [f"{BUILD}/tests/heap/{program}"], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, bufsize=0)
+                                     stdout=subprocess.PIPE, bufsize=0,
+                                     env=dict(os.environ, MEMWHY_MALLOC="background=off"))  # it shall stand still
 
     def ask(self, line):
         os.write(self.proc.stdin.fileno(), line.encode())
