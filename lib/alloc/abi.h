@@ -48,7 +48,8 @@
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
 #define MW_ABI_MINOR 2                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
-                                            * 2: mspan.stands_for, heap_arena.first_run */
+                                            * 2: mspan.stands_for, heap_arena.first_run,
+                                            *    mcache.n_run_pages, region.saved */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -221,6 +222,7 @@ struct mw_mcache {
 	MW_PTR(struct mw_mcache) next;  /* every mcache ever made; append-only */
 	int32_t tid;                    /* kernel thread id */
 	uint32_t state;                 /* enum mw_mcache_state */
+	uint64_t n_run_pages;           /* pages of the runs in n_run_hits */
 };
 
 /** The shared store of one class. All but the lock's waiters: under the lock. */
@@ -397,6 +399,22 @@ struct mw_abi_table {
 	uint64_t stride;
 };
 
+/**
+ * Work that reuse has spared the kernel, cumulative. Faults saved are at most
+ *   heap.reused_dirty_pages + saved.run_pages + saved.idle_pages + the n_run_pages of all mcaches,
+ * times MW_PAGE_SIZE / the kernel's page size: pages that were in use before, and were
+ * handed out again while nothing had been given back. (A page that the program has never
+ * touched is among them: it was not resident, and cost no fault before either.) Calls
+ * saved: one to map and one to unmap for each of the n_run_hits and the n_idle_hits.
+ */
+struct mw_saved {
+	uint64_t run_pages;    /* n_run_pages of threads that are gone; registry lock */
+	uint64_t n_idle_hits;  /* huge blocks made from kept mappings; heap lock, like the rest */
+	uint64_t idle_pages;   /* and their pages */
+	uint64_t n_moves;      /* reallocs that moved page tables */
+	uint64_t moved_pages;  /* and what they did not copy */
+};
+
 enum mw_region_state { MW_REGION_UNUSED = 0, MW_REGION_READY = 1 };
 
 enum mw_option_bits {
@@ -449,6 +467,8 @@ struct mw_region {
 	uint64_t n_heaps;             /* structures in it */
 	uint32_t sizeof_heap;
 	uint32_t reserved;
+	/* since minor version 2 */
+	struct mw_saved saved;
 };
 
 /** The largest request counted in bucket @idx; bucket 0 counts malloc(0). */

@@ -73,6 +73,16 @@ $(B)/tests/bench/alloc/workloads: tests/bench/alloc/workloads.c
 bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
 	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) $(BENCH_ARGS)
 
+# what the instruments cost: the same sources without counters and sampler, in turns
+$(B)/alloc-bare/libmemwhy-malloc.so: $(ALLOC_SRC) $(wildcard lib/alloc/*.h) $(B)/alloc/sizeclasses.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLOC_CFLAGS) -DMW_ALLOC_BARE $(ALLOC_LDFLAGS) -o $@ $(ALLOC_SRC)
+
+.PHONY: bench-alloc-instruments
+bench-alloc-instruments: $(B)/libmemwhy-malloc.so $(B)/alloc-bare/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
+	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) --base bare --allocators bare,memwhy \
+		--with bare=$(B)/alloc-bare/libmemwhy-malloc.so $(BENCH_ARGS)
+
 INSTALL_EXTRA += $(INSTALL) -D -m 755 $(B)/libmemwhy-malloc.so \
 	$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so && \
 	$(INSTALL) -D -m 644 lib/alloc/memwhy-malloc.h \

@@ -162,6 +162,7 @@ static void fold(mcache *mc)
 	d->n_refills += mc->n_refills;
 	d->n_overflows += mc->n_overflows;
 	d->n_run_hits += mc->n_run_hits;
+	region.saved.run_pages += mc->n_run_pages;
 	d->n_threads++;
 	for (unsigned i = 0; i < MW_N_BUCKETS; i++)
 		d->n_requests[i] += mc->n_requests[i];
@@ -170,7 +171,7 @@ static void fold(mcache *mc)
 		d->n_flushed[c] += mc->n_flushed[c];
 	}
 	mc->until_sample = mc->drawn = 0;
-	mc->n_refills = mc->n_overflows = mc->n_run_hits = 0;
+	mc->n_refills = mc->n_overflows = mc->n_run_hits = mc->n_run_pages = 0;
 	memset(mc->n_requests, 0, sizeof(mc->n_requests));
 	memset(mc->n_fetched, 0, sizeof(mc->n_fetched));
 	memset(mc->n_flushed, 0, sizeof(mc->n_flushed));

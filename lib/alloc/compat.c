@@ -30,23 +30,26 @@ static uint64_t live_of_class(unsigned c)
 }
 
 struct cached_runs {
-	uint64_t n, pages;
+	uint64_t n, pages, reused; /* reused: pages handed out again, ever */
 };
 
 static struct cached_runs cached_runs(void)
 {
-	struct cached_runs r = { 0 };
+	struct cached_runs r = { .reused = region.saved.run_pages };
 
-	for (mcache *mc = region.mcaches; mc; mc = mc->next)
+	for (mcache *mc = region.mcaches; mc; mc = mc->next) {
+		r.reused += mc->n_run_pages;
 		for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
 			r.n += mc->runs[i] != NULL;
 			r.pages += mc->runs[i] ? mc->runs[i]->npages : 0;
 		}
+	}
 	return r;
 }
 
 struct totals {
 	uint64_t arena, huge, n_huge, live, n_live, cached, dirty, clean;
+	uint64_t reused; /* bytes handed out again that were in use before: faults saved, at most */
 };
 
 static struct totals totals(void)
@@ -69,6 +72,7 @@ static struct totals totals(void)
 		    heap.n_sampled_frees - runs.n;
 	t.dirty = heap.pages_dirty << MW_PAGE_SHIFT;
 	t.clean = heap.pages_clean << MW_PAGE_SHIFT;
+	t.reused = (heap.reused_dirty_pages + runs.reused + region.saved.idle_pages) << MW_PAGE_SHIFT;
 	t.cached = t.arena - t.live - t.dirty - t.clean;
 	return t;
 }
@@ -130,6 +134,8 @@ MW_EXPORT int malloc_info(int options, FILE *f)
 		(unsigned long)t.huge);
 	fprintf(f, "<total type=\"cached\" size=\"%lu\"/>\n<total type=\"free\" size=\"%lu\"/>\n",
 		(unsigned long)t.cached, (unsigned long)(t.dirty + t.clean));
+	fprintf(f, "<total type=\"given-back\" size=\"%lu\"/>\n<total type=\"used-again\" size=\"%lu\"/>\n",
+		(unsigned long)heap.scavenged_bytes, (unsigned long)t.reused);
 	fprintf(f, "<system type=\"current\" size=\"%lu\"/>\n</heap>\n</malloc>\n",
 		(unsigned long)t.arena);
 	return 0;
@@ -138,16 +144,19 @@ MW_EXPORT int malloc_info(int options, FILE *f)
 static void print_totals(void)
 {
 	struct totals t = totals();
-	char buf[640];
+	char buf[960];
 	size_t n = mw__format(buf, sizeof(buf),
 			      "memwhy-malloc: arenas %u bytes, live %u bytes in %u blocks, "
 			      "cached %u, free %u, given back or untouched %u\n"
 			      "memwhy-malloc: huge %u bytes in %u blocks, peak %u, metadata %u; "
-			      "mmap %u munmap %u madvise %u calls\n",
+			      "mmap %u munmap %u madvise %u calls\n"
+			      "memwhy-malloc: given back %u bytes; used again %u, which saved at most "
+			      "%u faults; moved without a copy %u\n",
 			      t.arena, t.live, t.n_live, t.cached, t.dirty, t.clean, t.huge,
 			      t.n_huge, heap.pages_peak << MW_PAGE_SHIFT, region.meta_used,
 			      region.syscalls.n_mmap, region.syscalls.n_munmap,
-			      region.syscalls.n_madvise);
+			      region.syscalls.n_madvise, heap.scavenged_bytes, t.reused,
+			      t.reused / KERNEL_PAGE, region.saved.moved_pages << MW_PAGE_SHIFT);
 
 	mw__os_write(2, buf, n);
 }

@@ -127,6 +127,18 @@ mspan *mw__block_containing(uintptr_t p)
 
 /* --- kept mappings: under the heap lock --------------------------------------------- */
 
+/* Take one out for @n pages. */
+static mspan *idle_remove(int i, uint32_t n)
+{
+	mspan *s = idle[i].span;
+
+	idle[i].span = NULL;
+	heap.huge_idle_pages -= s->npages;
+	region.saved.n_idle_hits++;
+	region.saved.idle_pages += s->npages < n ? s->npages : n;
+	return s;
+}
+
 /* The best kept mapping for @n pages: not more than a quarter too long. */
 static mspan *idle_take(uint32_t n)
 {
@@ -139,12 +151,7 @@ static mspan *idle_take(uint32_t n)
 		    (best < 0 || s->npages < idle[best].span->npages))
 			best = i;
 	}
-	if (best < 0)
-		return NULL;
-	s = idle[best].span;
-	idle[best].span = NULL;
-	heap.huge_idle_pages -= s->npages;
-	return s;
+	return best < 0 ? NULL : idle_remove(best, n);
 }
 
 /* None fits: the nearest one, to be resized. That moves page tables and saves faults. */
@@ -152,7 +159,6 @@ static mspan *idle_take_any(uint32_t n)
 {
 	uint32_t best_gap = UINT32_MAX;
 	int best = -1;
-	mspan *s;
 
 	for (int i = 0; i < N_IDLE; i++) {
 		uint32_t have = idle[i].span ? idle[i].span->npages : 0;
@@ -163,12 +169,7 @@ static mspan *idle_take_any(uint32_t n)
 			best_gap = gap;
 		}
 	}
-	if (best < 0)
-		return NULL;
-	s = idle[best].span;
-	idle[best].span = NULL;
-	heap.huge_idle_pages -= s->npages;
-	return s;
+	return best < 0 ? NULL : idle_remove(best, n);
 }
 
 static bool idle_put(mspan *s)
@@ -372,6 +373,8 @@ static bool remap(mspan *s, size_t size)
 		return false;
 	table_remove(s);
 	heap.huge_pages -= s->npages;
+	region.saved.n_moves++;
+	region.saved.moved_pages += s->npages;
 	s->base = (uintptr_t)p;
 	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
 	table_put(s);
@@ -402,6 +405,8 @@ static void become_huge(mspan *s, void *base, size_t size)
 	mw__span_retire(s);
 	mw__run_free_clean(s);
 	heap.n_large_frees++;
+	region.saved.n_moves++;
+	region.saved.moved_pages += s->npages;
 	s->base = (uintptr_t)base;
 	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
 	s->state = MW_SPAN_HUGE;

@@ -65,6 +65,11 @@
 #define ADDRESS_LIMIT (1ULL << 47)
 #define MAX_REQUEST ((size_t)PTRDIFF_MAX)
 #define MIN_ALIGN 16u
+#ifdef MW_ALLOC_BARE                   /* only to measure what counting and sampling cost */
+#define COUNTED 0
+#else
+#define COUNTED 1
+#endif
 #define RECENT 4u                      /* newest entries of a bin that free() compares with */
 
 typedef struct mw_mspan mspan;

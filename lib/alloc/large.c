@@ -44,6 +44,7 @@ static mspan *cached_run(mcache *mc, uint32_t n)
 			mc->runs[i] = mc->runs[i + 1];
 		mc->runs[MW_MCACHE_RUNS - 1] = NULL;
 		mc->n_run_hits++;
+		mc->n_run_pages += n;
 		return s;
 	}
 	return NULL;

@@ -54,6 +54,8 @@ static uint32_t bucket_in(size_t n, unsigned c)
 /* Count a request that no usual path counted; large ones have @c 0. True: sample it. */
 static bool count_request(mcache *mc, size_t n, unsigned c)
 {
+	if (!COUNTED)
+		return false;
 	if (!mcache_is_real(mc)) {
 		if (c)
 			add_relaxed(&region.dead.n_requests[bucket_in(n, c)], 1);
@@ -197,13 +199,15 @@ static inline void *allocate_fast(size_t n, uint32_t bucket, unsigned c)
 	mcache *mc = mw__mcache;
 	struct mw_bin *b = &mc->bins[c];
 	void **top = b->top, *p = *top;
-	int64_t left = mc->until_sample - (int64_t)n;
+	int64_t left = COUNTED ? mc->until_sample - (int64_t)n : 0;
 
 	if (unlikely(!p) || unlikely(left < 0))
 		return NULL;
 	b->top = top - 1;
-	mc->until_sample = left;
-	mc->n_requests[bucket]++;
+	if (COUNTED) {
+		mc->until_sample = left;
+		mc->n_requests[bucket]++;
+	}
 	return p;
 }
 

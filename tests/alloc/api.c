@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +246,55 @@ static size_t resident(void)
 	return rss * 4096;
 }
 
+/* A total of malloc_info, in bytes. */
+static size_t info_total(const char *type)
+{
+	char key[64], *text = NULL, *at;
+	size_t len, value = SIZE_MAX;
+	FILE *f = open_memstream(&text, &len);
+
+	malloc_info(0, f);
+	fclose(f);
+	snprintf(key, sizeof(key), "type=\"%s\" size=\"", type);
+	at = strstr(text, key);
+	if (at)
+		value = strtoul(at + strlen(key), NULL, 10);
+	free(text);
+	return value;
+}
+
+static long faults(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_minflt;
+}
+
+/* Three ways to be used again; the kernel's own count says that faults were saved. */
+static void test_saved(void)
+{
+	static const struct {
+		size_t size, align;
+		const char *what;
+	} kinds[] = { { 6 << 20, 16, "pages of the heap" }, { 200000, 16, "a run that the thread kept" },
+		      { 5 << 20, 2 << 20, "a kept mapping" } };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t n = kinds[i].size, before;
+		long first = faults(), second;
+
+		free(memset(memalign(kinds[i].align, n), 1, n));
+		first = faults() - first;
+		before = info_total("used-again");
+		second = faults();
+		free(memset(i == 2 ? memalign(16, 40 << 20) : malloc(n), 1, n));
+		second = faults() - second;
+		ok(info_total("used-again") - before >= n && (second < (long)(n >> 12) / 4 || i == 2),
+		   "%s are used again, and it is counted: %ld faults, then %ld", kinds[i].what, first, second);
+	}
+}
+
 static void test_figures(void)
 {
 	struct mallinfo2 before = mallinfo2(), m;
@@ -327,6 +377,7 @@ int main(void)
 	test_realloc();
 	test_aligned();
 	test_free();
+	test_saved();
 	test_figures();
 	test_large_in_place();
 	test_decay();

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compare allocators: CPU time and peak RSS as ratios to glibc, in turns.
 
-usage: run.py [--rounds N] [--only WORD] [--with NAME=LIBRARY[,OPTION...]] [--json FILE]
+usage: run.py [--rounds N] [--only WORD,...] [--with NAME=LIBRARY[,OPTION...]]
+              [--allocators NAME,...] [--base NAME] [--json FILE]
 
 Each round runs every workload under every allocator once, in an order that rotates,
 so drift of the machine hits all alike. A ratio is taken within its round; the table
@@ -104,7 +105,7 @@ def run(argv, lib, options):
     env = dict(os.environ, PYTHONHASHSEED="0", PERL_HASH_SEED="0")
     out = tempfile.TemporaryFile()
     command = ["sh", "-c", 'exec "$@" 3>&1 1>/dev/null 2>&1 </dev/null', "sh", EXE, "--measure", lib, options]
-    status = subprocess.run(["timeout", "60"] + command + argv, stdout=out, env=env, check=False).returncode
+    status = subprocess.run(["timeout", "20"] + command + argv, stdout=out, env=env, check=False).returncode
     out.seek(0)
     words = out.read().split()
     return (float(words[0]), int(words[1])) if status == 0 and len(words) == 2 else None
@@ -132,43 +133,50 @@ def table(title, work, names, cell):
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--only", default="")
+    ap.add_argument("--only", default="", help="workloads whose names contain one of these")
+    ap.add_argument("--allocators", default="", help="only these")
+    ap.add_argument("--base", default="glibc", help="ratios are to this one")
     ap.add_argument("--with", dest="extra", action="append", default=[])
     ap.add_argument("--json")
     args = ap.parse_args()
     names = subprocess.run([EXE], capture_output=True, text=True, check=True).stdout.split()
     allocs = allocators(args.extra)
+    if args.allocators:
+        allocs = {k: allocs[k] for k in args.allocators.split(",")}
     results = {}
     with tempfile.TemporaryDirectory() as tmp:
         work = {n: [EXE, n] for n in names}
         real = programs(tmp)
         work.update(real)
-        work = {k: v for k, v in work.items() if args.only in k}
+        work = {k: v for k, v in work.items() if any(x in k for x in args.only.split(","))}
         order = list(allocs)
         for r in range(args.rounds):
             for w, argv in work.items():
                 order = order[1:] + order[:1]
                 for a in order:
-                    results.setdefault((w, a), []).append(run(argv, *allocs[a]))
+                    runs = results.setdefault((w, a), [])
+                    failed = runs and runs[0] is None  # once is enough to know
+                    runs.append(None if failed else run(argv, *allocs[a]))
                 print("round %d of %d: %s" % (r + 1, args.rounds, w), file=sys.stderr)
 
     def cell(what):
         def ratio(w, a):
-            pairs = [(x[what], g[what]) for x, g in zip(results[w, a], results[w, "glibc"]) if x and g]
+            pairs = [(x[what], g[what]) for x, g in zip(results[w, a], results[w, args.base]) if x and g]
             pairs = [x / g for x, g in pairs if g > 0]
             return statistics.median(pairs) if pairs else None
         return ratio
 
     built_in = [w for w in work if w not in real]
     rest = [w for w in work if w in real]
-    for title, what in (("CPU time, ratio to glibc", 0), ("peak RSS, ratio to glibc", 1)):
+    for title, what in (("CPU time, ratio to " + args.base, 0), ("peak RSS, ratio to " + args.base, 1)):
         if built_in:
             table(title + ": built-in workloads", built_in, allocs, cell(what))
         if rest:
             table(title + ": programs", rest, allocs, cell(what))
-    spread = [max(t) / min(t) for t in ([x[0] for x in results[w, "glibc"] if x] for w in work) if t and min(t) > 0]
+    spread = [max(t) / min(t) for t in ([x[0] for x in results[w, args.base] if x] for w in work) if t and min(t) > 0]
     if spread:
-        print("\nspread of glibc's CPU time over rounds: median %.2f, largest %.2f%s" % (
+        print("\nspread of %s's CPU time over rounds: median %.2f, largest %.2f%s" % (
+            args.base,
             statistics.median(spread), max(spread),
             "; the machine is too noisy to tell small differences" if statistics.median(spread) > 1.15 else ""))
     if args.json:
