@@ -223,6 +223,8 @@ struct mw_mcache {
 	int32_t tid;                    /* kernel thread id */
 	uint32_t state;                 /* enum mw_mcache_state */
 	uint64_t n_run_pages;           /* pages of the runs in n_run_hits */
+	uint8_t is_busy[MW_N_CLASSES];  /* bin was filled since its thread last looked */
+	uint32_t until_look;            /* slow paths until it looks again */
 };
 
 /** The shared store of one class. All but the lock's waiters: under the lock. */

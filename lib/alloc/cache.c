@@ -21,6 +21,7 @@
 #include <pthread.h>
 
 #define FIRST_CAP 8u
+#define LOOK_PERIOD 64u /* slow paths */
 
 static void *const null_slots[RECENT] = { NULL };
 #define EMPTY ((void **)&null_slots[RECENT - 1])
@@ -84,6 +85,31 @@ static void reverse(void **a, unsigned n)
 	}
 }
 
+/* Straight to the spans, so that pages come free. */
+static void flush_quiet(mcache *mc, unsigned c)
+{
+	struct mw_bin *b = &mc->bins[c];
+	unsigned n = (mw__mcache_count(b) + 1) / 2, left = mw__mcache_count(b) - n;
+
+	mw__central_return(c, b->base + 1, n);
+	memmove(b->base + 1, b->base + 1 + n, left * sizeof(void *));
+	b->top = b->base + left;
+	mc->n_flushed[c] += n;
+}
+
+/* Now and then: half of each bin that was not empty since the last look goes back. */
+static void look_for_quiet(mcache *mc)
+{
+	if (mc->until_look-- > 0)
+		return;
+	mc->until_look = LOOK_PERIOD;
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		if (mc->bins[c].top != mc->bins[c].base && !mc->is_busy[c])
+			flush_quiet(mc, c);
+		mc->is_busy[c] = 0;
+	}
+}
+
 /* Bin @c is empty: fetch. False when there is no memory. */
 bool mw__mcache_refill(mcache *mc, unsigned c)
 {
@@ -99,7 +125,9 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 		reverse(b->base + 1, got);
 		mc->n_fetched[c] += got;
 		b->top = b->base + got;
+		mc->is_busy[c] = 1;
 	}
+	look_for_quiet(mc);
 	mw__mcache_leave(mc);
 	return got > 0;
 }
@@ -126,6 +154,7 @@ void mw__mcache_overflow(mcache *mc, unsigned c)
 	mc->n_overflows++;
 	if (!bin_grow(b, c) && b->cap > 0)
 		flush_oldest(mc, c, (b->cap + 1) / 2);
+	look_for_quiet(mc);
 	mw__mcache_leave(mc);
 	mw__scavenge_tick();
 }

@@ -303,10 +303,13 @@ static void put_objects(mcentral *m, void **objs, unsigned n)
 		settle(m, last);
 }
 
+/* The array is there to pass batches between threads; with one thread it is a waste. */
 static unsigned transfer_room(mcentral *m)
 {
 	unsigned max = mw__classes[m->cls].max_transfer;
 
+	if (mw__is_alone())
+		return 0;
 	if (!m->transfer)
 		m->transfer = mw__meta_alloc(max * sizeof(*m->transfer));
 	return m->transfer ? max - m->n_transfer : 0;
@@ -324,6 +327,16 @@ void mw__central_flush(unsigned c, void **objs, unsigned n)
 		k = n;
 	}
 	put_objects(m, objs + k, n - k);
+	mw__central_unlock(m);
+}
+
+/* Back to the spans at once. */
+void mw__central_return(unsigned c, void **objs, unsigned n)
+{
+	mcentral *m = mw__central_lock(c);
+
+	m->n_flushes++;
+	put_objects(m, objs, n);
 	mw__central_unlock(m);
 }
 

@@ -161,6 +161,7 @@ void mw__os_yield(void);
 /* lock.c */
 void mw__lock(struct mw_lock *l, int rank);
 void mw__unlock(struct mw_lock *l, int rank);
+bool mw__is_alone(void);       /* the process has one thread only, for sure */
 bool mw__lock_is_mine(const struct mw_lock *l);
 void mw__lock_for_fork(struct mw_lock *l);
 void mw__lock_after_fork(struct mw_lock *l, bool child);
@@ -241,6 +242,7 @@ size_t mw__span_usable(const mspan *s);
 /* central.c */
 unsigned mw__central_fetch(unsigned c, void **out, unsigned n); /* 0: no memory */
 void mw__central_flush(unsigned c, void **objs, unsigned n);
+void mw__central_return(unsigned c, void **objs, unsigned n);
 void mw__central_drain(void);             /* transfer arrays back to spans */
 mcentral *mw__central_lock(unsigned c);
 void mw__central_unlock(mcentral *m);

@@ -53,7 +53,7 @@ static void rank_leave(int rank) { (void)rank; }
  */
 extern char __libc_single_threaded __attribute__((weak));
 
-static bool is_alone(void)
+bool mw__is_alone(void)
 {
 	return &__libc_single_threaded && load_relaxed(&__libc_single_threaded);
 }
@@ -108,7 +108,7 @@ void mw__lock(struct mw_lock *l, int rank)
 	rank_enter(rank);
 	sections++;
 	compiler_barrier();
-	if (is_alone() && load_relaxed(&l->word) == 0)
+	if (mw__is_alone() && load_relaxed(&l->word) == 0)
 		store_relaxed(&l->word, 1);
 	else if (unlikely(!try_lock(&l->word)))
 		lock_slow(l);
@@ -119,7 +119,7 @@ static void release(struct mw_lock *l)
 {
 	store_relaxed(&l->owner, 0);
 	__atomic_store_n(&l->seq, l->seq + 1, __ATOMIC_RELEASE);
-	if (is_alone())
+	if (mw__is_alone())
 		store_relaxed(&l->word, 0);
 	else if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
 		mw__os_futex_wake(&l->word);

@@ -28,6 +28,7 @@
 #define PIECE_PAGES_BIG 2048u  /* 16 MiB once the heap is large */
 #define MIN_PIECE_PAGES 8u
 #define SCAVENGE_PERIOD_MS 100
+#define RETAIN_MIN (1u << 20 >> MW_PAGE_SHIFT)
 #define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
 #define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
 
@@ -590,9 +591,13 @@ mspan *mw__span_containing(uintptr_t p)
 
 /* --- scavenging ---------------------------------------------------------------- */
 
+/* A quarter of what is in use; besides retain_bytes, of which a small heap keeps less. */
 static uint64_t dirty_limit(void)
 {
-	return (mw__options.retain >> MW_PAGE_SHIFT) + (heap.pages_in_use + heap.huge_pages) / 4;
+	uint64_t quarter = (heap.pages_in_use + heap.huge_pages) / 4;
+	uint64_t retain = mw__options.retain >> MW_PAGE_SHIFT;
+
+	return quarter + (retain < quarter + RETAIN_MIN ? retain : quarter + RETAIN_MIN);
 }
 
 /* The highest dirty free run at or below @top, at most @max pages, inside one word. */

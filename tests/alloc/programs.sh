@@ -8,26 +8,7 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 n=0
 
-# same NAME OPTIONS COMMAND...: run twice, compare output and status
-same() {
-	name=$1 options=$2
-	shift 2
-	n=$((n + 1))
-	if ! command -v "$1" >/dev/null 2>&1; then
-		echo "ok $n - $name # SKIP no $1"
-		return
-	fi
-	"$@" >"$dir/plain" 2>&1 </dev/null
-	plain=$?
-	LD_PRELOAD=$lib MEMWHY_MALLOC=$options "$@" >"$dir/ours" 2>&1 </dev/null
-	ours=$?
-	if [ $plain = $ours ] && cmp -s "$dir/plain" "$dir/ours"; then
-		echo "ok $n - $name${options:+ ($options)}"
-	else
-		echo "not ok $n - $name${options:+ ($options)}: status $plain and $ours"
-		diff "$dir/plain" "$dir/ours" | head -5 | sed 's/^/# /'
-	fi
-}
+. "$(dirname "$0")/same.inc"
 
 cat >"$dir/big.c" <<'END'
 #include <stdio.h>
