@@ -53,6 +53,7 @@ static int run(int argc, char **argv)
 
 	init_settings(&s);
 	s.collect.smaps = MW_AUTO;
+	s.collect.max_sites = 64;
 	s.collect.verify = s.collect.relocs = s.collect.cache_places = true;
 	for (int id; (id = next_option(&cmd_record, argc, argv, &s, &arg)) != -1;) {
 		switch (id) {

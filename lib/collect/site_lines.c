@@ -43,7 +43,7 @@ static int gather(struct mw__own *own, const struct mw__image *img, size_t max_s
 	for (size_t i = 0; i < own->sites.n && i < max_sites && f->list.n < MAX_ADDRS; i++)
 		for (uint32_t k = 0; k < own->sites.v[i].n_frames; k++) {
 			struct mw__own_frame *frame = &own->sites.v[i].frames[k];
-			bool inside = frame->addr > img->start && frame->addr - 1 < img->end && frame->symbol;
+			bool inside = frame->addr > img->start && frame->addr - 1 < img->end && frame->symbol && !frame->n_lines;
 			struct mw__own_frame **slot = inside ? MW_VEC_PUSH(&f->list) : NULL;
 
 			if (inside && !slot)

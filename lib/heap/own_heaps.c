@@ -55,7 +55,9 @@ static int add_heap(struct mw__own_reader *r, const struct mw_heap *h)
 				      .peak = h->pages_peak * MW_PAGE_SIZE, .n_alloc = h->n_large_alloc, .n_free = h->n_free,
 				      .requested_ever = h->large_requested_ever, .tiny = h->n_tiny,
 				      .counted = h->pages * MW_PAGE_SIZE };
-	memcpy(new->name, h->name, sizeof(new->name) - 1);
+	new->name = *h->name ? mw__arena_strn(&r->w->snap->arena, h->name, strnlen(h->name, sizeof(h->name))) : NULL;
+	if (*h->name && !new->name)
+		return -MW_E_NOMEM;
 	means->id = h->id;
 	for (unsigned p = 0; p < MW_N_PARTS; p++) {
 		const struct mw_heap_part *k = &h->parts[p];

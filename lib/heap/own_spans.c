@@ -111,7 +111,6 @@ static void count_objects(struct mw__own_reader *r, const struct mw_mspan *s)
 
 	c->n_spans++;
 	c->out += s->used;
-	c->tenths[s->used == s->nelems ? MW__OWN_TENTHS - 1 : s->used * 10u / s->nelems]++;
 	if (r->own->is_audit)
 		c->requested = mw__add(c->requested, audited(r, s));
 }

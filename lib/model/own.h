@@ -11,6 +11,7 @@
 #define MW_MODEL_OWN_H
 
 #include "../base/vec.h"
+#include "../memwhy.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +48,6 @@ struct mw__own_class {
 	uint64_t n_waits;		/* times that a thread waited for its lock */
 	uint64_t requested;		/* bytes asked for by the live ones; exact in audit mode, else by the mean request */
 	uint64_t requested_min, requested_max;	/* what it cannot be below or above */
-	uint64_t tenths[MW__OWN_TENTHS];	/* spans by occupancy */
 };
 
 struct mw__own_span {
@@ -111,7 +111,7 @@ struct mw__own_site {
 /* A private heap: what its books say, and what its spans were found to hold. */
 struct mw__own_heap {
 	uint32_t id;
-	char name[32];
+	const char *name;	/* NULL: none */
 	bool is_single;		/* without a lock, for one thread */
 	uint64_t limit, peak;	/* bytes of pages; limit 0: none */
 	uint64_t n_alloc, n_free, requested_ever;
@@ -157,6 +157,9 @@ struct mw__own {
 	MW_VEC(struct mw__own_range) metas;
 	MW_VEC(struct mw__own_heap) heaps;	/* private ones that live, by id */
 };
+
+/* What is wrong with it, or NULL. */
+const char *mw__own_check(const struct mw__own *own);
 
 static inline void mw__own_deinit(struct mw__own *own)
 {

@@ -369,6 +369,18 @@ static void fill_texts(struct mw_snapshot *snap)
 	}
 }
 
+/* A heap that cannot be as its books say costs itself, not the snapshot. */
+static void check_own(struct mw_snapshot *snap)
+{
+	const char *why = snap->own ? mw__own_check(snap->own) : NULL;
+
+	if (!why)
+		return;
+	mw__own_deinit(snap->own);
+	snap->own = NULL;
+	mw__note(snap, MW__WARNING, "memwhy-malloc", NULL, "its books contradict themselves: %s", why);
+}
+
 int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *err)
 {
 	if (!is_page_size(snap->target.page_size))
@@ -388,6 +400,8 @@ int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *err)
 		rc = check_claims(snap, err);
 	if (rc == 0)
 		rc = check_notes(snap, err);
+	if (rc == 0)
+		check_own(snap);
 	if (rc == 0)
 		fill_texts(snap);
 	return rc;

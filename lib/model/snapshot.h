@@ -324,7 +324,7 @@ struct mw_snapshot {
 	MW_VEC(struct mw__task) tasks;
 	MW_VEC(struct mw__claim) claims;
 	MW_VEC(struct mw__note) notes;
-	struct mw__own *own;		/* inside the heap of our own allocator, or NULL; not saved */
+	struct mw__own *own;		/* inside the heap of our own allocator, or NULL */
 };
 
 /* Set every amount to MW_UNKNOWN. */

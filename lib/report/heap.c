@@ -262,16 +262,16 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 	const struct mw__target *t = &snap->target;
 	const char *name = t->comm && *t->comm ? t->comm : "?";
 
+	for (size_t i = 0; i < snap->notes.n; i++)
+		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc"))
+			return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid, snap->notes.v[i].reason);
 	if (was_saved(snap)) {
-		int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): a saved snapshot holds which ranges are the heap's, but not "
-				  "what is inside", name, t->pid);
+		int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): this saved snapshot holds which ranges are the heap's, but "
+				  "not what is inside: an older memwhy wrote it, or the heap was too large", name, t->pid);
 
 		mw__hint(err, "memwhy explain shows the ranges; memwhy heap needs the process itself");
 		return rc;
 	}
-	for (size_t i = 0; i < snap->notes.n; i++)
-		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc"))
-			return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid, snap->notes.v[i].reason);
 	int rc = t->runtime && !strncmp(t->runtime, "Go ", 3)
 			 ? mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): its heap is that of %s, which cannot be decoded yet", name,
 				    t->pid, t->runtime)

@@ -52,13 +52,13 @@ static struct mw__doc_row *heap_row(struct mw__doc_node *t, const struct mw__own
 	struct mw__doc_row *row = mw__doc_row(t);
 	char label[48];
 
-	if (*h->name)
+	if (h->name)
 		snprintf(label, sizeof(label), "%s", h->name);
 	else
 		snprintf(label, sizeof(label), "#%u", h->id);
 	mw__row_u64(t, row, H_ID, h->id);
 	mw__row_text(t, row, H_LABEL, label);
-	mw__row_text(t, row, H_NAME, *h->name ? h->name : NULL);
+	mw__row_text(t, row, H_NAME, h->name);
 	mw__row_u64(t, row, H_SPANS, h->n_spans);
 	mw__row_u64(t, row, H_BYTES, h->bytes);
 	mw__row_u64(t, row, H_OBJECTS, h->objects - h->tiny_blocks + h->tiny);

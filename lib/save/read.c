@@ -16,6 +16,7 @@
 #include "../base/gzip.h"
 #include "../base/str.h"
 #include "fields.h"
+#include "own_fields.h"
 
 #define DEPTH_MAX 8
 
@@ -46,6 +47,7 @@ struct reader {
 	struct mw__detail *detail;
 	MW_VEC(struct mw__symbol) symbols;
 	MW_VEC(struct mw__reloc_page) reloc_pages;
+	size_t n_classes;	/* of the heap */
 	size_t start, n;	/* unread bytes of buf */
 	char buf[16384];
 };
@@ -646,6 +648,111 @@ static int read_note(struct reader *r, struct json_object *o)
 	return note ? read_struct(r, &mw__note_fields, o, "note", note) : r->failure;
 }
 
+/* ---------------------------------------------------------------------- heap */
+
+static int read_own(struct reader *r, struct json_object *o)
+{
+	struct mw__own *own = r->snap->own ? NULL : mw__arena_alloc(&r->snap->arena, sizeof(*own));
+
+	if (r->snap->own)
+		return fail(r, "a second heap");
+	if (!own)
+		return fail_nomem(r);
+	memset(own, 0, sizeof(*own));
+	r->snap->own = own;
+	return read_struct(r, &mw__own_fields, o, "heap", own);
+}
+
+/* Where the next element of a list goes, zeroed; NULL and r->failure. */
+static void *add_to_list(struct reader *r, const struct mw__own_list *l)
+{
+	struct mw__any_vec *vec = (void *)((char *)r->snap->own + l->off);
+	size_t *n = l->is_array ? &r->n_classes : &vec->n, size = l->fields->size;
+
+	if (!has_room(r, *n, l->max, l->key))
+		return NULL;
+	if (l->is_array)
+		return (char *)vec + (*n)++ * size;
+	if (vec->n == vec->cap) {
+		void *v = mw__vec_grow(vec->v, &vec->cap, size);
+
+		if (!v) {
+			r->failure = fail_nomem(r);
+			return NULL;
+		}
+		vec->v = v;
+	}
+	return memset(vec->v + vec->n++ * size, 0, size);
+}
+
+static int read_own_list(struct reader *r, const struct mw__own_list *l, struct json_object *o)
+{
+	if (!r->snap->own)
+		return fail(r, "%s without a heap before", l->key);
+	if (!json_object_is_type(o, json_type_array))
+		return fail(r, "%s is not a list", l->key);
+	for (size_t i = 0; i < json_object_array_length(o); i++) {
+		void *elem = add_to_list(r, l);
+		int rc = elem ? read_row(r, l->fields, json_object_array_get_idx(o, i), l->key, elem) : r->failure;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int read_heap_frame(struct reader *r, struct json_object *o)
+{
+	struct mw__own *own = r->snap->own;
+	struct mw__saved_frame row;
+	int rc = own ? read_row(r, &mw__saved_frame_fields, o, "heap_frames", &row) : fail(r, "heap_frames without a heap before");
+
+	if (rc < 0)
+		return rc;
+	if (row.site >= own->sites.n || own->sites.v[row.site].n_frames >= MW__OWN_FRAMES)
+		return fail(r, "a frame of a stack that is not there, or full");
+	struct mw__own_site *s = &own->sites.v[row.site];
+
+	s->frames[s->n_frames++] = (struct mw__own_frame){ .addr = row.addr, .symbol = row.symbol, .off = row.off, .image = row.image };
+	return 0;
+}
+
+#define LINES_MAX 256u	/* of functions inlined into each other */
+
+static int read_heap_line(struct reader *r, struct json_object *o)
+{
+	struct mw__own *own = r->snap->own;
+	struct mw__saved_line row;
+	int rc = own ? read_row(r, &mw__saved_line_fields, o, "heap_lines", &row) : fail(r, "heap_lines without a heap before");
+
+	if (rc < 0)
+		return rc;
+	if (row.site >= own->sites.n || row.frame >= own->sites.v[row.site].n_frames ||
+	    own->sites.v[row.site].frames[row.frame].n_lines >= LINES_MAX)
+		return fail(r, "a source line of a frame that is not there, or full");
+	struct mw__own_frame *f = &own->sites.v[row.site].frames[row.frame];
+	struct mw__own_line *lines = mw__arena_array(&r->snap->arena, f->n_lines + 1u, sizeof(*lines));
+
+	if (!lines)
+		return fail_nomem(r);
+	if (f->n_lines)
+		memcpy(lines, f->lines, f->n_lines * sizeof(*lines));
+	lines[f->n_lines] = (struct mw__own_line){ row.function ? row.function : "", row.file ? row.file : "", row.line };
+	f->lines = lines;
+	f->n_lines++;
+	return 0;
+}
+
+static int read_heap_frames(struct reader *r, struct json_object *o)
+{
+	return read_rows(r, o, "heap_frames", read_heap_frame);
+}
+
+static int read_heap_lines(struct reader *r, struct json_object *o)
+{
+	return read_rows(r, o, "heap_lines", read_heap_line);
+}
+
 static int read_end(struct reader *r, struct json_object *o)
 {
 	struct json_object *records;
@@ -673,7 +780,8 @@ static const struct {
 	{ "segments", read_segments }, { "sections", read_sections }, { "task", read_task },
 	{ "claim", read_claim }, { "note", read_note }, { "cache", read_cache }, { "detail", read_detail },
 	{ "symbols", read_symbols }, { "reloc_pages", read_reloc_pages }, { "frames", read_frames },
-	{ "sources", read_sources }, { "cpuid", read_cpuid },
+	{ "sources", read_sources }, { "cpuid", read_cpuid }, { "heap", read_own }, { "heap_frames", read_heap_frames },
+	{ "heap_lines", read_heap_lines },
 };
 
 static int read_record(struct reader *r, struct json_object *line)
@@ -686,6 +794,9 @@ static int read_record(struct reader *r, struct json_object *line)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (json_object_object_get_ex(line, kinds[i].key, &o))
 			return kinds[i].read(r, o);
+	for (size_t i = 0; i < MW__N_OWN_LISTS; i++)
+		if (json_object_object_get_ex(line, mw__own_lists[i].key, &o))
+			return read_own_list(r, &mw__own_lists[i], o);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "../base/jsonw.h"
 #include "../base/str.h"
 #include "fields.h"
+#include "own_fields.h"
 #include "save.h"
 
 #define LINE_GOAL (64u << 10)	/* a list goes on in a new line after this many bytes */
@@ -266,6 +267,72 @@ static void write_end(struct writer *w)
 	mw__jsonw_newline(json);
 }
 
+static void write_row(struct writer *w, const struct mw__fields *fields, const void *base)
+{
+	mw__jsonw_begin(&w->json, '[');
+	for (size_t k = 0; k < fields->n; k++)
+		write_value(&w->json, &fields->v[k], base);
+	mw__jsonw_end(&w->json, ']');
+}
+
+static void begin_rows(struct writer *w, const char *key)
+{
+	begin_line(w, key);
+	mw__jsonw_begin(&w->json, '[');
+}
+
+static void end_rows(struct writer *w)
+{
+	mw__jsonw_end(&w->json, ']');
+	end_line(w);
+}
+
+/* The frames of a stack, and then their source lines. */
+static void write_stack(struct writer *w, uint32_t site, const struct mw__own_site *s)
+{
+	uint32_t n_lines = 0;
+
+	begin_rows(w, "heap_frames");
+	for (uint32_t i = 0; i < s->n_frames; i++) {
+		const struct mw__own_frame *f = &s->frames[i];
+		struct mw__saved_frame row = { site, f->addr, f->off, f->symbol, f->image };
+
+		write_row(w, &mw__saved_frame_fields, &row);
+		n_lines += f->n_lines;
+	}
+	end_rows(w);
+	if (!n_lines)
+		return;
+	begin_rows(w, "heap_lines");
+	for (uint32_t i = 0; i < s->n_frames; i++)
+		for (uint32_t k = 0; k < s->frames[i].n_lines; k++) {
+			const struct mw__own_line *l = &s->frames[i].lines[k];
+			struct mw__saved_line row = { site, i, l->line, l->function, l->file };
+
+			write_row(w, &mw__saved_line_fields, &row);
+		}
+	end_rows(w);
+}
+
+static void write_own(struct writer *w, const struct mw__own *own)
+{
+	if (!own || own->spans.n > MW__SAVE_OWN_MAX || own->frees.n > MW__SAVE_OWN_MAX)
+		return;
+	write_record(w, "heap", &mw__own_fields, own);
+	for (size_t i = 0; i < MW__N_OWN_LISTS; i++) {
+		const struct mw__own_list *l = &mw__own_lists[i];
+		const char *at = (const char *)own + l->off;
+		struct mw__any_vec vec = { NULL, 0, 0 };
+
+		if (!l->is_array)
+			memcpy(&vec, at, sizeof(vec));
+		write_rows(w, l->key, l->fields, l->is_array ? at : vec.v, l->is_array ? l->max : vec.n);
+	}
+	for (size_t i = 0; i < own->sites.n && !w->json.error; i++)
+		if (own->sites.v[i].n_frames)
+			write_stack(w, (uint32_t)i, &own->sites.v[i]);
+}
+
 #define EACH(vec, i) (size_t i = 0; i < (vec).n && !w->json.error; i++)
 
 static void write_records(struct writer *w)
@@ -287,6 +354,7 @@ static void write_records(struct writer *w)
 		write_record(w, "claim", &mw__claim_fields, &snap->claims.v[i]);
 	for EACH(snap->notes, i)
 		write_record(w, "note", &mw__note_fields, &snap->notes.v[i]);
+	write_own(w, snap->own);
 }
 
 int mw_snapshot_save(const struct mw_snapshot *snap, const struct mw_sink *sink, struct mw_err *err)

@@ -7,6 +7,8 @@ them the heap must have changed by exactly what the program booked.
 """
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 
@@ -263,16 +265,55 @@ def check_refusals(t):
     other.wait()
     t.check("another allocator is named, exit status 3",
             [] if code == 3 and not out and "glibc malloc" in err and "hint:" in err else [str((code, out, err))])
-    with Program() as p:
-        pid = p.ask("g")["pid"]
-        path = f"{BUILD}/tests/heap/saved.snap"
-        memwhy("record", "-o", path, pid)
-        code, out, err = memwhy("heap", path)
-        t.check("a saved snapshot is refused, exit status 3",
-                [] if code == 3 and not out and "saved snapshot" in err else [str((code, out, err))])
-        a = json.loads(memwhy("explain", "--json", path)[1])
-        t.check("but explain names the owners in it",
-                [] if any(o["owner"] == "memwhy-malloc-spans" for o in a["objects"]) else ["no owner"])
+
+
+def strip(doc):
+    """Without what differs between two moments."""
+    doc["target"] = doc["target"]["name"]
+    for s in doc["sites"]:
+        for f in s["frames"]:
+            del f["lines"]
+    return doc
+
+
+def check_saved(t):
+    path = f"{BUILD}/tests/heap/saved.snap"
+    for name, options, kw in (("books", ("--sample=16k",), {}), ("private", (), {"program": "private", "wrapper": False})):
+        with Program(*options, **kw) as p:
+            pid = p.ask("g")["pid"] if name == "books" else json.loads(p.proc.stdout.readline())["pid"]
+            memwhy("record", "-o", path, pid)
+            live, saved = strip(heap(pid)), strip(heap(path))
+            t.check(f"{name}: a saved snapshot tells the same as the process",
+                    [f"{k}: {str(live[k])[:200]} is not {str(saved[k])[:200]}" for k in live if live[k] != saved[k]])
+            texts = [memwhy("heap", "--all", "--lines=never", x)[1].split("Its books")[1] for x in (pid, path)]
+            t.check(f"{name}: on the screen too", [] if texts[0] == texts[1] and "WHERE" in texts[0] else [texts[1][:500]])
+            code, text, _ = memwhy("heap", "--folded", "-", path)
+            t.check(f"{name}: and exports", [] if code == 0 and (text or name == "private") else [str(code)])
+    with open(path, encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    rng, out = random.Random(3), []
+    heap_lines = [i for i, line in enumerate(lines) if line.startswith('{"heap')]
+    for i in range(80):
+        spoiled = list(lines)
+        at = rng.choice(heap_lines)
+        numbers = list(re.finditer(r"(?<=[,\[:])\d+", spoiled[at]))
+        m = rng.choice(numbers)
+        spoiled[at] = spoiled[at][:m.start()] + str(rng.choice((0, 1, 255, 65535, 2**32 - 2, 2**53, 2**63, 7))) + spoiled[at][m.end():]
+        with open(f"{path}.bad", "w", encoding="utf-8") as f:
+            f.write("\n".join(spoiled) + "\n")
+        code, _, err = memwhy(*(("heap",) if i % 4 else ("heap", "--pprof", "/dev/null")), f"{path}.bad")
+        if code not in (0, 3) or (code == 3 and not err.startswith("memwhy: ")):
+            out.append(f"{at} {m}: {code} {err}")
+    t.check("a spoiled one is an answer or an error, 80 times", out)
+    with open(f"{path}.old", "w", encoding="utf-8") as f:
+        kept = [line for line in lines[:-1] if not line.startswith('{"heap')]
+        f.write("\n".join(kept + ['{"end":{"records":%d}}' % (len(kept) - 1)]) + "\n")
+    code, out, err = memwhy("heap", f"{path}.old")
+    t.check("one without the inside is refused, exit status 3",
+            [] if code == 3 and not out and "saved snapshot" in err else [str((code, out, err))])
+    a = json.loads(memwhy("explain", "--json", f"{path}.old")[1])
+    t.check("but explain names the owners in it",
+            [] if any(o["owner"] == "memwhy-malloc-spans" for o in a["objects"]) else ["no owner"])
 
 
 def check_screens(t):
@@ -293,6 +334,7 @@ def check_screens(t):
 
 def main():
     t = Tap()
+    os.environ["MEMWHY_MALLOC"] = "background=off"  # free memory stays where it is between two looks
     check_books(t, "preloaded")
     check_books(t, "audit", "--audit", audit=True)
     if os.path.exists(f"{BUILD}/tests/heap/books-linked"):
@@ -303,6 +345,7 @@ def main():
     check_running(t)
     check_sites(t)
     check_refusals(t)
+    check_saved(t)
     check_screens(t)
     return t.end()
 
