@@ -285,7 +285,7 @@ def check_saved(t):
             live, saved = strip(heap(pid)), strip(heap(path))
             t.check(f"{name}: a saved snapshot tells the same as the process",
                     [f"{k}: {str(live[k])[:200]} is not {str(saved[k])[:200]}" for k in live if live[k] != saved[k]])
-            texts = [memwhy("heap", "--all", "--lines=never", x)[1].split("Its books")[1] for x in (pid, path)]
+            texts = [memwhy("heap", "--all", "--lines=always", x)[1].split("Its books")[1] for x in (pid, path)]
             t.check(f"{name}: on the screen too", [] if texts[0] == texts[1] and "WHERE" in texts[0] else [texts[1][:500]])
             code, text, _ = memwhy("heap", "--folded", "-", path)
             t.check(f"{name}: and exports", [] if code == 0 and (text or name == "private") else [str(code)])
