@@ -27,7 +27,7 @@
 #define BASE "glibc"
 #define CONTROL "glibc again"
 
-enum { OPT_WITH = 1000, OPT_ONLY, OPT_ROUNDS, OPT_SCALE, OPT_LIST, OPT_LIB, OPT_SERVE };
+enum { OPT_WITH = 1000, OPT_ONLY, OPT_ROUNDS, OPT_SCALE, OPT_LIST, OPT_LIB, OPT_SERVE, OPT_TIMEOUT, OPT_COUNT };
 
 static const struct opt own[] = {
 	{ 'w', "workload", "NAMES", ARG_TEXT, "only these built-in workloads, separated by commas", NULL },
@@ -36,14 +36,17 @@ static const struct opt own[] = {
 	{ OPT_WITH, "with", "NAME=PATH", ARG_TEXT, "also the allocator in this library; may be given again", NULL },
 	{ OPT_ROUNDS, "rounds", "N", ARG_NUMBER, "how often each is run, up to 100 (default 5)", NULL },
 	{ OPT_SCALE, "scale", "FACTOR", ARG_NUMBER, "built-in workloads do so many times their work (default 1)", NULL },
+	{ OPT_TIMEOUT, "timeout", "SECONDS", ARG_NUMBER, "end a run that takes longer, and leave it out (default 60 for built-in "
+	  "workloads, none for a command)", NULL },
 	{ OPT_LIB, "lib", "PATH", ARG_FILE, "our allocator, instead of the one beside this command", NULL },
 	{ OPT_SERVE, "serve", "NAME", ARG_TEXT, "only be this workload, and print what it measured of itself", NULL },
+	{ OPT_COUNT, "count", NULL, ARG_NONE, "with --serve: only print the most bytes that the workload holds at once", NULL },
 	{ 0 },
 };
 static const struct opt *const tables[] = { own, opts_print, NULL };
 
 struct allocator {
-	const char *name;
+	char name[64];
 	char path[PATHS];	/* "": the C library's */
 };
 
@@ -57,8 +60,9 @@ struct bench {
 	const char *chosen, *only, *lib, *serve;
 	const char *with[MAX_ALLOCATORS];
 	size_t n_with;
-	double rounds, scale;
-	bool list;
+	double rounds, scale, timeout;
+	bool list, count;
+	uint64_t held[MAX_WORKLOADS];	/* the most bytes that each workload holds; MW_UNKNOWN */
 	struct mw_bench_run *runs;
 	size_t n_runs;
 	unsigned failures;
@@ -87,7 +91,7 @@ static int add_allocator(struct bench *b, const char *name, const char *path)
 		return fail_text(EXIT_USAGE, NULL, "bench: more than %d allocators", MAX_ALLOCATORS);
 	struct allocator *a = &b->allocators[b->n_allocators++];
 
-	a->name = name;
+	snprintf(a->name, sizeof(a->name), "%s", name);
 	snprintf(a->path, sizeof(a->path), "%s", path);
 	return 0;
 }
@@ -135,9 +139,10 @@ static int add_with(struct bench *b, const char *arg)
 		return fail_text(EXIT_USAGE, NULL, "--with: %s is not NAME=PATH", arg);
 	if (!realpath(eq + 1, path))
 		return fail_text(EXIT_TARGET, NULL, "%s: open: %s", eq + 1, strerror(errno));
-	char *name = strndup(arg, (size_t)(eq - arg));	/* lives as long as we do */
+	char name[64];
 
-	return name ? add_allocator(b, name, path) : fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - arg), arg);
+	return has_allocator(b, name) ? fail_text(EXIT_USAGE, NULL, "--with: there is a %s already", name) : add_allocator(b, name, path);
 }
 
 static int choose_allocators(struct bench *b)
@@ -204,10 +209,20 @@ static uint64_t cpu_ns(const struct rusage *u)
 	       ((uint64_t)u->ru_utime.tv_usec + (uint64_t)u->ru_stime.tv_usec) * 1000u;
 }
 
+struct measured {
+	struct mw_bench_run *run;
+	int syscalls;	/* a counter, or -1 */
+};
+
+static void begin_counting(void *ctx, pid_t pid)
+{
+	((struct measured *)ctx)->syscalls = syscalls_count(pid);
+}
+
 /* Largest RSS less pages of files, of a process that is about to end. */
 static void read_peak(void *ctx, pid_t pid)
 {
-	struct mw_bench_run *run = ctx;
+	struct mw_bench_run *run = ((struct measured *)ctx)->run;
 	unsigned long long hwm = 0, file = 0;
 	char path[64], line[128];
 
@@ -274,11 +289,23 @@ static bool measure(struct bench *b, const struct allocator *a, struct watch *w,
 	*stopped = error || (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
 	if (error)
 		fail_text(0, NULL, "%s: start: %s", w->argv[0], strerror(error));
+	else if (w->timed_out)
+		fail_text(0, "--timeout=SECONDS lets it run longer", "%s under %s: not done in %.0f s, ended", run->workload, a->name,
+			  b->timeout);
 	else if (WIFSIGNALED(status))
 		fail_text(0, NULL, "%s under %s: killed by signal %d", run->workload, a->name, WTERMSIG(status));
 	else if (WEXITSTATUS(status))
 		fail_text(0, NULL, "%s under %s: exit status %d", run->workload, a->name, WEXITSTATUS(status));
 	return !error && status == 0;
+}
+
+static size_t workload_index(const struct bench *b, const char *name)
+{
+	size_t i = 0;
+
+	while (i < b->n_workloads && strcmp(b->workloads[i], name) != 0)
+		i++;
+	return i;
 }
 
 /* 0, or -1 when the user or a missing command ends it all. */
@@ -287,13 +314,19 @@ static int run_once(struct bench *b, const char *workload, const struct allocato
 	char *serve[] = { (char *)"/proc/self/exe", (char *)"bench", (char *)"--scale", b->scale_text, (char *)"--serve",
 			  (char *)workload, NULL };
 	struct mw_bench_run run = { .size = sizeof(run), .workload = workload, .allocator = a->name, .round = round,
-				    .peak = MW_UNKNOWN, .after = MW_UNKNOWN };
+				    .peak = MW_UNKNOWN, .after = MW_UNKNOWN, .syscalls = MW_UNKNOWN,
+				    .held = b->held[workload_index(b, workload)] };
+	struct measured m = { &run, -1 };
 	bool stopped = false;
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int out = b->command ? open("/dev/null", O_WRONLY | O_CLOEXEC) : memfd_create("memwhy-bench", MFD_CLOEXEC);
-	struct watch w = { .argv = b->command ? b->command : serve, .at_end = b->command ? read_peak : NULL, .ctx = &run, .in = in, .out = out };
+	struct watch w = { .argv = b->command ? b->command : serve, .at_end = b->command ? read_peak : NULL, .ctx = &m, .in = in, .out = out,
+			   .at_start = begin_counting, .timeout = b->timeout };
 	bool good = in > 0 && out > 0 && measure(b, a, &w, &run, &stopped);
 
+	run.syscalls = syscalls_read(m.syscalls);
+	if (m.syscalls >= 0)
+		close(m.syscalls);
 	if (good && !b->command)
 		good = read_serving(out, &run);
 	if (good)
@@ -317,9 +350,30 @@ static void end_progress(void)
 		fprintf(stderr, "\r\033[K");
 }
 
+/* What a workload holds at most, by a run that counts and is not measured. */
+static uint64_t count_held(struct bench *b, const char *workload)
+{
+	char *argv[] = { (char *)"/proc/self/exe", (char *)"bench", (char *)"--scale", b->scale_text, (char *)"--count",
+			 (char *)"--serve", (char *)workload, NULL };
+	int in = open("/dev/null", O_RDONLY | O_CLOEXEC), out = memfd_create("memwhy-bench", MFD_CLOEXEC), status = -1;
+	struct watch w = { .argv = argv, .in = in, .out = out, .timeout = b->timeout };
+	unsigned long long held = MW_UNKNOWN;
+	char line[64] = "";
+
+	if (in > 0 && out > 0 && set_preload(b, "") == 0 && watch_child(&w, &status) == 0 && status == 0 &&
+	    pread(out, line, sizeof(line) - 1, 0) > 0 && sscanf(line, "%llu", &held) != 1)
+		held = MW_UNKNOWN;
+	close(in);
+	close(out);
+	return status ? MW_UNKNOWN : held;
+}
+
 static int run_rounds(struct bench *b)
 {
 	int rc = 0;
+
+	for (size_t w = 0; w < b->n_workloads; w++)
+		b->held[w] = b->command ? MW_UNKNOWN : count_held(b, b->workloads[w]);
 
 	for (unsigned round = 0; !rc && round < (unsigned)b->rounds; round++)
 		for (size_t w = 0; !rc && w < b->n_workloads; w++)
@@ -338,15 +392,6 @@ static size_t allocator_index(const struct bench *b, const char *name)
 	size_t i = 0;
 
 	while (i < b->n_allocators && strcmp(b->allocators[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static size_t workload_index(const struct bench *b, const char *name)
-{
-	size_t i = 0;
-
-	while (i < b->n_workloads && strcmp(b->workloads[i], name) != 0)
 		i++;
 	return i;
 }
@@ -401,6 +446,8 @@ static int set_option(struct bench *b, int id, const char *arg)
 	case OPT_SERVE: b->serve = arg; return 0;
 	case OPT_LIST: b->list = true; return 0;
 	case OPT_ROUNDS: return number("rounds", arg, 1, 100, &b->rounds);
+	case OPT_TIMEOUT: return number("timeout", arg, 0.1, 1e6, &b->timeout);
+	case OPT_COUNT: b->count = true; return 0;
 	case OPT_SCALE: return number("scale", arg, 1e-6, 1e6, &b->scale);
 	case OPT_WITH:
 		if (b->n_with == MAX_ALLOCATORS)
@@ -446,9 +493,11 @@ static int run(int argc, char **argv)
 	for (int id; !code && (id = next_option(&cmd_bench, argc, argv, &b->s, &arg)) != -1;)
 		code = set_option(b, id, arg);
 	if (!code && b->serve)
-		code = serve_workload(b->serve, b->scale);
+		code = serve_workload(b->serve, b->scale, b->count);
 	else if (!code) {
 		b->command = optind < argc ? argv + optind : NULL;
+		if (!b->timeout && !b->command)
+			b->timeout = 60 * (b->scale > 1 ? b->scale : 1);
 		code = go(b);
 	}
 	free(b);

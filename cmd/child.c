@@ -23,6 +23,7 @@ struct child {
 	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
 	sigset_t mask;
 	int in, out;		/* its standard input and output; 0: ours */
+	const struct watch *watch;	/* or NULL */
 };
 
 /* The child: wait until the parent is ready, then become the command. */
@@ -140,6 +141,8 @@ static int release(struct child *c, int ready, int report)
 {
 	int error = 0;
 
+	if (c->watch && c->watch->at_start)
+		c->watch->at_start(c->watch->ctx, c->pid);
 	c->traced = ptrace(PTRACE_SEIZE, c->pid, 0, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL) == 0;
 	if (write(ready, "", 1) != 1)
 		return EIO;
@@ -216,18 +219,21 @@ static void watch_set(sigset_t *set)
 		sigaddset(set, passed_on[i]);
 }
 
-static void pass_on(const struct child *c, const sigset_t *set)
+/* Waits for a signal, at most seconds. */
+static void pass_on(const struct child *c, const sigset_t *set, double seconds)
 {
+	struct timespec ts = { .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
 	siginfo_t info;
-	int sig = sigwaitinfo(set, &info);
+	int sig = sigtimedwait(set, &info, &ts);
 
 	if (sig > 0 && sig != SIGCHLD && info.si_code <= 0)
 		kill(c->pid, sig);
 }
 
 /* Until it ends; at_end is called once, while it stands still just before that. */
-static void watch(struct child *c, const sigset_t *set, const struct watch *w)
+static void watch(struct child *c, const sigset_t *set, struct watch *w)
 {
+	double end = now() + w->timeout;
 	bool told = !w->at_end;
 	int status;
 
@@ -237,7 +243,11 @@ static void watch(struct child *c, const sigset_t *set, const struct watch *w)
 		if (pid < 0 && errno != EINTR)
 			return;
 		if (pid == 0) {
-			pass_on(c, set);
+			double left = w->timeout > 0 ? end - now() : 3600;
+
+			if (left <= 0 && !w->timed_out)
+				w->timed_out = kill(c->pid, SIGKILL) == 0;
+			pass_on(c, set, left > 0 ? left : 1);
 		} else if (pid > 0 && !WIFSTOPPED(status)) {
 			set_ended(c, status);
 		} else if (pid > 0 && handle_stop(c, status)) {
@@ -249,9 +259,9 @@ static void watch(struct child *c, const sigset_t *set, const struct watch *w)
 	}
 }
 
-int watch_child(const struct watch *w, int *status)
+int watch_child(struct watch *w, int *status)
 {
-	struct child c = { .keeps_signals = true, .in = w->in, .out = w->out };
+	struct child c = { .keeps_signals = true, .in = w->in, .out = w->out, .watch = w };
 	sigset_t set;
 
 	watch_set(&set);

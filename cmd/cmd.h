@@ -89,8 +89,11 @@ struct watch {
 	void (*at_end)(void *ctx, pid_t pid);
 	void *ctx;
 	int in, out;	/* its standard input and output, 0: ours */
+	void (*at_start)(void *ctx, pid_t pid);	/* before it executes anything; or NULL */
+	double timeout;	/* seconds until it is killed; 0: never */
+	bool timed_out;	/* out */
 };
-int watch_child(const struct watch *w, int *status);
+int watch_child(struct watch *w, int *status);
 
 /* library.c: the absolute path of our allocator: lib, or the one that belongs to this command; 0 or -1 with an error printed. */
 #define PATHS 4096
@@ -101,9 +104,14 @@ int find_allocator(const char *lib, char path[PATHS]);
 const char *workload_name(size_t i, const char **what);
 /*
  * Run one and print what its process measured, in one line: CPU in ns, largest RSS, RSS after everything was
- * freed, and pages of files in it, in bytes. An exit code.
+ * freed, and pages of files in it, in bytes. An exit code. With only_count it prints the most bytes that it held
+ * at once, and nothing else.
  */
-int serve_workload(const char *name, double scale);
+int serve_workload(const char *name, double scale, bool only_count);
+
+/* syscalls.c: count those of a process from its next execve() on; -1: not possible here. Its number; MW_UNKNOWN. */
+int syscalls_count(pid_t pid);
+uint64_t syscalls_read(int fd);
 
 /* out.c */
 /* "memwhy: text" and a hint; returns code. */

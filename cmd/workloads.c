@@ -17,6 +17,8 @@
 struct work {
 	double scale;
 	bool failed;	/* memory was not as it should be */
+	bool counts;	/* add up what is held */
+	uint64_t held, peak;	/* bytes; atomically */
 };
 
 struct workload {
@@ -80,11 +82,22 @@ static bool is_sealed(const struct block *b)
 	return first == b->tag && last == b->tag;
 }
 
+/* Bytes are taken, or given (negative). In a run of its own: measured ones do not count. */
+static void count(struct work *w, int64_t bytes)
+{
+	uint64_t held = __atomic_add_fetch(&w->held, (uint64_t)bytes, __ATOMIC_RELAXED), peak = __atomic_load_n(&w->peak, __ATOMIC_RELAXED);
+
+	while (held > peak && !__atomic_compare_exchange_n(&w->peak, &peak, held, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
 static void take(struct work *w, struct block *b, size_t size, uint64_t tag)
 {
 	*b = (struct block){ malloc(size < 16 ? 16 : size), size < 16 ? 16 : size, tag };
 	if (!check(w, b->p && !((uintptr_t)b->p % 16)))
 		abort();	/* nothing sensible can follow */
+	if (w->counts)
+		count(w, (int64_t)b->size);
 	seal(b);
 }
 
@@ -93,6 +106,8 @@ static void give(struct work *w, struct block *b)
 	if (!b->p)
 		return;
 	check(w, is_sealed(b));
+	if (w->counts)
+		count(w, -(int64_t)b->size);
 	free(b->p);
 	b->p = NULL;
 }
@@ -215,6 +230,8 @@ static void run_realloc(struct work *w)
 			memcpy(&first, p, sizeof(first));
 			check(w, first == i);
 			memset(p + b.size, (int)i, size - b.size);
+			if (w->counts)
+				count(w, (int64_t)(size - b.size));
 			b.p = p;
 			b.size = size;
 			seal(&b);
@@ -369,9 +386,9 @@ const char *workload_name(size_t i, const char **what)
 	return *what ? workloads[i].name : NULL;
 }
 
-int serve_workload(const char *name, double scale)
+int serve_workload(const char *name, double scale, bool only_count)
 {
-	struct work w = { .scale = scale };
+	struct work w = { .scale = scale, .counts = only_count };
 	struct timespec a, b;
 	char text[4096];
 
@@ -383,6 +400,10 @@ int serve_workload(const char *name, double scale)
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
 		if (w.failed || !read_status(text, sizeof(text)))
 			return EXIT_NO;
+		if (only_count) {
+			printf("%llu\n", (unsigned long long)w.peak);
+			return finish_output();
+		}
 		printf("%lld %llu %llu %llu\n", (b.tv_sec - a.tv_sec) * 1000000000LL + b.tv_nsec - a.tv_nsec,
 		       (unsigned long long)status_bytes(text, "VmHWM:"), (unsigned long long)status_bytes(text, "VmRSS:"),
 		       (unsigned long long)status_bytes(text, "RssFile:"));

@@ -462,6 +462,8 @@ struct mw_bench_run {
 	uint64_t peak;		/* largest RSS less pages of files; bytes */
 	uint64_t after;		/* the same after everything was freed; bytes */
 	uint64_t faults;
+	uint64_t syscalls;	/* system calls, of starting too */
+	uint64_t held;		/* the most bytes that the workload held at once, of those that it asked for */
 };
 struct mw_bench_opts {
 	size_t size;

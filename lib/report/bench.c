@@ -19,11 +19,13 @@
 #define MAX_NAMES 64u
 #define NOISY 0.05	/* the base is this far from itself */
 
-enum metric { WALL, CPU, PEAK, AFTER, FAULTS, N_METRICS };
+enum metric { WALL, CPU, PEAK, AFTER, FAULTS, SYSCALLS, HELD, N_METRICS };
+#define N_RATIOS SYSCALLS	/* those before are compared with the base */
 static const size_t offsets[N_METRICS] = {
 	[WALL] = offsetof(struct mw_bench_run, wall_ns), [CPU] = offsetof(struct mw_bench_run, cpu_ns),
 	[PEAK] = offsetof(struct mw_bench_run, peak),	 [AFTER] = offsetof(struct mw_bench_run, after),
-	[FAULTS] = offsetof(struct mw_bench_run, faults),
+	[FAULTS] = offsetof(struct mw_bench_run, faults), [SYSCALLS] = offsetof(struct mw_bench_run, syscalls),
+	[HELD] = offsetof(struct mw_bench_run, held),
 };
 
 
@@ -236,7 +238,7 @@ static const struct mw__col summary_cols[] = {
 
 static void add_summary(const struct bench *b, struct mw__doc_node *root)
 {
-	static const unsigned text_cols[N_METRICS] = { S_TIME, S_CPU, S_PEAK, S_AFTER, S_FAULTS };
+	static const unsigned text_cols[N_RATIOS] = { S_TIME, S_CPU, S_PEAK, S_AFTER, S_FAULTS };
 	struct mw__doc_node *t = mw__doc_table(root, "summary", "GEOMETRIC MEANS OF THE RATIOS, LESS IS BETTER", summary_cols,
 					       sizeof(summary_cols) / sizeof(summary_cols[0]));
 	char buf[16];
@@ -247,13 +249,13 @@ static void add_summary(const struct bench *b, struct mw__doc_node *root)
 		double max = worst(b, a, &where);
 
 		mw__row_text(t, row, S_ALLOCATOR, b->allocators.v[a]);
-		for (unsigned m = 0; m < N_METRICS; m++) {
+		for (unsigned m = 0; m < N_RATIOS; m++) {
 			mw__row_text(t, row, text_cols[m], ratio_text(geometric_mean(b, a, m), buf));
 			mw__row_share(t, row, S_JSON + m, geometric_mean(b, a, m));
 		}
 		mw__row_text(t, row, S_WORST, a == b->base ? "-" : ratio_text(max, buf));
 		mw__row_text(t, row, S_WHERE, a == b->base ? NULL : where);
-		mw__row_share(t, row, S_JSON + N_METRICS, max);
+		mw__row_share(t, row, S_JSON + N_RATIOS, max);
 	}
 }
 
@@ -297,8 +299,43 @@ static void result_row(const struct bench *b, struct mw__doc_node *t, size_t w, 
 	mw__row_u64(t, row, R_TIME_NS, r->median[WALL]);
 	mw__row_share(t, row, R_LOW, r->low);
 	mw__row_share(t, row, R_HIGH, r->high);
-	for (unsigned m = 0; m < N_METRICS; m++)
+	for (unsigned m = 0; m < N_RATIOS; m++)
 		mw__row_share(t, row, R_JSON + m, r->ratio[m]);
+}
+
+enum { M_WORKLOAD, M_SHOWN, M_ALLOCATOR, M_HELD, M_PEAK, M_BEYOND, M_SHARE, M_SYSCALLS };
+static const struct mw__col memory_cols[] = {
+	{ "workload", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "shown", "WORKLOAD", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "what was run" },
+	{ "allocator", "ALLOCATOR", MW__T_TEXT, 0, "the allocator" },
+	{ "held", "HELD", MW__T_BYTES, 0, "the most that the workload held at once, as it asked for it" },
+	{ "peak", "PEAK", MW__T_BYTES, 0, "largest RSS without pages of files, median" },
+	{ "beyond", "BEYOND", MW__T_DELTA, 0, "less what was held: fragmentation, what is kept, and the program itself" },
+	{ "beyond_share", "OF HELD", MW__T_SHARE, 0, "the same over what was held" },
+	{ "syscalls", "SYSTEM CALLS", MW__T_COUNT, 0, "median, of starting too; needs tracefs and the right to trace" },
+};
+
+static void add_memory(const struct bench *b, struct mw__doc_node *root)
+{
+	struct mw__doc_node *t = mw__doc_table(root, "memory", "MEMORY BEYOND WHAT WAS HELD", memory_cols,
+					       sizeof(memory_cols) / sizeof(memory_cols[0]));
+
+	for (size_t w = 0; w < b->workloads.n; w++)
+		for (size_t a = 0; a < b->allocators.n; a++) {
+			const struct result *r = result_of(b, w, a);
+			struct mw__doc_row *row = mw__doc_row(t);
+			bool known = r->median[HELD] != MW_UNKNOWN && r->median[HELD] && r->median[PEAK] != MW_UNKNOWN;
+			int64_t beyond = known ? (int64_t)(r->median[PEAK] - r->median[HELD]) : INT64_MIN;
+
+			mw__row_text(t, row, M_WORKLOAD, b->workloads.v[w]);
+			mw__row_text(t, row, M_SHOWN, a ? "" : b->workloads.v[w]);
+			mw__row_text(t, row, M_ALLOCATOR, b->allocators.v[a]);
+			mw__row_u64(t, row, M_HELD, r->median[HELD]);
+			mw__row_u64(t, row, M_PEAK, r->median[PEAK]);
+			mw__row_delta(t, row, M_BEYOND, beyond);
+			mw__row_share(t, row, M_SHARE, known ? (double)beyond / (double)r->median[HELD] : NAN);
+			mw__row_u64(t, row, M_SYSCALLS, r->median[SYSCALLS]);
+		}
 }
 
 static void add_results(const struct bench *b, struct mw__doc_node *root)
@@ -315,6 +352,7 @@ static const struct mw__col run_cols[] = {
 	{ "round", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },   { "time_ns", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "cpu_ns", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },  { "peak", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },
 	{ "after", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },   { "faults", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "syscalls", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL }, { "held", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },
 };
 
 static void add_runs(const struct bench *b, struct mw__doc_node *root)
@@ -393,6 +431,7 @@ int mw_report_bench(const struct mw_bench_run *runs, size_t n, const struct mw_b
 	if (!doc)
 		return mw__fail_nomem(err, "report");
 	add_results(&b, doc->root);
+	add_memory(&b, doc->root);
 	add_summary(&b, doc->root);
 	add_noise(&b, doc->root);
 	add_runs(&b, doc->root);

@@ -81,6 +81,18 @@ def check_builtin(t):
     t.check("and each run measured something", [str(x) for x in want ^ got] + [str(r) for r in bad] +
             ([] if len(d["runs"]) == 3 * len(want) else [f"{len(d['runs'])} runs"]))
     t.check("ratios, spreads and means follow from the runs", number_complaints(d))
+    out = []
+    for w in work:
+        held = {r["held"] for r in d["memory"] if r["workload"] == w}
+        if len(held) != 1 or not held.copy().pop():
+            out.append(f"{w}: held {held}")
+    for r in d["memory"]:
+        if r["beyond"] != r["peak"] - r["held"]:
+            out.append(str(r))
+    batch = next(r["held"] for r in d["memory"] if r["workload"] == "batch")
+    if batch != 64000:
+        out.append(f"batch holds a thousand blocks of 64 bytes, not {batch}")
+    t.check("what each workload holds, and what is beyond", out)
     code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small,threads", "--only=memwhy")
     t.check("a choice of both, as text", [] if code == 0 and "GEOMETRIC MEANS" in out and "jemalloc" not in out and
             "threads" in out and "server" not in out and "differs from itself" in out else [out + err])
@@ -111,6 +123,10 @@ def check_others(t):
         t.check("--with adds a library", [] if names == ["glibc", "new", CONTROL] else [str(names)])
     code, out, err = bench("--rounds=1", "--scale=0.1", "-w", "random", "--only=none", f"--with=wrong={BUILD}/tests/heap/overlap.so")
     t.check("blocks that overlap are noticed", [] if code == 3 and "random under wrong: exit status" in err else [f"{code} {out} {err}"])
+    code, out, err = bench("--rounds=1", "--only=memwhy", "--timeout=0.3", "--", "sleep", "30")
+    t.check("a run that takes too long is ended, and told", [] if code == 3 and err.count("not done in") == 3 else [f"{code} {err}"])
+    code, out, err = bench("--only=none", f"--with=memwhy={BUILD}/libmemwhy-malloc.so", f"--with=memwhy={BUILD}/libmemwhy-malloc.so")
+    t.check("a name is given once", [] if code == 2 and "already" in err else [f"{code} {err}"])
     for args, want, word in ((("--with=x",), 2, "NAME=PATH"), (("--with=x=/no/such",), 3, "/no/such"),
                              (("--rounds=0",), 2, "1 to 100"), (("-w", "nonsense"), 2, "nonsense"), (("--serve=nonsense",), 2, "")):
         code, out, err = bench(*args)
