@@ -190,7 +190,7 @@ static bool set_option(struct request *r, int id, const char *arg)
 
 static bool parse(struct request *r, int argc, char **argv)
 {
-	const char *arg;
+	const char *arg, *urls = getenv("DEBUGINFOD_URLS");
 
 	memset(r, 0, sizeof(*r));
 	init_settings(&r->s);
@@ -199,7 +199,7 @@ static bool parse(struct request *r, int argc, char **argv)
 	r->opts.strings = r->strings;
 	r->opts.relocated = r->relocated;
 	r->opts.addrs = r->addrs;
-	r->opts.ask_servers = getenv("DEBUGINFOD_URLS") && *getenv("DEBUGINFOD_URLS");
+	r->opts.ask_servers = urls && *urls;
 	for (int id; (id = next_option(&cmd_elf, argc, argv, &r->s, &arg)) != -1;)
 		if (id == -2 || !set_option(r, id, arg))
 			return false;

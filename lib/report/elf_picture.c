@@ -168,11 +168,13 @@ static void edge(struct picture *p, size_t i)
 
 	if (opens || p->boxed)
 		snprintf(off, sizeof(off), "0x%" PRIx64, opens ? r->off : p->file_end);
-	if (r && is_bound)
+	if (!m && last)
+		snprintf(note, sizeof(note), "0x%" PRIx64, last->end);
+	else if (m && is_bound)
 		snprintf(note, sizeof(note), "0x%-*" PRIx64 " %c%c%c", p->addr_width, r->start, m->prot & PF_R ? 'r' : '-',
 			 m->prot & PF_W ? 'w' : '-', m->prot & PF_X ? 'x' : '-');
-	else
-		snprintf(note, sizeof(note), "0x%" PRIx64, r ? r->start : last->end);
+	else if (r)
+		snprintf(note, sizeof(note), "0x%" PRIx64, r->start);
 	line(p, off, !opens && !p->boxed ? "" : goes_on ? dotted : solid, "", is_bound ? solid : dotted, note);
 }
 

@@ -64,7 +64,9 @@ elf_sample() { awk '/^<!-- elf -->/ { on = 1 } on && /^```$/ { exit } on > 2 { p
 elf_run() {
 	while IFS= read -r line; do
 		echo "$line"
+		# shellcheck disable=SC2016
 		line=${line/#'$ memwhy elf'/'$MEMWHY' elf --width=80}
+		# shellcheck disable=SC2016
 		MEMWHY=$MEMWHY timeout 60 bash -c "${line//build\/memwhy/'$MEMWHY'}" 2>&1
 		echo
 	done < <(elf_sample "$README" | grep '^\$ ')
