@@ -239,9 +239,32 @@ static void find_sharing(struct facts *f)
 	size(x, "shared", mw__sub0(f->rss, f->uss));
 }
 
+/* Of mapped data files, what was written and is not on disk yet; MW_UNKNOWN without smaps. */
+static uint64_t dirty_files(struct facts *f)
+{
+	const struct mw_snapshot *snap = f->snap;
+	MW_CLEANUP(mw__freep) bool *is_image = calloc(snap->files.n + 1, sizeof(*is_image));
+	uint64_t dirty = 0;
+
+	f->failed |= !is_image;
+	if (!is_image || !snap->smaps)
+		return MW_UNKNOWN;
+	for (size_t i = 0; i < snap->images.n; i++)
+		if (snap->images.v[i].file != MW__NONE)
+			is_image[snap->images.v[i].file] = true;
+	for (size_t i = 0; i < snap->vmas.n; i++) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+
+		/* a private copy is never written back */
+		if (v->kind == MW__FILE && v->is_shared && v->file != MW__NONE && !is_image[v->file])
+			dirty = mw__add(dirty, mw__add(snap->smaps[i].shared_dirty, snap->smaps[i].private_dirty));
+	}
+	return dirty;
+}
+
 static void find_files(struct facts *f)
 {
-	uint64_t mapped = 0, absent = 0;
+	uint64_t mapped = 0, absent = 0, dirty = dirty_files(f);
 
 	for (size_t i = 0; i < f->acc->objects.n; i++)
 		if (f->acc->objects.v[i].owner == MW__OWNER_FILE) {
@@ -252,10 +275,30 @@ static void find_files(struct facts *f)
 		return;
 	struct mw__finding *x = add(f, "mapped-files",
 		"\001 of RSS are pages of data files that are mapped. They look like a leak while files are read, but they "
-		"are page cache: the kernel takes clean ones back without swap, and \001 of these files are not mapped in.");
+		"are page cache: the kernel takes clean ones back without swap, and \001 of these files are not mapped in.%s",
+		dirty == MW_UNKNOWN || !dirty ? "" : " Of the pages \001 are dirty: they are written to their files first.");
 
 	size(x, "file_resident", mapped);
 	size(x, "file_not_resident", absent);
+	if (dirty != MW_UNKNOWN && dirty)
+		size(x, "file_dirty", dirty);
+	else if (x)
+		x->evidence[x->n_evidence++] = (struct mw__evidence){ "file_dirty", true, dirty };
+}
+
+static void find_gaps(struct facts *f)
+{
+	uint64_t gaps = sum_owner(f, MW__OWNER_LDSO_GAP, false, NULL), n = 0;
+
+	sum_owner(f, MW__OWNER_LDSO_GAP, false, &n);
+	if (gaps < MIB)
+		return;
+	struct mw__finding *x = add(f, "library-gaps",
+		"\001 in %llu inaccessible mapping%s (---p) are gaps between the segments of libraries, which are linked for larger "
+		"pages: they keep the distance between segments, and cost nothing.", (unsigned long long)n, plural(n));
+
+	size(x, "gaps", gaps);
+	count(x, "gap_mappings", n);
 }
 
 static void find_copied(struct facts *f)
@@ -376,15 +419,21 @@ static void find_page_tables(struct facts *f)
 static void find_map_count(struct facts *f)
 {
 	uint64_t limit = f->snap->limits.max_map_count, n = f->acc->n_vmas;
+	const struct mw__object *most = NULL;
 
 	if (limit == MW_UNKNOWN || !limit || n * 2 < limit)
 		return;
+	for (size_t i = 0; i < f->acc->objects.n; i++)
+		if (!most || f->acc->objects.v[i].regions > most->regions)
+			most = &f->acc->objects.v[i];
 	struct mw__finding *x = add(f, "map-count",
-		"%llu of the %llu mappings that a process may have are in use. At the limit mmap, mprotect and munmap fail with "
-		"ENOMEM although memory is free.", (unsigned long long)n, (unsigned long long)limit);
+		"%llu of the %llu mappings that a process may have are in use, most of them by one kind of memory: %s. At the limit "
+		"mmap, mprotect and munmap fail with ENOMEM although memory is free.", (unsigned long long)n,
+		(unsigned long long)limit, most ? most->name : "?");
 
 	count(x, "mappings", n);
 	count(x, "max_map_count", limit);
+	count(x, "of_one_kind", most ? most->regions : MW_UNKNOWN);
 	advise(x, "sysctl vm.max_map_count raises the limit; many small mprotect or mmap calls are what splits mappings");
 }
 
@@ -467,6 +516,7 @@ static const struct finder {
 	bool needs_pages;
 } finders[] = {
 	{ find_gap, false }, { find_reservations, true }, { find_go, true }, { find_arenas, true }, { find_stacks, true },
+	{ find_gaps, true },
 	{ find_sharing, false }, { find_files, true }, { find_copied, true }, { find_shared_memory, true }, { find_huge, true },
 	{ find_hugetlb, true }, { find_lazy, false }, { find_zero, true }, { find_swap, true }, { find_locked, false },
 	{ find_peak, false }, { find_page_tables, false }, { find_map_count, false }, { find_as_limit, false },

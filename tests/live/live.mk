@@ -12,7 +12,7 @@ LIVE_OTHER := static-anon static-threads static-image m32-anon m32-threads m32-h
 	m32-arenas m32-image m32-shared musl-anon musl-image musl-threads server server-nocgo
 
 LIVE_TARGETS := $(LIVE_C:%=$(LIVE_DIR)/%) $(LIVE_DIR)/plugin.so $(LIVE_OTHER:%=$(LIVE_DIR)/%)
-LIVE_TESTS := tests/live/targets.sh tests/live/check.py
+LIVE_TESTS := tests/live/targets.sh tests/live/check.py tests/live/words.py
 LIVE_TESTS_HEAVY := tests/live/heavy.sh
 
 $(LIVE_C:%=$(LIVE_DIR)/%): $(LIVE_DIR)/%: tests/live/%.c tests/live/truth.h
