@@ -39,7 +39,7 @@ enum mw__outcome {
 	X(BEFORE, "before", "before the recording")                                           \
 	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself")                 \
 	X(EXEC, "exec", "execve wrote arguments and environment")                             \
-	X(LOST, "lost", "not known: a lost fault, or the kernel without one")                 \
+	X(LOST, "lost", "not known: its fault was not recorded, or none came")                \
 	X(UNSEEN, "unseen", "the kernel, without a fault: MAP_POPULATE and kin")
 enum mw__source {
 #define X(name, id, text) MW__SOURCE_##name,

@@ -273,7 +273,9 @@ static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t ad
 		return MW__SOURCE_AROUND;
 	if (s->is_stack && !s->r->rec->is_attached)
 		return MW__SOURCE_EXEC;
-	return s->r->rec->counter > s->r->rec->faults.n ? MW__SOURCE_LOST : MW__SOURCE_UNSEEN;
+	const struct mw_recording *rec = s->r->rec;
+
+	return rec->counter > rec->faults.n || rec->without_kernel ? MW__SOURCE_LOST : MW__SOURCE_UNSEEN;
 }
 
 static uint64_t resident_bytes(const struct mw_snapshot *snap)
