@@ -36,8 +36,8 @@ struct view {
 enum { T_LEVEL, T_COVERS, T_TABLES, T_BYTES };
 static const struct mw__col level_cols[] = {
 	{ "level", "LEVEL", MW__T_TEXT, 0, "level of the page tables" },
-	{ "covers", "A TABLE COVERS", MW__T_BYTES, 0, "addresses that one table translates" },
-	{ "tables", "LEAST TABLES", MW__T_COUNT, 0, "tables that the present entries need" },
+	{ "covers", "EACH MAPS", MW__T_BYTES, 0, "addresses that one table translates" },
+	{ "tables", "TABLES", MW__T_COUNT, 0, "tables that the present entries need" },
 	{ "bytes", "BYTES", MW__T_BYTES, 0, "size of these tables" },
 };
 static const char *const level_names[MW__LEVELS] = {
@@ -320,23 +320,22 @@ static void add_counts(struct view *v)
 
 /* ------------------------------------------------------------------- mappings */
 
-enum { M_ADDRESS, M_START, M_END, M_OBJECT, M_SIZE, M_TABLES, M_BYTES, M_SMALL, M_HUGE, M_REFERENCED, M_BLOCKS, M_ENTRIES, M_SAVED, M_COST, M_HOW };
+enum { M_START, M_END, M_OBJECT, M_SIZE, M_TABLES, M_BYTES, M_SMALL, M_HUGE, M_REFERENCED, M_BLOCKS, M_ENTRIES, M_SAVED, M_COST, M_HOW };
 static const struct mw__col map_cols[] = {
-	{ "address", "ADDRESS", MW__T_TEXT, TXT, "first and end address" },
-	{ "start", NULL, MW__T_ADDR, JSO, NULL },
+	{ "start", "START", MW__T_ADDR, 0, "first address" },
 	{ "end", NULL, MW__T_ADDR, JSO, NULL },
 	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TRUNC, "file, name or kind of the mapping" },
 	{ "size", "SIZE", MW__T_BYTES, 0, "size" },
 	{ "tables", "TABLES", MW__T_COUNT, 0, "page tables that it needs and none before it" },
 	{ "table_bytes", "BYTES", MW__T_BYTES, 0, "size of these tables" },
-	{ "small_pages", "4K PAGES", MW__T_COUNT, 0, "present small pages: a translation each" },
-	{ "huge_pages", "2M PAGES", MW__T_COUNT, 0, "present huge pages: a translation each" },
+	{ "small_pages", "4K", MW__T_COUNT, 0, "present small pages: a translation each" },
+	{ "huge_pages", "2M", MW__T_COUNT, 0, "present huge pages: a translation each" },
 	{ "referenced", "REFERENCED", MW__T_BYTES, MW__COL_HIDDEN, "referenced in the time of --working-set" },
 	{ "blocks", "BLOCKS", MW__T_COUNT, MW__COL_HIDDEN, "aligned 2 MiB blocks that are at least half full of small pages" },
 	{ "entries_saved", "SAVES", MW__T_COUNT, 0, "translations saved if these blocks were huge pages" },
 	{ "tables_saved", NULL, MW__T_BYTES, JSO, NULL },
 	{ "costs", "COSTS", MW__T_BYTES, MW__COL_HIDDEN, "memory that filling up these blocks would add" },
-	{ "how", "HOW", MW__T_TEXT, MW__COL_WRAP, "how to get huge pages for it" },
+	{ "how", "HOW", MW__T_TEXT, MW__COL_HIDDEN | MW__COL_WRAP, "how to get huge pages for it" },
 };
 
 /* What makes huge pages of a mapping: depends on what it is and on the machine's setting. */
@@ -371,12 +370,9 @@ static const char *object_of(const struct view *v, const struct mw__vma *vma)
 
 static void fill_map(struct view *v, struct mw__doc_node *t, struct mw__doc_row *row, const struct mw__mapping_tables *m)
 {
-	char range[48];
 	uint64_t tables = m->tables[0] + m->tables[1] + m->tables[2];
 	uint64_t saved = m->in_blocks - m->blocks;
 
-	snprintf(range, sizeof(range), "%012llx-%012llx", (unsigned long long)m->vma->start, (unsigned long long)m->vma->end);
-	mw__row_text(t, row, M_ADDRESS, range);
 	mw__row_u64(t, row, M_START, m->vma->start);
 	mw__row_u64(t, row, M_END, m->vma->end);
 	mw__row_text(t, row, M_OBJECT, object_of(v, m->vma));
@@ -427,6 +423,29 @@ static uint64_t screen_limit(const struct view *v)
 	return limit;
 }
 
+/* Each way to huge pages once, with the blocks that it would serve. */
+static void add_ways(struct view *v)
+{
+	const struct mw__page_tables *t = v->tables;
+
+	for (size_t i = 0; i < t->maps.n; i++) {
+		const char *way = t->maps.v[i].blocks ? how(v, t->maps.v[i].vma) : NULL;
+		unsigned long long blocks = 0;
+		bool told = !way;
+
+		for (size_t k = 0; !told && k < t->maps.n; k++) {
+			const char *other = t->maps.v[k].blocks ? how(v, t->maps.v[k].vma) : NULL;
+
+			if (!other || strcmp(other, way))
+				continue;
+			told = k < i;
+			blocks += t->maps.v[k].blocks;
+		}
+		if (!told)
+			mw__doc_linef(v->root, NULL, 0, "How, for %llu of them (%s): %s.", blocks, mw__vma_kinds[t->maps.v[i].vma->kind], way);
+	}
+}
+
 static void add_maps(struct view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "mappings", "BY MAPPING", map_cols, N_COLS(map_cols));
@@ -453,6 +472,8 @@ static void add_maps(struct view *v)
 		mw__doc_linef(v->root, sizes, 2, "As huge pages, the %llu blocks of 2 MiB that are at least half full would save %llu translations and \001 more memory "
 			      "would be used. Page tables: \001 less; for anonymous memory none, as the kernel keeps one in reserve for each "
 			      "transparent huge page (hugetlb keeps none).", (unsigned long long)blocks, (unsigned long long)entries);
+	if (blocks)
+		add_ways(v);
 	else
 		mw__doc_line(v->root, "No mapping would gain: none has an aligned block of 2 MiB that is half full of small pages.", NULL, 0);
 }
