@@ -30,9 +30,9 @@ static const char *const roles[] = {
 enum { S_NAME, S_ADDRESS, S_SIZE, S_FILE_SIZE, S_MASS };
 #define SECTION_COLS(F)                                                                                               \
 	{ "section", "SECTION", MW__T_TEXT, (F), "name of the section" },                                               \
-	{ "address", "ADDRESS", MW__T_ADDR, (F), "where it is in memory" },                                             \
+	{ "address", "ADDRESS", MW__T_ADDR, (F) | MW__COL_OPTIONAL, "where it is in memory" },                                             \
 	{ "size", "SIZE", MW__T_BYTES, (F), "size in memory" },                                                         \
-	{ "file_size", "IN FILE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "size in the file" }, MW__MASS_COLS(F, 0)
+	{ "file_size", "IN FILE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "size in the file" }, MW__MASS_COLS(F, 0, 0)
 static const struct mw__col section_cols[] = { SECTION_COLS(MW__COL_TEXT_ONLY) };
 static const struct mw__col section_keys[] = { SECTION_COLS(MW__COL_JSON_ONLY) };
 
@@ -105,10 +105,10 @@ enum { R_OBJECT, R_BINDING, R_RELATIVE, R_SYMBOLIC, R_PLT, R_COPY, R_IFUNC, R_PA
 	{ "plt", "PLT", MW__T_COUNT, (F), "slots of the procedure linkage table" },                                     \
 	{ "copy", "COPY", MW__T_COUNT, (F) | MW__COL_HIDDEN, "variables copied from libraries" },                        \
 	{ "ifunc", "IFUNC", MW__T_COUNT, (F) | MW__COL_HIDDEN, "addresses that a function of the image decides" },       \
-	{ "pages", "PAGES", MW__T_COUNT, (F), "pages with relocations" },                                               \
+	{ "pages", "PAGES", MW__T_COUNT, (F) | MW__COL_OPTIONAL, "pages with relocations" },                                               \
 	{ "copied_pages", "COPIED", MW__T_COUNT, (F), "pages of the file that were copied" },                           \
 	{ "linker_pages", "BY LINKER", MW__T_COUNT, (F), "of these, in pages with relocations or words of the linker" }, \
-	{ "cleared_pages", "BSS START", MW__T_COUNT, (F), "of these, cleared for the start of .bss" },                  \
+	{ "cleared_pages", "BSS START", MW__T_COUNT, (F) | MW__COL_OPTIONAL, "of these, cleared for the start of .bss" },                  \
 	{ "program_pages", "BY PROGRAM", MW__T_COUNT, (F), "of these, with neither: the program wrote" }
 static const struct mw__col reloc_cols[] = { RELOC_COLS(MW__COL_TEXT_ONLY) };
 static const struct mw__col reloc_keys[] = { RELOC_COLS(MW__COL_JSON_ONLY) };
@@ -163,7 +163,7 @@ static void add_relocs(struct mw__sections_view *v)
 
 enum { O_OBJECT, O_MASS };
 static const struct mw__col object_cols[] = {
-	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "image" }, MW__MASS_COLS(MW__COL_TEXT_ONLY, 0),
+	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "image" }, MW__MASS_COLS(MW__COL_TEXT_ONLY, 0, 0),
 };
 
 static void add_object_row(struct mw__doc_node *t, const char *name, const struct mw__mass *m, const struct mw__image *img,
@@ -192,7 +192,7 @@ static void add_objects_text(struct mw__sections_view *v)
 			mw__mass_add(&rest, &ic->sum);
 		mw__mass_add(&sum, &ic->sum);
 	}
-	snprintf(text, sizeof(text), "%zu smaller objects (--all lists them)", n - shown);
+	snprintf(text, sizeof(text), "%zu smaller (--all)", n - shown);
 	if (shown < n)
 		add_object_row(t, text, &rest, NULL, MW__ROW_PLAIN);
 	add_object_row(t, "sum", &sum, NULL, MW__ROW_TOTAL);
@@ -253,6 +253,16 @@ static int add_objects(struct mw__sections_view *v)
 
 /* -------------------------------------------------------------------- view */
 
+static void add_legend(struct mw__doc_node *root)
+{
+	mw__doc_line(root, "", NULL, 0);
+	mw__doc_line(root, "\003- RSS: FILE, pages of the file; RELOC and WRITTEN, private copies of such pages, those that the dynamic "
+		     "linker writes and the others; NEW, without a file (.bss). What is left was cleared where .bss begins (-o +cleared).",
+		     NULL, 0);
+	mw__doc_line(root, "\003- Not mapped: CACHED, in the page cache all the same; UNREAD, not there: touching it reads the file.",
+		     NULL, 0);
+}
+
 static void add_remarks(struct mw__sections_view *v)
 {
 	bool guessed = v->snap->target.pages == MW_PAGES_SMAPS;
@@ -261,6 +271,8 @@ static void add_remarks(struct mw__sections_view *v)
 	for (size_t i = 0; i < v->pieces->images.n; i++)
 		without += v->pieces->images.v[i].image->detail == NULL;
 	mw__doc_u64(v->root, "objects_without_tables", MW__T_COUNT, without);
+	if (!v->opts->relocs && !v->opts->cold && !v->opts->hot)
+		add_legend(v->root);
 	if (guessed)
 		mw__doc_line(v->root, "\003- This kernel tells how many zero pages there are, but not which: they are taken from "
 			     "the lowest addresses.", NULL, 0);
