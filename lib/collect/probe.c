@@ -106,14 +106,22 @@ static int try_memory(struct prober *p)
 
 static const char owner_or_root[] = "be the owner of the process, or root (CAP_SYS_PTRACE)";
 
+/* What is there but refused needs a right, and not another kernel. */
+static const char *for_scan(int error, const char *kernel)
+{
+	return error == EACCES || error == EPERM ? owner_or_root : kernel;
+}
+
 static void probe_process(struct prober *p)
 {
+	int scan = try_scan(p, MW__PM_PRESENT), guard = try_scan(p, MW__PM_GUARD);
+
 	add_errno(p, try_read(p, "status"), "status", "VSZ, RSS, swap, page tables", "a /proc mounted without hidepid");
 	add_errno(p, try_read(p, "maps"), "maps", "the mappings: without them no byte has a cause", owner_or_root);
-	add_errno(p, try_scan(p, MW__PM_PRESENT), "page scan (PAGEMAP_SCAN)",
-		  "page states, exact and cheap; otherwise smaps and pagemap are read", "Linux 6.7 or later");
-	add_errno(p, try_scan(p, MW__PM_GUARD), "guard markers in the page scan",
-		  "tells guard markers from swap", "Linux 6.15 or later");
+	add_errno(p, scan, "page scan (PAGEMAP_SCAN)",
+		  "page states, exact and cheap; otherwise smaps and pagemap are read", for_scan(scan, "Linux 6.7 or later"));
+	add_errno(p, guard, "guard markers in the page scan",
+		  "tells guard markers from swap", for_scan(guard, "Linux 6.15 or later"));
 	add_errno(p, try_read(p, "pagemap"), "pagemap", "page states", owner_or_root);
 	add_errno(p, try_read(p, "smaps_rollup"), "smaps_rollup", "PSS and USS", owner_or_root);
 	add_errno(p, try_cachestat(p), "cachestat", "whether the rest of a mapped file is in the page cache",

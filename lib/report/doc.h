@@ -64,7 +64,7 @@ enum {
 	MW__COL_TRUNC = 16,	/* may be shortened on a narrow terminal, in the middle */
 	MW__COL_CUT = 128,	/* the same, but what is not a path loses its end */
 	MW__COL_LEFT = 32,	/* numbers are right-aligned unless this is set */
-	MW__COL_OPTIONAL = 64,	/* left out on a narrow terminal where it says 0 only */
+	MW__COL_OPTIONAL = 64,	/* left out on a narrow terminal where it says 0 or nothing only */
 	MW__COL_SPARE = 256,	/* left out on a terminal that is still too narrow then */
 };
 

@@ -14,10 +14,10 @@ static const char *const ability_names[] = {
 
 static const struct mw__col cols[] = {
 	{ "state", "", MW__T_TEXT, 0, "works, refused, absent, or a setting" },
-	{ "what", "SOURCE", MW__T_TEXT, 0, "file, system call or setting" },
+	{ "what", "SOURCE", MW__T_TEXT, MW__COL_WRAP, "file, system call or setting" },
 	{ "gives", "GIVES", MW__T_TEXT, MW__COL_WRAP, "what memwhy knows by it" },
-	{ "found", "FOUND", MW__T_TEXT, 0, "what happened when it was tried" },
-	{ "enable", "TO ENABLE IT", MW__T_TEXT, MW__COL_WRAP, "what would make it work" },
+	{ "found", "FOUND", MW__T_TEXT, MW__COL_WRAP, "what happened when it was tried" },
+	{ "enable", "TO ENABLE IT", MW__T_TEXT, MW__COL_WRAP | MW__COL_OPTIONAL, "what would make it work" },
 };
 
 int mw_report_doctor(const struct mw_doctor_opts *opts, struct mw_document **ret, struct mw_err *err)

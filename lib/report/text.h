@@ -120,15 +120,26 @@ struct mw__fit {
 	const struct mw__col *col;
 	size_t idx;		/* in table->cols */
 	size_t widest, width;	/* of its cells and heading; what it gets, 0: it is left out */
-	bool says;		/* some cell is not 0 */
+	size_t word;		/* columns of the longest word in it, where it may be wrapped */
+	bool says;		/* some cell is neither 0 nor empty */
 	bool is_left_out;
 };
 /* Set the widths so that the columns fit into limit; 0: no limit. */
 void mw__fit_plan(struct mw__fit *fits, size_t n, size_t limit, size_t gap);
-/* A row has something to say in this cell: anything but 0. */
+/* A row has something to say in this cell: anything but 0 and an empty text. */
 static inline bool mw__cell_says(const struct mw__cell *cell)
 {
-	return (cell->type != MW__T_BYTES && cell->type != MW__T_COUNT) || cell->u;
+	switch (cell->type) {
+	case MW__T_NULL:
+		return false;
+	case MW__T_BYTES:
+	case MW__T_COUNT:
+		return cell->u;
+	case MW__T_TEXT:
+		return cell->s && *cell->s;
+	default:
+		return true;
+	}
 }
 
 MW_MUST_CHECK int mw__text_table(struct mw__text *t, const struct mw__doc_node *table,

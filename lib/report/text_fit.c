@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * How wide the columns of a table become on a narrow terminal. First to go are optional columns that say
- * nothing (0 in every row); then bars become short and texts that allow it give up width, the widest first;
+ * nothing (0 or no text in every row); then bars become short and texts that allow it give up width, the widest first;
  * then the bars go, and at last the columns that can be spared, from the right.
  */
+#include "../base/size.h"
 #include "text.h"
 
-#define MIN_WIDTH 16	/* no text is shortened below this */
+#define MIN_WIDTH 16	/* no text is shortened below this, nor wrapped inside words */
 #define MIN_BAR 4
 
 static bool is_bar(const struct mw__fit *fit)
@@ -19,7 +20,9 @@ static size_t least_width(const struct mw__fit *fit)
 {
 	if (is_bar(fit))
 		return MIN_BAR;
-	return fit->col->flags & (MW__COL_TRUNC | MW__COL_CUT | MW__COL_WRAP) ? MIN_WIDTH : SIZE_MAX;
+	if (fit->col->flags & MW__COL_WRAP)
+		return mw__max(MIN_WIDTH, fit->word);
+	return fit->col->flags & (MW__COL_TRUNC | MW__COL_CUT) ? MIN_WIDTH : SIZE_MAX;
 }
 
 /* The widest column of these that can give up some width, or NULL. */

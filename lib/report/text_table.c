@@ -98,6 +98,20 @@ static size_t find_indent(const struct job *job, const struct mw__doc_row *row)
 	return i;
 }
 
+/* Columns of the longest word. */
+static size_t word_width(const char *text)
+{
+	size_t longest = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " "), width = mw__text_width(text, len);
+
+		longest = width > longest ? width : longest;
+		text += len + strspn(text + len, " ");
+	}
+	return longest;
+}
+
 static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
 		     const struct mw__doc_row *row, bool has_indent)
 {
@@ -115,6 +129,8 @@ static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
 
 		if (width > fit->widest)
 			fit->widest = width;
+		if (fit->col->flags & MW__COL_WRAP && word_width(job->cell.v) > fit->word)
+			fit->word = word_width(job->cell.v);
 	}
 	return set_cell(job, line, i);
 }
