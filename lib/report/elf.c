@@ -94,6 +94,11 @@ static bool diag_row(void *ctx, size_t i, struct mw__cell *c)
 
 void mw__elf_view_diags(const struct mw__elf_view *v)
 {
+	const struct mw_elf *debug = v->elf->debug;
+
+	if (debug && debug->is_malformed)
+		mw__elf_diag(v->elf, MW__ELF_NOTE, "debug file", debug->diags.n, MW_UNKNOWN, MW_UNKNOWN,
+			     "the debug file %s is malformed: memwhy elf shows where", debug->path);
 	mw__doc_stream(v->node, "diagnostics", "Findings", diag_cols, MW__COUNT(diag_cols),
 		       &(struct mw__stream){ count_diags, NULL, diag_row, v->elf });
 }

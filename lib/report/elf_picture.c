@@ -99,6 +99,14 @@ static void sections_of(const struct picture *p, const struct mw__piece *r, stru
 	}
 }
 
+/* The segment asks for these addresses; behind them only the page does. */
+static bool is_wanted(const struct picture *p, const struct mw__piece *r)
+{
+	const struct mw__phdr *h = r->segment < p->v->elf->n_ph ? &p->v->elf->ph[r->segment] : NULL;
+
+	return h && r->start >= h->vaddr && r->start - h->vaddr < h->memsz;
+}
+
 /* What the piece is, in the columns that are left behind its box. */
 static void describe(const struct picture *p, const struct mw__piece *r, char *buf, size_t room)
 {
@@ -111,7 +119,7 @@ static void describe(const struct picture *p, const struct mw__piece *r, char *b
 	switch (r->kind) {
 	case MW__PIECE_SEGMENT: sections_of(p, r, &w); break;
 	case MW__PIECE_CLEARED:
-		add_phrase(&w, "cleared");
+		add_phrase(&w, is_wanted(p, r) ? "cleared" : "cleared, unused");
 		sections_of(p, r, &w);
 		break;
 	case MW__PIECE_ZERO:

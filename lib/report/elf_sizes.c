@@ -113,6 +113,8 @@ void mw__elf_view_sizes(const struct mw__elf_view *v)
 	if (c)
 		mw__doc_stream(n, "owners", NULL, size_cols, MW__COUNT(size_cols),
 			       &(struct mw__stream){ count_owned, NULL, owned_row, c });
+	if (v->elf->n_sh <= 1 && v->opts->sizes_by != MW_ELF_BY_SEGMENT)
+		mw__view_line(n, "There are no section headers: what they would name stands by segment.");
 	if (o.contested)
 		mw__doc_linef(n, (uint64_t[]){ o.contested }, 1, "\001 of the file are claimed twice and counted once");
 	mw__ownership_deinit(&o);

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -217,6 +218,10 @@ def main():
     if platform.machine() != 'x86_64' or 'glibc' not in ''.join(platform.libc_ver()):
         print('1..0 # SKIP needs x86-64 and glibc')
         return 0
+    for tool in ('objcopy', 'strip'):
+        if not shutil.which(tool):
+            print('1..0 # SKIP there is no ' + tool)
+            return 0
     with tempfile.TemporaryDirectory() as tmp:
         attempt, lib = build(tmp, 'try', TRY, '-ldl'), build(tmp, 'lib.so', LIB, '-shared', '-fPIC', '-Wl,-z,lazy')
         test_faults(tmp, attempt, lib)
