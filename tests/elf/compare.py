@@ -29,7 +29,7 @@ EXPLAINED = {
     'control': 'names with control characters, backslashes or beyond ASCII: each program writes them its own way',
     'no-name': 'numbers one side has no name for: LOOS+..., <OS specific>: N, unrecognized: N, <unknown>: N',
     'few-flags': 'readelf names the section flag R only where EI_OSABI is GNU or FreeBSD, else prints o',
-    'versym-names': 'readelf prints VERNEED, VERDEF, VERSYM for the types GNU_verneed, GNU_verdef, GNU_versym',
+    'versym-names': 'readelf has other names for the types GNU_verneed, GNU_verdef, GNU_versym and SYMTAB_SHNDX',
     'cut-type': 'readelf -W cuts names of relocation types after 22 characters, of segments after 14',
     'other-name': 'names by the psABI, by LLVM (BPF) or by glibc (FEATURE_1, SPARC, PA-RISC), where readelf has its own',
     'mips-info': 'readelf shows r_info of little-endian 64-bit MIPS put in order, memwhy as it is in the file',
@@ -44,6 +44,7 @@ EXPLAINED = {
     'eu-sections-only': 'eu-readelf finds it through section headers only',
     'eu-section-symbol': 'eu-readelf leaves section symbols without name',
     'eu-type-names': 'eu-readelf calls a few relocation types by older names (compare_eu.py)',
+    'eu-no-symtab': 'eu-readelf shows the addend, and a section, where the table names no symbol table',
     'eu-mips64el': 'eu-readelf does not know how little-endian 64-bit MIPS stores r_info',
     'eu-copied': 'eu-readelf shows no version of a symbol that was copied from a library',
     'version-symbol': 'eu-readelf writes a version behind the symbol that stands for the same version',
@@ -64,7 +65,8 @@ OTHER_NAMES = {'FEATURE_1': 'FEATURE', 'R_ARM_ALU_PCREL_7_0': 'R_ARM_ALU_PCREL7_
                'MIPS_OPTIONS': 'OPTIONS', 'MIPS_ABIFLAGS': 'ABIFLAGS'}
 OTHER_NAMES.update({'R_PARISC_%s%s' % (a, k): 'R_PARISC_%s%s' % (b, k) for a, b in (('GPREL', 'DLTREL'), ('LTOFF', 'DLTIND'))
                     for k in ('21L', '14R', '14WR', '14DR')})
-SECTION_TYPES = {'VERNEED': 'GNU_verneed', 'VERDEF': 'GNU_verdef', 'VERSYM': 'GNU_versym'}
+SECTION_TYPES = {'VERNEED': 'GNU_verneed', 'VERDEF': 'GNU_verdef', 'VERSYM': 'GNU_versym',
+                 'SYMTAB SECTION INDICES': 'SYMTAB_SHNDX'}
 
 
 def run(cmd):
@@ -156,7 +158,7 @@ def compare_header(c, path, ours, out):
         c.equal('header: ' + key, path, [h[key], h[total]], [int(m[1]), int(m[2] or m[1])])
 
 
-SECTION = re.compile(r'^  \[\s*(\d+)\] (.*?)\s+(\S+(?: \S+)?)\s+([0-9a-f]{8}|[0-9a-f]{16}) ([0-9a-f]{6,}) ([0-9a-f]{6,}) '
+SECTION = re.compile(r'^  \[\s*(\d+)\] (.*?)\s+(SYMTAB SECTION INDICES|\S+(?: \S+)?)\s+([0-9a-f]{8}|[0-9a-f]{16}) ([0-9a-f]{6,}) ([0-9a-f]{6,}) '
                      r'([0-9a-f]{2,}) (.{3,}?)\s*(\d+)\s+(\d+)\s+(\d+)$', re.M)
 
 

@@ -184,7 +184,11 @@ def reloc(c, where, o, line):
     if m[3] and o['symbol'] and o['symbol_value'] is not None:
         c.equal('eu: relocations: symbol value', where, num(o['symbol_value']), num(m[3]))
     name = m[5].strip()
-    if not o['symbol']:
+    place = re.fullmatch(r'0x([0-9a-f]+)(?: \S+)?', name)
+    if not o['symbol'] and place:
+        c.explain('eu-no-symtab', where)
+        c.equal('eu: relocations: addend', where, o['addend'] & ((1 << 64) - 1), num(place[1]))
+    elif not o['symbol']:
         c.equal('eu: relocations: symbol', where, '', name)
     elif plain(o['symbol_name'] or '') and name:
         # eu-readelf leaves the version out

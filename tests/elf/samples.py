@@ -74,6 +74,15 @@ class Sample:
             lay.sym(s(b'defined'), 0x10, 16, 0x12, 1))
         add('dynstr', dynstr)
         add('hash', n(1, 4) + n(3, 4) + n(1, 4) + n(0, 4) + n(2, 4) + n(0, 4))
+        h = 5381
+        for c in b'defined':
+            h = (h * 33 + c) & 0xffffffff
+        add('gnu.hash', n(1, 4) + n(2, 4) + n(1, 4) + n(6, 4) + n(-1, w) + n(2, 4) + n(h | 1, 4))
+        add('relr.dyn', n(0x300, w) + n(0xb, w))
+        # one CIE, one FDE of 16 bytes at 0x10; addresses are absolute
+        cie = n(0, 4) + b'\1\0' + b'\1\x78\x10' + b'\x0c\7\x08' + bytes(4)
+        fde = n(0x10, w) + n(16, w) + b'\x41\x0e\x10' + bytes(5)
+        add('eh_frame', n(len(cie), 4) + cie + n(4 + len(fde), 4) + n(8 + len(cie), 4) + fde + n(0, 4))
         add('versym', n(0, 2) + n(3, 2) + n(2, 2))
         add('verdef', n(1, 2) + n(1, 2) + n(1, 2) + n(1, 2) + n(0, 4) + n(20, 4) + n(28, 4) + n(s(b'self.so'), 4) + n(0, 4) +
             n(1, 2) + n(0, 2) + n(2, 2) + n(1, 2) + n(0, 4) + n(20, 4) + n(0, 4) + n(s(b'VERS_1'), 4) + n(0, 4))
@@ -83,15 +92,19 @@ class Sample:
         tags = [(1, s(b'libneeded')), (14, s(b'self.so')), (5, parts['dynstr'][0]), (10, len(dynstr)),
                 (6, parts['dynsym'][0]), (11, lay.symsize), (4, parts['hash'][0]), (7, parts['rela'][0]),
                 (8, 2 * 3 * w), (9, 3 * w), (0x6ffffff0, parts['versym'][0]), (0x6ffffffc, parts['verdef'][0]),
-                (0x6ffffffd, 2), (0x6ffffffe, parts['verneed'][0]), (0x6fffffff, 1), (0, 0)]
+                (0x6ffffffd, 2), (0x6ffffffe, parts['verneed'][0]), (0x6fffffff, 1),
+                (0x6ffffef5, parts['gnu.hash'][0]), (36, parts['relr.dyn'][0]), (35, 2 * w), (37, w), (0, 0)]
         add('dynamic', b''.join(n(t, w) + n(v, w) for t, v in tags))
         loaded = at
         add('comment', b'a comment\0')
         strtab = b'\0local\0file.c\0'
         add('symtab', lay.sym(0, 0, 0, 0, 0) + lay.sym(7, 0, 0, 4, 0xfff1) + lay.sym(1, 0x10, 4, 2, 1))
         add('strtab', strtab)
-        self.sections = ['', 'interp', 'note', 'dynsym', 'dynstr', 'hash', 'versym', 'verdef', 'verneed', 'rela',
-                         'dynamic', 'comment', 'symtab', 'strtab', 'shstrtab']
+        add('symtab_shndx', n(0, 4) * 3)
+        add('group', n(1, 4) + n(1, 4))
+        self.sections = ['', 'interp', 'note', 'dynsym', 'dynstr', 'hash', 'gnu.hash', 'relr.dyn', 'eh_frame', 'versym',
+                         'verdef', 'verneed', 'rela', 'dynamic', 'comment', 'symtab', 'strtab', 'symtab_shndx', 'group',
+                         'shstrtab']
         names, offs = b'\0', [0]
         for x in self.sections[1:]:
             offs.append(len(names))
@@ -100,11 +113,14 @@ class Sample:
         self.parts = parts
         i = self.sections.index
         kind = {'interp': 1, 'note': 7, 'dynsym': 11, 'dynstr': 3, 'hash': 5, 'versym': 0x6fffffff, 'verdef': 0x6ffffffd,
-                'verneed': 0x6ffffffe, 'rela': 4, 'dynamic': 6, 'comment': 1, 'symtab': 2, 'strtab': 3, 'shstrtab': 3}
+                'verneed': 0x6ffffffe, 'rela': 4, 'dynamic': 6, 'comment': 1, 'symtab': 2, 'strtab': 3, 'shstrtab': 3, 'gnu.hash': 0x6ffffff6, 'relr.dyn': 19,
+                'eh_frame': 1, 'symtab_shndx': 18, 'group': 17}
         link = {'dynsym': i('dynstr'), 'hash': i('dynsym'), 'versym': i('dynsym'), 'verdef': i('dynstr'),
-                'verneed': i('dynstr'), 'rela': i('dynsym'), 'dynamic': i('dynstr'), 'symtab': i('strtab')}
-        info = {'verdef': 2, 'verneed': 1, 'dynsym': 1, 'symtab': 3}
-        entsize = {'dynsym': lay.symsize, 'symtab': lay.symsize, 'rela': 3 * w, 'dynamic': 2 * w, 'versym': 2, 'hash': 4}
+                'verneed': i('dynstr'), 'rela': i('dynsym'), 'dynamic': i('dynstr'), 'symtab': i('strtab'),
+                'gnu.hash': i('dynsym'), 'symtab_shndx': i('symtab'), 'group': i('symtab')}
+        info = {'verdef': 2, 'verneed': 1, 'dynsym': 1, 'symtab': 3, 'group': 2}
+        entsize = {'dynsym': lay.symsize, 'symtab': lay.symsize, 'rela': 3 * w, 'dynamic': 2 * w, 'versym': 2, 'hash': 4,
+                   'relr.dyn': w, 'symtab_shndx': 4, 'group': 4}
         self.shoff = (at + 7) // 8 * 8
         sh = lay.pack(lay.shdr, {}, lay.shsize)
         for k, x in enumerate(self.sections[1:], 1):
