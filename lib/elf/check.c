@@ -32,6 +32,7 @@ struct job {
 	bool interp;
 	enum mw__verdict loader;	/* the first fault that the loader minds, else MW__RUNS */
 	const char *loader_reason;
+	bool missing;			/* a segment has no page in the file */
 };
 
 /* Add the finding; the first one that decides becomes the verdict. */
@@ -42,6 +43,8 @@ static void fault(struct job *j, enum mw__verdict verdict, const char *field, ui
 	if ((verdict == MW__LOADER_REFUSES || verdict == MW__LOADER_CRASHES) && j->loader == MW__RUNS) {
 		j->loader = verdict;
 		j->loader_reason = text;
+		/* a program without loader has code of its own for what a loader looks at */
+		verdict = j->interp ? verdict : MW__VERDICT_UNKNOWN;
 	}
 	if (j->c->verdict != MW__RUNS)
 		return;
@@ -123,6 +126,38 @@ static void check_interp(struct job *j, const struct mw__phdr *p)
 		      "the interpreter's path has no NUL at its end");
 }
 
+/* Bytes of the segment that the file does not have. */
+static void check_missing(struct job *j, const struct mw__phdr *p)
+{
+	uint64_t in_file = mw__align_up(j->elf->size, j->page), last = p->vaddr + p->filesz;
+
+	mw__elf_diag(j->elf, MW__ELF_BAD, "p_filesz", p->filesz, ph_off(j, p, 5), mw__sub0(j->elf->size, p->off),
+		     "the segment reaches behind the end of the file: touching the missing pages raises SIGBUS");
+	if (p->memsz > p->filesz && (p->flags & PF_W) && (last & (j->page - 1)) &&
+	    mw__align_down(p->off + p->filesz, j->page) >= in_file)
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size,
+		      "the kernel clears the end of a page that is not in the file");
+	j->missing |= p->filesz && p->off >= in_file;
+}
+
+/* No execution where reading does not imply it: then the first instruction must be in a segment that allows it. */
+static void check_entry(struct job *j)
+{
+	const struct mw_elf *elf = j->elf;
+	bool strict = false, found = false;
+
+	for (size_t i = 0; i < elf->n_ph; i++) {
+		const struct mw__phdr *p = &elf->ph[i];
+
+		strict |= p->type == PT_GNU_STACK && !(p->flags & PF_X);
+		found |= p->type == PT_LOAD && (p->flags & PF_X) && elf->eh.entry >= mw__align_down(p->vaddr, j->page) &&
+			 elf->eh.entry < mw__align_up(p->vaddr + p->memsz, j->page);
+	}
+	if (strict && !found && elf->eh.entry)
+		fault(j, MW__VERDICT_UNKNOWN, "e_entry", elf->eh.entry, eh_off(j, 3), MW_UNKNOWN,
+		      "the entry point is in no executable segment: it dies there");
+}
+
 static void check_load(struct job *j, const struct mw__phdr *p)
 {
 	uint64_t mask = j->page - 1, top = j->elf->lay.is64 ? UINT64_C(0x7ffffffff000) : UINT64_C(0xffffe000), end;
@@ -138,9 +173,7 @@ static void check_load(struct job *j, const struct mw__phdr *p)
 	if (p->off > INT64_MAX || __builtin_add_overflow(p->off, p->filesz, &end))
 		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size, "p_offset + p_filesz wraps");
 	else if (!mw__fits(p->off, p->filesz, j->elf->size))
-		mw__elf_diag(j->elf, MW__ELF_BAD, "p_filesz", p->filesz, ph_off(j, p, 5),
-			     mw__sub0(j->elf->size, p->off),
-			     "the segment reaches behind the end of the file: touching the missing pages raises SIGBUS");
+		check_missing(j, p);
 	if (p->align && (p->align & (p->align - 1)))
 		mw__elf_diag(j->elf, MW__ELF_BAD, "p_align", p->align, ph_off(j, p, 7), MW_UNKNOWN,
 			     "p_align is not a power of two");
@@ -179,6 +212,10 @@ static void check_segments(struct job *j)
 			check_load(j, &j->elf->ph[i]);
 	if (!j->last_load && j->elf->n_ph)
 		fault(j, MW__KILLED, "p_type", 0, j->elf->eh.phoff, MW_UNKNOWN, "there is no PT_LOAD segment");
+	if (j->missing)
+		note_verdict(j, MW__VERDICT_UNKNOWN, "no page of a segment is in the file: it dies when it touches one");
+	else if (j->last_load)
+		check_entry(j);
 }
 
 /* ------------------------------------------------------------------ loader */
