@@ -39,6 +39,7 @@ EXPLAINED = {
     'notes-binary': 'owners of annobin notes (GA...) are binary; readelf turns them into text',
     'many-sections': 'readelf numbers segments with two digits: not compared where the mapping is ambiguous',
     'mips-types': 'three relocation types in one record: readelf writes them on three lines',
+    'stale-index': 'the section of a symbol is not there any more: readelf says so in its place, memwhy beside it',
     'debug-file': 'symbols of the debug file, which readelf does not look for',
     'eu-relr': 'eu-readelf 0.188 prints nothing for RELR',
     'eu-sections-only': 'eu-readelf finds it through section headers only',
@@ -218,7 +219,7 @@ def compare_segments(c, path, ours, out):
 
 
 SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]+)\s+(\d+|0x[0-9a-f]+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+'
-                    r'(\S+)(?:\s+\[[^\]]*\])?\s+(UND|ABS|COM|LARGE_COM|\d+|(?:PRC|OS |RSV)\[0x[0-9a-f]+\])(?: (.*))?$')
+                    r'(\S+)(?:\s+\[[^\]]*\])?\s+(UND|ABS|COM|LARGE_COM|\d+|bad section index\[\s*\d+\]|(?:PRC|OS |RSV)\[0x[0-9a-f]+\])(?: (.*))?$')
 
 
 def symbol_tables(out):
@@ -255,7 +256,10 @@ def compare_symbols(c, path, ours, out):
                 c.explain('no-name', where)
             else:
                 c.equal('symbols: type, binding, visibility', where, [o['type'], o['bind'], o['visibility']], list(r[3:6]))
-            c.equal('symbols: section', where, o['section_text'].replace('OS[', 'OS ['), r[6])
+            section = re.sub(r'bad section index\[\s*(\d+)\]', r'\1', r[6])
+            if section != r[6]:
+                c.explain('stale-index', where)
+            c.equal('symbols: section', where, o['section_text'].replace('OS[', 'OS ['), section)
             name = re.sub(r' \(\d+\)$', '', r[7] or '')
             if o['version'] and not ours['dynamic'] and name == o['plain_name']:
                 c.explain('versym', where)
@@ -377,6 +381,8 @@ PARTS = [('-h', compare_header), ('-S', compare_sections), ('-l', compare_segmen
 
 def compare_file(c, path, statuses=(0,)):
     rc, out = run([MEMWHY, 'elf', '--json', '-h', '-S', '-l', '-s', '-d', '-r', '-V', '-n', path])
+    if rc == 1 and 'bad section index' in run(['readelf', '-sW', path])[1]:
+        statuses = (1,)
     c.equal('exit status', path, rc if rc not in statuses else 0, 0)
     try:
         doc = json.loads(out)

@@ -86,7 +86,7 @@ def segments(c, path, ours, out):
     c.equal('eu: segments: interpreter', path, ours['interpreter'], m[1] if m else None)
 
 
-SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]{8,16})\s+(\d+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+(\S+)\s+(\S+)(?: (.*))?$', re.M)
+SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]{8,16})\s+(\d+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+(\S+)\s+(<unknown>: \d+|\S+)(?: (.*))?$', re.M)
 VISIBILITY = {'HIDDEN': 'HIDDEN', 'INTERNAL': 'INTERNAL', 'PROTECTED': 'PROTECTED', 'DEFAULT': 'DEFAULT'}
 
 
