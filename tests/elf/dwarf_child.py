@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The child that reads DWARF: one that dies, hangs, writes rubbish or eats memory costs the answer its DWARF part
+and nothing else; so does damaged DWARF. What it says of inlined functions is what addr2line says.
+
+    dwarf_child.py [--slow] [--random N]      also children that run until their limits; N damaged files
+
+The children are made by a libdwarf of our own, which the loader finds first. TAP on standard output."""
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+CC = os.environ.get('CC', 'cc').split()
+N = FAILED = 0
+
+SOURCE = '''
+struct point { char tag; long x, y; struct { short a; int b; } in; };
+struct point origin;
+static volatile int sink;
+static inline __attribute__((always_inline)) int inner(int v)
+{
+	sink = v;
+	return v * (int)origin.x;
+}
+static inline __attribute__((always_inline)) int middle(int v)
+{
+	int r = inner(v) + 1;
+	if (r & 1)
+		r += inner(r);
+	return r;
+}
+__attribute__((noinline)) int outer(int v)
+{
+	return middle(v) + inner(v + 1);
+}
+int main(int argc, char **argv)
+{
+	(void)argv;
+	return outer(argc) + middle(argc);
+}
+'''
+# what the child does instead of opening the file
+FAKE = '''
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+int dwarf_init_path(void);
+int dwarf_init_path(void)
+{
+	switch (CASE) {
+	case 0: abort();
+	case 1: raise(SIGSEGV); break;
+	case 2: _exit(0);
+	case 3: _exit(77);
+	case 4: {	/* rubbish into whatever pipe there is */
+		static char rubbish[200000];
+		struct stat st;
+		memset(rubbish, 0xa5, sizeof(rubbish));
+		for (int fd = 3; fd < 64; fd++)
+			if (!fstat(fd, &st) && S_ISFIFO(st.st_mode))
+				(void)!write(fd, rubbish, sizeof(rubbish));
+		_exit(0);
+	}
+	case 5: {	/* more memory than it may have */
+		size_t n = 0;
+		for (char *p; (p = malloc(1 << 24)) && n < 4096; n++)
+			memset(p, 1, 4096);
+		if (n >= 4096 >> 2)
+			_exit(0);
+		abort();
+	}
+	case 6: {	/* a record that promises more than it has */
+		struct stat st;
+		unsigned head[16] = { 0x4d574457u, 1, [14] = 0xffffffffu, 0 };
+		for (int fd = 3; fd < 64; fd++)
+			if (!fstat(fd, &st) && S_ISFIFO(st.st_mode))
+				(void)!write(fd, head, sizeof(head));
+		_exit(0);
+	}
+	case 7: for (;;) ;
+	case 8: for (;;) pause();
+	}
+	return 1;
+}
+'''
+CASES = [('abort()', 'Aborted'), ('SIGSEGV', 'Segmentation fault'), ('ends at once', 'ended early'), ('exit status 77', 'ended early'),
+         ('rubbish in the pipe', 'DWARF'), ('more memory than it may have', 'Aborted'), ('a record without an end', 'DWARF')]
+SLOW = [('spins', 'DWARF'), ('sleeps', 'DWARF')]
+
+
+def report(good, name, detail=''):
+    global N, FAILED
+    N += 1
+    FAILED += not good
+    print('%sok %d - %s' % ('' if good else 'not ', N, name))
+    if not good:
+        print('# ' + str(detail)[:400])
+
+
+def ask(*args, env=None, timeout=100):
+    p = subprocess.run([MEMWHY, 'elf', '--json', *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                       env=dict(os.environ, **(env or {})))
+    return p.returncode, p.stdout, p.stderr
+
+
+def answer(out):
+    """The file of the document, or None."""
+    try:
+        return json.loads(out.decode())['files'][0]
+    except (ValueError, KeyError, IndexError):
+        return None
+
+
+def test_children(tmp, prog, slow):
+    late = subprocess.run(['readelf', '-SW', MEMWHY], stdout=subprocess.PIPE).stdout
+    names = CASES + (SLOW if slow else [])
+    plain = answer(ask('-h', '-S', '-s', prog)[1])
+    for k, (name, word) in enumerate(names):
+        what = 'a child that: ' + name
+        if b'.note.dlopen' not in late:
+            report(True, what + ' # SKIP libdwarf is linked plainly')
+            continue
+        where = os.path.join(tmp, 'fake%d' % k)
+        os.mkdir(where)
+        subprocess.run(CC + ['-w', '-DCASE=%d' % k, '-shared', '-fPIC', '-Wl,-soname,libdwarf.so.1', '-x', 'c', '-', '-o',
+                             os.path.join(where, 'libdwarf.so.1')], input=FAKE.encode(), check=True)
+        rc, out, err = ask('-h', '-S', '-s', '--units', '--addr', '0x1000', prog, env={'LD_LIBRARY_PATH': where})
+        f = answer(out)
+        trouble = (f or {}).get('dwarf', {}).get('trouble') or ''
+        same = f and all(f[part] == plain[part] for part in ('header', 'sections', 'symbols'))
+        report(rc in (0, 1) and same and word in trouble, what, (rc, trouble, err, bool(same)))
+
+
+def test_inlines(prog):
+    """Every address of outer and main: functions, lines and their nesting."""
+    syms = subprocess.run(['nm', '-S', prog], stdout=subprocess.PIPE, check=True).stdout.decode()
+    addrs = []
+    for name in ('outer', 'main'):
+        start, size = (int(x, 16) for x in re.search(r'^(\S+) (\S+) T %s$' % name, syms, re.M).groups())
+        addrs += range(start, start + size)
+    want, got, depth = {}, {}, 0
+    text = subprocess.run(['addr2line', '-a', '-i', '-f', '-e', prog] + [hex(a) for a in addrs], stdout=subprocess.PIPE,
+                          check=True).stdout.decode().splitlines()
+    for line in text:
+        if line.startswith('0x'):
+            want[int(line, 16)] = chain = []
+        else:
+            chain.append(line)
+    for i in range(0, len(addrs), 50):
+        args = [x for a in addrs[i:i + 50] for x in ('--addr', hex(a))]
+        for r in answer(ask(*args, prog)[1])['dwarf']['lines']:
+            got.setdefault(int(r['address'], 16), []).append((r['depth'], r['function'], r['file'], r['line']))
+    wrong = []
+    for a in addrs:
+        pairs = list(zip(want[a][::2], want[a][1::2]))
+        mine = [(f, '%s:%s' % (path, line)) for d, f, path, line in sorted(got.get(a, []))]
+        theirs = [(f, re.sub(r' \(discriminator \d+\)', '', at)) for f, at in pairs]
+        depth = max(depth, len(theirs))
+        if mine != theirs:
+            wrong.append((hex(a), mine, theirs))
+    report(not wrong and depth >= 3, 'inlines of %d addresses, up to %d deep, as addr2line has them' % (len(addrs), depth), wrong[:2])
+
+
+def sections_of(path):
+    """[(offset, size)] of what holds debug information."""
+    out = subprocess.run(['readelf', '-SW', path], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return [(int(o, 16), int(n, 16)) for o, n in
+            re.findall(r'\] \.debug_\S+\s+PROGBITS\s+\S+ (\S+) (\S+)', out)]
+
+
+def test_damaged(tmp, prog, count):
+    with open(prog, 'rb') as f:
+        image = f.read()
+    places = sections_of(prog)
+    rnd = random.Random(7)
+    path = os.path.join(tmp, 'damaged')
+    whole = answer(ask('-h', '-s', prog)[1])
+    wrong, troubles = [], 0
+    for k in range(count):
+        data = bytearray(image)
+        for _ in range(rnd.choice((1, 1, 3, 20))):
+            off, size = rnd.choice(places)
+            at = off + rnd.randrange(size)
+            data[at:at + 1] = bytes([rnd.choice((0, 1, 0x7f, 0x80, 0xff, rnd.randrange(256)))])
+        with open(path, 'wb') as f:
+            f.write(data)
+        try:
+            rc, out, err = ask('-h', '-s', '--units', '--addr', '0x1139', '--addr', '0x1150', '--type', 'point', path)
+        except subprocess.TimeoutExpired:
+            wrong.append((k, 'hangs'))
+            continue
+        f = answer(out)
+        if rc not in (0, 1) or not f or f['header'] != whole['header'] or f['symbols'] != whole['symbols']:
+            wrong.append((k, rc, err))
+        elif f['dwarf']['trouble']:
+            troubles += 1
+    report(not wrong, '%d files with damaged DWARF, %d of which say so' % (count, troubles), wrong[:3])
+
+
+def main():
+    if not shutil.which(CC[0]) or not shutil.which('readelf'):
+        print('1..0 # SKIP needs a compiler and binutils')
+        return 0
+    count = int(sys.argv[sys.argv.index('--random') + 1]) if '--random' in sys.argv else 150
+    with tempfile.TemporaryDirectory() as tmp:
+        prog = os.path.join(tmp, 'prog')
+        with open(prog + '.c', 'w') as f:
+            f.write(SOURCE)
+        subprocess.run(CC + ['-g', '-O2', '-o', prog, prog + '.c'], check=True)
+        test_children(tmp, prog, '--slow' in sys.argv)
+        test_inlines(prog)
+        test_damaged(tmp, prog, count)
+    print('1..%d' % N)
+    return 1 if FAILED else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
