@@ -13,20 +13,20 @@
 #define MW__MASS_COLS(F, R, C)                                                                                              \
 	{ "mapped", "MAPPED", MW__T_BYTES, (F) | MW__COL_HIDDEN, "bytes that are mapped" },                              \
 	{ "resident", "RSS", MW__T_BYTES, (F) | (R), "resident" },                                                            \
-	{ "file", "FILE", MW__T_BYTES, (F) | (R) | MW__COL_OPTIONAL, "resident, pages of the file" },                                            \
+	{ "file", "FILE", MW__T_BYTES, (F) | (R) | MW__COL_OPTIONAL | MW__COL_SPARE, "resident, pages of the file" },                                            \
 	{ "anonymous", "ANON", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, anonymous or copied on write" },            \
 	{ "copied", "COPIED", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, private copies of file pages" },             \
 	{ "relocation", "RELOC", MW__T_BYTES, (F) | (R), "of the copies, in pages that the dynamic linker writes" },          \
 	{ "cleared", "CLEARED", MW__T_BYTES, (F) | MW__COL_HIDDEN,                                                       \
 	  "of the copies, in the page that was cleared for the start of .bss" },                                        \
 	{ "written", "WRITTEN", MW__T_BYTES, (F) | (R), "of the copies, in pages that only the program writes" },             \
-	{ "new", "NEW", MW__T_BYTES, (F) | (R) | MW__COL_OPTIONAL, "resident, anonymous from the start (.bss)" },                                \
+	{ "new", "NEW", MW__T_BYTES, (F) | (R) | MW__COL_OPTIONAL | MW__COL_SPARE, "resident, anonymous from the start (.bss)" },                                \
 	{ "shmem", "SHMEM", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, shared memory" },                              \
 	{ "huge", "HUGE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident through huge page table entries" },               \
 	{ "zero", "ZERO", MW__T_BYTES, (F) | MW__COL_HIDDEN, "only read: the shared zero page" },                        \
 	{ "swap", "SWAP", MW__T_BYTES, (F) | MW__COL_HIDDEN, "swapped out" },                                            \
 	{ "cached", "CACHED", MW__T_BYTES, (F) | (C), "not mapped here, but in the page cache" },                             \
-	{ "uncached", "UNREAD", MW__T_BYTES, (F) | MW__COL_OPTIONAL, "not in the page cache: touching it would read the file" },           \
+	{ "uncached", "UNREAD", MW__T_BYTES, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "not in the page cache: touching it would read the file" },           \
 	{ "absent", "ABSENT", MW__T_BYTES, (F) | MW__COL_HIDDEN, "no page, and none in a file" }
 #define MW__N_MASS_COLS 16
 

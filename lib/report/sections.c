@@ -30,7 +30,7 @@ static const char *const roles[] = {
 enum { S_NAME, S_ADDRESS, S_SIZE, S_FILE_SIZE, S_MASS };
 #define SECTION_COLS(F)                                                                                               \
 	{ "section", "SECTION", MW__T_TEXT, (F), "name of the section" },                                               \
-	{ "address", "ADDRESS", MW__T_ADDR, (F) | MW__COL_OPTIONAL, "where it is in memory" },                                             \
+	{ "address", "ADDRESS", MW__T_ADDR, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "where it is in memory" },                                             \
 	{ "size", "SIZE", MW__T_BYTES, (F), "size in memory" },                                                         \
 	{ "file_size", "IN FILE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "size in the file" }, MW__MASS_COLS(F, 0, 0)
 static const struct mw__col section_cols[] = { SECTION_COLS(MW__COL_TEXT_ONLY) };
@@ -105,10 +105,10 @@ enum { R_OBJECT, R_BINDING, R_RELATIVE, R_SYMBOLIC, R_PLT, R_COPY, R_IFUNC, R_PA
 	{ "plt", "PLT", MW__T_COUNT, (F), "slots of the procedure linkage table" },                                     \
 	{ "copy", "COPY", MW__T_COUNT, (F) | MW__COL_HIDDEN, "variables copied from libraries" },                        \
 	{ "ifunc", "IFUNC", MW__T_COUNT, (F) | MW__COL_HIDDEN, "addresses that a function of the image decides" },       \
-	{ "pages", "PAGES", MW__T_COUNT, (F) | MW__COL_OPTIONAL, "pages with relocations" },                                               \
+	{ "pages", "PAGES", MW__T_COUNT, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "pages with relocations" },                                               \
 	{ "copied_pages", "COPIED", MW__T_COUNT, (F), "pages of the file that were copied" },                           \
 	{ "linker_pages", "BY LINKER", MW__T_COUNT, (F), "of these, in pages with relocations or words of the linker" }, \
-	{ "cleared_pages", "BSS START", MW__T_COUNT, (F) | MW__COL_OPTIONAL, "of these, cleared for the start of .bss" },                  \
+	{ "cleared_pages", "BSS START", MW__T_COUNT, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "of these, cleared for the start of .bss" },                  \
 	{ "program_pages", "BY PROGRAM", MW__T_COUNT, (F), "of these, with neither: the program wrote" }
 static const struct mw__col reloc_cols[] = { RELOC_COLS(MW__COL_TEXT_ONLY) };
 static const struct mw__col reloc_keys[] = { RELOC_COLS(MW__COL_JSON_ONLY) };
