@@ -231,7 +231,7 @@ static const struct mw__col summary_cols[] = {
 	{ "after", "AFTER", MW__T_TEXT, MW__COL_TEXT_ONLY, "the same of that after everything was freed" },
 	{ "faults", "FAULTS", MW__T_TEXT, MW__COL_TEXT_ONLY, "the same of page faults" },
 	{ "worst", "WORST CPU", MW__T_TEXT, MW__COL_TEXT_ONLY, "largest ratio of CPU time" },
-	{ "worst_workload", "ON", MW__T_TEXT, 0, "its workload" },
+	{ "worst_workload", "ON", MW__T_TEXT, MW__COL_TRUNC, "its workload" },
 	RATIO_JSON("time_ratio"), RATIO_JSON("cpu_ratio"), RATIO_JSON("peak_ratio"), RATIO_JSON("after_ratio"),
 	RATIO_JSON("faults_ratio"), RATIO_JSON("worst_ratio"),
 };
@@ -317,7 +317,11 @@ static const struct mw__col memory_cols[] = {
 
 static void add_memory(const struct bench *b, struct mw__doc_node *root)
 {
-	struct mw__doc_node *t = mw__doc_table(root, "memory", "MEMORY BEYOND WHAT WAS HELD", memory_cols,
+	bool any = false;	/* of a command nothing may be known: then there is no table on the screen */
+
+	for (size_t i = 0; i < b->workloads.n * b->allocators.n; i++)
+		any |= b->results[i].median[HELD] != MW_UNKNOWN || b->results[i].median[SYSCALLS] != MW_UNKNOWN;
+	struct mw__doc_node *t = mw__doc_table(root, "memory", any ? "MEMORY BEYOND WHAT WAS HELD" : NULL, memory_cols,
 					       sizeof(memory_cols) / sizeof(memory_cols[0]));
 
 	for (size_t w = 0; w < b->workloads.n; w++)
@@ -327,6 +331,8 @@ static void add_memory(const struct bench *b, struct mw__doc_node *root)
 			bool known = r->median[HELD] != MW_UNKNOWN && r->median[HELD] && r->median[PEAK] != MW_UNKNOWN;
 			int64_t beyond = known ? (int64_t)(r->median[PEAK] - r->median[HELD]) : INT64_MIN;
 
+			if (!any)
+				mw__row_style(row, MW__ROW_JSON);
 			mw__row_text(t, row, M_WORKLOAD, b->workloads.v[w]);
 			mw__row_text(t, row, M_SHOWN, a ? "" : b->workloads.v[w]);
 			mw__row_text(t, row, M_ALLOCATOR, b->allocators.v[a]);
