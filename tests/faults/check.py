@@ -226,6 +226,20 @@ def check_phases():
        "the first instruction of ld.so is its first fault", first)
 
 
+def check_real():
+    """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
+    server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
+    commands = {"python3": [sys.executable, "-c", "import json, decimal, subprocess; subprocess.run(['true'])"], "a shell":
+                ["sh", "-c", "ls / >/dev/null; exec cat /dev/null"]}
+    if os.path.exists(server):
+        commands["a Go server"] = ["sh", "-c", f"exec {server} >/dev/null"]
+    for name, command in commands.items():
+        run, doc = record(["--for=2"] if name == "a Go server" else [], command)
+        if ok(doc is not None, f"{name}: recorded", run.stderr):
+            check_numbers(doc, name)
+            ok(doc["lost"] == 0 and all(r["bytes"] >= 0 for r in doc["sources"]), f"{name}: nothing lost, nothing negative", doc["sources"])
+
+
 def check_exports():
     with tempfile.TemporaryDirectory() as tmp:
         trace, folded = os.path.join(tmp, "trace"), os.path.join(tmp, "folded")
@@ -321,6 +335,7 @@ def main():
         check_lost(recorder)
         check_threads_attached(recorder)
     check_unprivileged()
+    check_real()
     check_phases()
     check_exports()
     check_attach()
