@@ -110,6 +110,14 @@ static bool split(struct mw__plan *p, size_t i, uint64_t addr)
 	return true;
 }
 
+static bool has_interpreter(const struct mw_elf *elf)
+{
+	for (size_t i = 0; i < elf->n_ph; i++)
+		if (elf->ph[i].type == PT_INTERP)
+			return true;
+	return false;
+}
+
 static bool protect(const struct mw_elf *elf, struct mw__plan *p, uint64_t page)
 {
 	for (size_t k = 0; k < elf->n_ph; k++) {
@@ -126,6 +134,7 @@ static bool protect(const struct mw_elf *elf, struct mw__plan *p, uint64_t page)
 			if (m->start >= start && m->end <= end && m->kind != MW__MAP_GAP && (m->prot & PF_W)) {
 				m->prot = PF_R;
 				m->kind = MW__MAP_RELRO;
+				p->protects_itself = p->role == MW__PLAN_PROGRAM && !has_interpreter(elf);
 			}
 		}
 		return true;	/* one is looked at */
@@ -136,13 +145,10 @@ static bool protect(const struct mw_elf *elf, struct mw__plan *p, uint64_t page)
 static enum mw__plan_role guess_role(struct mw_elf *elf)
 {
 	uint64_t v;
-	bool interp = false;
 
-	for (size_t i = 0; i < elf->n_ph; i++)
-		interp |= elf->ph[i].type == PT_INTERP;
 	if (elf->eh.type != ET_EXEC && elf->eh.type != ET_DYN)
 		return MW__PLAN_NONE;
-	if (elf->eh.type == ET_EXEC || interp)
+	if (elf->eh.type == ET_EXEC || has_interpreter(elf))
 		return MW__PLAN_PROGRAM;
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
 

@@ -22,6 +22,7 @@ enum mw__plan_role { MW__PLAN_PROGRAM, MW__PLAN_LOADER, MW__PLAN_LIBRARY, MW__PL
 struct mw__plan {
 	MW_VEC(struct mw__mapping) maps;
 	enum mw__plan_role role;	/* a guess: programs and the loader have no gaps mapped */
+	bool protects_itself;		/* RELRO is left to the program: there is no interpreter to do it */
 	uint64_t vsz, file, zero, gaps;	/* bytes of all mappings, by kind */
 	uint64_t waste;			/* bytes mapped beyond what the segments ask for, gaps aside */
 	uint64_t shared_page;		/* address of the page that .data and .bss share; MW_UNKNOWN */

@@ -70,6 +70,7 @@ static void add_totals(struct mw__doc_node *o, const struct mw__plan *p)
 	mw__doc_u64(o, "gaps", MW__T_BYTES, p->gaps);
 	mw__doc_u64(o, "waste", MW__T_BYTES, p->waste);
 	mw__doc_u64(o, "shared_page", MW__T_ADDR, p->shared_page);
+	mw__doc_bool(o, "protects_itself", p->protects_itself);
 	mw__doc_u64(o, "page_tables_min", MW__T_BYTES, p->page_tables);
 	mw__doc_linef(o, (uint64_t[]){ p->vsz, p->file, p->zero, p->gaps }, 4,
 		      "VSZ \001 as a %s = \001 of the file + \001 zero + \001 reserved gaps", roles[p->role]);
@@ -79,6 +80,8 @@ static void add_totals(struct mw__doc_node *o, const struct mw__plan *p)
 		mw__doc_linef(o, (uint64_t[]){ p->shared_file }, 1,
 			      "page %#llx holds \001 of the file; the rest of it is cleared for .bss, which makes it private",
 			      (unsigned long long)p->shared_page);
+	if (p->protects_itself)
+		mw__doc_linef(o, NULL, 0, "relro: there is no interpreter, so the program's own start makes it read-only, if it does");
 }
 
 void mw__elf_view_plan(const struct mw__elf_view *v)

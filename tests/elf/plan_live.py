@@ -15,10 +15,12 @@ PLANS = {}
 
 
 def plan_of(path):
-    if path not in PLANS:
+    st = os.stat(path)
+    key = (st.st_dev, st.st_ino)
+    if key not in PLANS:
         p = subprocess.run([MEMWHY, 'elf', '--plan', '--json', path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        PLANS[path] = json.loads(p.stdout)['files'][0]['plan'] if p.returncode == 0 else None
-    return PLANS[path]
+        PLANS[key] = json.loads(p.stdout)['files'][0]['plan'] if p.returncode == 0 else None
+    return PLANS[key]
 
 
 def read_maps(pid):
@@ -47,13 +49,14 @@ def check(pid, results):
         return
     seen = set()
     for name, start in instances(maps):
+        path = '/proc/%s/root%s' % (pid, name)    # in another root the name is another file
         try:
-            with open(name, 'rb') as f:
+            with open(path, 'rb') as f:
                 if f.read(4) != b'\x7fELF':
                     continue
+            plan = plan_of(path)
         except OSError:
             continue
-        plan = plan_of(name)
         if not plan or not plan['mappings'] or name in seen:
             continue
         seen.add(name)
@@ -73,6 +76,8 @@ def check(pid, results):
             got = starts.get(a)
             if k == len(rows) - 1 and m['is_zero'] and got and got[1] == m['prot'] and got[0] > b and not got[2].startswith('/'):
                 continue    # the last zero part merged with anonymous memory behind it
+            if plan['protects_itself'] and (m['kind'] == 'relro' or rows[k - 1]['kind'] == 'relro'):
+                continue    # a program without an interpreter, which leaves its RELRO as it is
             wrong.append('%x-%x %s (%s), found %s' % (a, b, m['prot'], m['kind'], got))
         if wrong:
             if again is None:
