@@ -25,8 +25,6 @@
 #define MAX_CLASSES 128
 #define TRANSFER_BYTES (256u << 10) /* the most bytes kept in a transfer array */
 #define BIN_BYTES (64u << 10)       /* the most bytes of one class kept by a thread */
-#define BIN_BYTES_BIG (32u << 10)   /* the same above BIG bytes: there are many such classes */
-#define BIG 1024u
 #define BATCH_BYTES (16u << 10)     /* bytes moved at once */
 
 struct class {
@@ -116,7 +114,7 @@ static void print_class(struct class c)
 
 	printf("\t{ %u, %u, %u, %uu, %u, %u, %u, %d, 0 },\n", c.size, c.pages,
 	       c.pages * PAGE / c.size, divisor_of(c), batch,
-	       clamp((c.size > BIG ? BIN_BYTES_BIG : BIN_BYTES) / c.size, 2, 4096), transfer, is_served(c.size));
+	       clamp(BIN_BYTES / c.size, 2, 4096), transfer, is_served(c.size));
 }
 
 static int class_of(uint32_t n)

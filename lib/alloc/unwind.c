@@ -57,6 +57,7 @@ typedef uint64_t row;
 #define ROW_LAST 2u
 #define ROW_FROM_RBP 4u
 #define ROW_HAS_RBP 8u
+#define ROW_NONE ROW_HAS_RBP /* not valid, but known: a place the walk ends at */
 #define MAX_CFA (1 << 27)
 
 static row row_make(unsigned flags, int64_t cfa, int64_t rbp)
@@ -412,10 +413,10 @@ static row cached_row(uint64_t pc)
 	if ((load_relaxed(&cache[slot].key) ^ r) == pc && r)
 		return r;
 	r = find_row(pc);
-	if (r) {
-		store_relaxed(&cache[slot].row, r);
-		store_relaxed(&cache[slot].key, pc ^ r);
-	}
+	if (!r)
+		r = ROW_NONE;
+	store_relaxed(&cache[slot].row, r);
+	store_relaxed(&cache[slot].key, pc ^ r);
 	return r;
 }
 

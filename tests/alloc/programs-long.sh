@@ -127,8 +127,7 @@ interpreters() {
 	same "perl" "" env PERL_HASH_SEED=0 perl "$dir/a.pl"
 	for lua in lua luajit lua5.4 lua5.3 lua5.1; do command -v $lua >/dev/null 2>&1 && break; done
 	same "lua" "" "$lua" "$dir/a.lua"
-	same "sqlite" "" sqlite3 -init "$dir/a.sql" "$dir/db" .quit
-	rm -f "$dir/db"
+	same "sqlite" "" sqlite3 -init "$dir/a.sql" "" .quit
 	same "node" "" node "$dir/a.js"
 	command -v javac >/dev/null 2>&1 && javac -d "$dir/j" "$dir/j/A.java"
 	if [ -f "$dir/j/A.class" ]; then
