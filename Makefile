@@ -214,9 +214,10 @@ $(B)/tests/bench/elf_floor: tests/bench/elf_floor.c
 bench-elf: $(B)/memwhy $(B)/tests/bench/launch $(B)/tests/bench/elf_floor
 	@$(TEST_ENV) python3 tests/bench/elf.py $(BENCH_ELF_ARGS)
 BENCH_PAGES := $(B)/tests/bench/launch $(B)/tests/bench/faulty $(PAGES_DIR)/rawrollup
-bench: bench-elf all $(BENCH_PAGES) $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
+bench: all $(B)/tests/bench/elf_floor $(BENCH_PAGES) $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
 	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS); status=$$?; \
-		$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS) && exit $$status
+		$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS) || status=1; \
+		$(TEST_ENV) python3 tests/bench/elf.py $(BENCH_ELF_ARGS) && exit $$status
 .PHONY: bench-pages
 bench-pages: $(B)/memwhy $(BENCH_PAGES)
 	@$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS)
