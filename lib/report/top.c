@@ -154,7 +154,7 @@ static uint64_t count_distinct(uint64_t *list, size_t n)
 static int count_once(struct view *v, const char *name, uint64_t *ret)
 {
 	MW_CLEANUP(mw__freep) uint64_t *list = malloc((v->ranking->frames.n + 1) * sizeof(*list));
-	bool any = false;
+	bool any = false, torn = false;
 	size_t n = 0;
 
 	if (!list)
@@ -164,6 +164,8 @@ static int count_once(struct view *v, const char *name, uint64_t *ret)
 
 		if (name && strcmp(group_of(v, p), name) != 0)
 			continue;
+		/* readable, but it moved while its pages were read: without it the sum would be too small */
+		torn |= !p->frames_known && p->pss != MW_UNKNOWN;
 		if (!p->frames_known)
 			continue;
 		any = true;
@@ -171,7 +173,7 @@ static int count_once(struct view *v, const char *name, uint64_t *ret)
 			memcpy(list + n, v->ranking->frames.v + p->frame, p->n_frames * sizeof(*list));
 		n += p->n_frames;
 	}
-	*ret = any ? count_distinct(list, n) * PAGE : MW_UNKNOWN;
+	*ret = any && !torn ? count_distinct(list, n) * PAGE : MW_UNKNOWN;
 	return 0;
 }
 
