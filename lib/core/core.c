@@ -230,7 +230,7 @@ static int take_notes(struct mw__core *c, uint64_t off, uint64_t size)
 	if (off >= c->file_size)
 		return 0;
 	size = mw__min(mw__min(size, c->file_size - off), MAX_NOTES);
-	MW_CLEANUP(mw__freep) char *v = malloc((size_t)size + 1);
+	MW_CLEANUP(mw__freep) char *v = calloc(1, (size_t)size + 1);
 
 	if (!v)
 		return -MW_E_NOMEM;
@@ -433,7 +433,7 @@ static int read_core(struct mw__core *c, const char *path, struct mw_err *err)
 int mw__core_open(const char *path, struct mw__core **ret, struct mw_err *err)
 {
 	struct mw__core *c = calloc(1, sizeof(*c));
-	struct stat st;
+	struct stat st = {};
 
 	if (!c)
 		return mw__fail_nomem(err, path);

@@ -705,7 +705,10 @@ static int read_heap_frame(struct reader *r, struct json_object *o)
 {
 	struct mw__own *own = r->snap->own;
 	struct mw__saved_frame row;
-	int rc = own ? read_row(r, &mw__saved_frame_fields, o, "heap_frames", &row) : fail(r, "heap_frames without a heap before");
+
+	if (!own)
+		return fail(r, "heap_frames without a heap before");
+	int rc = read_row(r, &mw__saved_frame_fields, o, "heap_frames", &row);
 
 	if (rc < 0)
 		return rc;
@@ -723,7 +726,10 @@ static int read_heap_line(struct reader *r, struct json_object *o)
 {
 	struct mw__own *own = r->snap->own;
 	struct mw__saved_line row;
-	int rc = own ? read_row(r, &mw__saved_line_fields, o, "heap_lines", &row) : fail(r, "heap_lines without a heap before");
+
+	if (!own)
+		return fail(r, "heap_lines without a heap before");
+	int rc = read_row(r, &mw__saved_line_fields, o, "heap_lines", &row);
 
 	if (rc < 0)
 		return rc;
