@@ -479,10 +479,10 @@ static inline uint32_t mw_abi_bucket_max(uint32_t idx)
 	return idx <= 128 ? idx * 8 : 1024 + (idx - 128) * 128;
 }
 
-/** Pages of the shortest run that entry @i of first_run speaks of. */
+/** Pages of the shortest run that entry @i < MW_N_RUNS of first_run speaks of. */
 static inline uint32_t mw_abi_run_min(uint32_t i)
 {
-	return i < 64 ? i + 1 : (4 + (i - 63) % 4) << ((i - 63) / 4 + 4);
+	return i < 64 ? i + 1 : (4 + (i - 63) % 4) << ((i - 63) / 4 + 4);	/* NOLINT: a shift below 32 */
 }
 
 #endif
