@@ -247,7 +247,7 @@ $(B)/lint/%.ok: %.c Makefile
 .PHONY: lint
 lint: $(LINT_OK)
 	cppcheck --quiet -j 2 --enable=warning,portability --inline-suppr --error-exitcode=1 \
-		--suppress=missingIncludeSystem --suppress=checkersReport --suppress=nullPointerRedundantCheck \
+		--suppress=missingIncludeSystem --suppress=checkersReport --suppress=nullPointerRedundantCheck --suppress=resourceLeak \
 		--std=c11 -D_GNU_SOURCE -D__x86_64__ -D__SIZEOF_POINTER__=8 -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
 	shellcheck cmd/late.sh tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
