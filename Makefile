@@ -251,7 +251,7 @@ lint: $(LINT_OK)
 		--std=c11 -D_GNU_SOURCE -D__x86_64__ -D__SIZEOF_POINTER__=8 -DMW_COMMIT='""' lib cmd
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
 	shellcheck cmd/late.sh tests/run tests/*.sh tests/lib/*.sh tests/golden/*.sh tests/cli/helper.bash .ci/run
-	codespell -q 3 --skip build,.git,man,tests/golden,tests/fuzz/seeds --ignore-words-list uptodate,nd,fo,ba,loos lib cmd \
+	codespell -q 3 --skip build,.git,man,tests/golden,tests/fuzz/seeds --ignore-words-list uptodate,nd,fo,ba,loos,ther lib cmd \
 		tests README.md
 
 # ----------------------------------------------------------------- installing
