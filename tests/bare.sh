@@ -9,8 +9,9 @@ cd "$(dirname "$0")/.."
 if [ "${1:-}" != inside ]; then
 	[ "$(id -u)" = 0 ] || { echo "bare: needs root" >&2; exit 77; }
 	command -v debootstrap >/dev/null || { echo "bare: needs debootstrap" >&2; exit 77; }
-	# mounts are made in a namespace of their own and vanish with it
-	exec unshare --mount --propagation private "tests/$(basename "$0")" inside
+	# mounts and processes are made in namespaces of their own and vanish with them; a bare machine runs few
+	# other processes, so none of this one's are seen
+	exec unshare --mount --pid --fork --kill-child --propagation private "tests/$(basename "$0")" inside
 fi
 
 tree=$(mktemp -d /var/tmp/memwhy-bare.XXXXXX)
