@@ -106,7 +106,7 @@ enum mw_page_source {
 struct mw_collect_opts {
 	size_t size;
 	const char *procfs;	/* NULL: /proc; otherwise a captured tree */
-	const char *cgroupfs;	/* NULL: /sys/fs/cgroup */
+	const char *cgroupfs;	/* NULL: where it is mounted */
 	uint64_t max_stall_ns;	/* 0: MW_DEFAULT_MAX_STALL_NS. Bound on the predicted time for which
 				   one read keeps the target from mapping memory */
 	enum mw_when rollup;	/* PSS and USS from smaps_rollup */

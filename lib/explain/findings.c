@@ -460,11 +460,10 @@ static void find_cgroup(struct facts *f)
 
 	if (!cg->version || cg->current == MW_UNKNOWN)
 		return;
-	bool root = cg->path && !strcmp(cg->path, "/");
 	struct mw__finding *x = add(f, "cgroup",
 		"Its control group %s is charged \001%s. The charge differs from RSS (\001): it counts page cache that nobody maps, "
 		"kernel memory and every other process in the group, and a shared page once.",
-		cg->path ? cg->path : "", root ? " (the root group: the whole machine)" : "");
+		cg->path ? cg->path : "", cg->is_root ? " (the root group: the whole machine)" : "");
 
 	size(x, "charged", cg->current);
 	size(x, "rss", f->rss);

@@ -75,6 +75,7 @@ static void init_cgroup(struct mw__cgroup *cgroup)
 	forget(cgroup, sizeof(*cgroup));
 	cgroup->path = NULL;
 	cgroup->version = 0;
+	cgroup->is_root = false;
 }
 
 void mw__snapshot_init(struct mw_snapshot *snap)

@@ -273,6 +273,7 @@ struct mw__limits {
 struct mw__cgroup {
 	const char *path;	/* or NULL */
 	uint32_t version;	/* 1, 2; 0 unknown */
+	bool is_root;		/* of the whole machine, not only of our cgroup namespace */
 	uint64_t current, max, anon, file, shmem, kernel, slab, sock, page_tables, inactive_file, swap;
 };
 

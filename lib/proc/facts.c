@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The small files of /proc/PID: stat, statm, limits, cgroup, cmdline. A value that cannot
+ * The small files of /proc/PID: stat, statm, limits, cmdline. A value that cannot
  * be read stays MW_UNKNOWN.
  */
 #include "proc.h"
@@ -98,7 +98,7 @@ void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *s
 	*rss = r * page_size;
 }
 
-static uint64_t limit_value(const char *p, const char *end)
+uint64_t mw__limit_value(const char *p, const char *end)
 {
 	uint64_t v;
 
@@ -109,8 +109,7 @@ static uint64_t limit_value(const char *p, const char *end)
 	return mw__parse_dec(&p, end, &v) ? v : MW_UNKNOWN;
 }
 
-/* The number behind a key at the start of a line: "Key:  123 ..." or "Key 123". */
-static uint64_t keyed_value(const struct mw__str *text, const char *key)
+uint64_t mw__keyed_value(const struct mw__str *text, const char *key)
 {
 	size_t len = strlen(key);
 
@@ -118,7 +117,7 @@ static uint64_t keyed_value(const struct mw__str *text, const char *key)
 		const char *nl = mw__find(p, end, '\n');
 
 		if ((size_t)(nl - p) > len && !memcmp(p, key, len))
-			return limit_value(p + len, nl);
+			return mw__limit_value(p + len, nl);
 		p = nl < end ? nl + 1 : end;
 	}
 	return MW_UNKNOWN;
@@ -126,7 +125,7 @@ static uint64_t keyed_value(const struct mw__str *text, const char *key)
 
 static uint64_t keyed_kb(const struct mw__str *text, const char *key)
 {
-	uint64_t v = keyed_value(text, key);
+	uint64_t v = mw__keyed_value(text, key);
 
 	return v == MW_UNKNOWN || v > UINT64_MAX / 1024 ? MW_UNKNOWN : v * 1024;
 }
@@ -137,7 +136,7 @@ static uint64_t root_number(const struct mw__proc *proc, const char *name)
 
 	if (mw__proc_root_text(proc, name, &text, NULL) < 0 || !text.n)
 		return MW_UNKNOWN;
-	return limit_value(text.v, text.v + text.n);
+	return mw__limit_value(text.v, text.v + text.n);
 }
 
 /* "always [madvise] never" */
@@ -161,10 +160,10 @@ void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct
 	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
 
 	if (mw__proc_text(proc, "limits", &text, NULL) == 0) {
-		ret->as_soft = keyed_value(&text, "Max address space");
-		ret->stack_soft = keyed_value(&text, "Max stack size");
-		ret->memlock_soft = keyed_value(&text, "Max locked memory");
-		ret->data_soft = keyed_value(&text, "Max data size");
+		ret->as_soft = mw__keyed_value(&text, "Max address space");
+		ret->stack_soft = mw__keyed_value(&text, "Max stack size");
+		ret->memlock_soft = mw__keyed_value(&text, "Max locked memory");
+		ret->data_soft = mw__keyed_value(&text, "Max data size");
 	}
 	ret->max_map_count = root_number(proc, "sys/vm/max_map_count");
 	if (mw__proc_root_text(proc, "meminfo", &text, NULL) == 0) {
@@ -178,124 +177,6 @@ void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct
 		ret->cpus = cpus > 0 ? (uint64_t)cpus : MW_UNKNOWN;
 		ret->thp = read_thp(arena);
 	}
-}
-
-/* ------------------------------------------------------------------ cgroup */
-
-static bool read_file(const char *dir, const char *path, const char *name, struct mw__str *text)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str full = {};
-	char buf[8192];
-
-	mw__str_printf(&full, "%s%s/%s", dir, path, name);
-	if (full.failed)
-		return false;
-	MW_CLEANUP(mw__closep) int fd = open(full.v, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	mw__str_reset(text);
-	for (ssize_t n; (n = read(fd, buf, sizeof(buf))) > 0;)
-		mw__str_add(text, buf, n);
-	return text->n > 0;
-}
-
-static uint64_t file_number(const char *dir, const char *path, const char *name)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
-
-	if (!read_file(dir, path, name, &text))
-		return MW_UNKNOWN;
-	if (!strncmp(text.v, "max", 3))
-		return MW__NO_LIMIT;
-	return limit_value(text.v, text.v + text.n);
-}
-
-static void read_v2(const char *dir, struct mw__cgroup *cg)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
-
-	cg->current = file_number(dir, cg->path, "memory.current");
-	if (cg->current == MW_UNKNOWN)
-		return;
-	cg->version = 2;
-	cg->max = file_number(dir, cg->path, "memory.max");
-	cg->swap = file_number(dir, cg->path, "memory.swap.current");
-	if (!read_file(dir, cg->path, "memory.stat", &text))
-		return;
-	cg->anon = keyed_value(&text, "anon ");
-	cg->file = keyed_value(&text, "file ");
-	cg->shmem = keyed_value(&text, "shmem ");
-	cg->kernel = keyed_value(&text, "kernel ");
-	cg->slab = keyed_value(&text, "slab ");
-	cg->sock = keyed_value(&text, "sock ");
-	cg->page_tables = keyed_value(&text, "pagetables ");
-	cg->inactive_file = keyed_value(&text, "inactive_file ");
-}
-
-static void read_v1(const char *dir, struct mw__cgroup *cg)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
-
-	cg->current = file_number(dir, cg->path, "memory.usage_in_bytes");
-	if (cg->current == MW_UNKNOWN)
-		return;
-	cg->version = 1;
-	cg->max = file_number(dir, cg->path, "memory.limit_in_bytes");
-	/* v1 writes "no limit" as LONG_MAX rounded to pages */
-	if (cg->max != MW_UNKNOWN && cg->max >= UINT64_C(0x7ffffffffff00000))
-		cg->max = MW__NO_LIMIT;
-	cg->kernel = file_number(dir, cg->path, "memory.kmem.usage_in_bytes");
-	if (!read_file(dir, cg->path, "memory.stat", &text))
-		return;
-	cg->anon = keyed_value(&text, "total_rss ");
-	cg->file = keyed_value(&text, "total_cache ");
-	cg->shmem = keyed_value(&text, "total_shmem ");
-	cg->inactive_file = keyed_value(&text, "total_inactive_file ");
-	cg->swap = keyed_value(&text, "total_swap ");
-}
-
-/* Is word one of the comma-separated words in [p, end)? */
-static bool has_word(const char *p, const char *end, const char *word)
-{
-	size_t len = strlen(word);
-
-	while (p < end) {
-		const char *comma = mw__find(p, end, ',');
-
-		if ((size_t)(comma - p) == len && !memcmp(p, word, len))
-			return true;
-		p = comma < end ? comma + 1 : end;
-	}
-	return false;
-}
-
-/* Lines "ID:CONTROLLERS:PATH": v2 is "0::PATH", v1 has one that names memory. */
-void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct mw__cgroup *ret,
-		     struct mw__arena *arena)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
-	MW_CLEANUP(mw__str_deinit) struct mw__str v1 = {};
-	const char *dir = cgroupfs ? cgroupfs : "/sys/fs/cgroup";
-
-	if (mw__proc_text(proc, "cgroup", &text, NULL) < 0 || (!proc->is_live && !cgroupfs))
-		return;
-	mw__str_printf(&v1, "%s/memory", dir);
-	for (const char *p = text.v, *end = p + text.n; p < end;) {
-		const char *nl = mw__find(p, end, '\n');
-		const char *a = mw__find(p, nl, ':'), *b = a < nl ? mw__find(a + 1, nl, ':') : nl;
-
-		if (b < nl && ret->version == 0) {
-			ret->path = mw__arena_strn(arena, b + 1, nl - b - 1);
-			if (ret->path && b == a + 1)
-				read_v2(dir, ret);
-			else if (ret->path && has_word(a + 1, b, "memory") && !v1.failed)
-				read_v1(v1.v, ret);
-		}
-		p = nl < end ? nl + 1 : end;
-	}
-	if (!ret->version)
-		ret->path = NULL;
 }
 
 const char *mw__cmdline_read(const struct mw__proc *proc, struct mw__arena *arena)

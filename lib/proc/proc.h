@@ -109,6 +109,15 @@ MW_MUST_CHECK int mw__stat_read(const struct mw__proc *proc, struct mw__stat *re
 bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret);
 void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss);
 void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena);
+/* A number, MW__NO_LIMIT for "unlimited", or MW_UNKNOWN; blanks before it are skipped. */
+uint64_t mw__limit_value(const char *p, const char *end);
+/* The number behind a key at the start of a line: "Key:  123 ..." or "Key 123". */
+uint64_t mw__keyed_value(const struct mw__str *text, const char *key);
+
+/*
+ * cgroup.c: the control group and its charges, version 2 or 1. cgroupfs NULL: where /proc/self/mountinfo has
+ * it; otherwise a directory, version 1 in its "memory". Left unknown where no mount leads to the group.
+ */
 void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct mw__cgroup *ret,
 		     struct mw__arena *arena);
 const char *mw__cmdline_read(const struct mw__proc *proc, struct mw__arena *arena);

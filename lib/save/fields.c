@@ -99,7 +99,7 @@ static const struct mw__field limits[] = {
 const struct mw__fields mw__limits_fields = TABLE(limits, mw__limits);
 
 static const struct mw__field cgroup[] = {
-	TEXT(mw__cgroup, path), NUMBER(mw__cgroup, version), LIMIT(mw__cgroup, current),
+	TEXT(mw__cgroup, path), NUMBER(mw__cgroup, version), BOOL(mw__cgroup, is_root), LIMIT(mw__cgroup, current),
 	LIMIT(mw__cgroup, max), LIMIT(mw__cgroup, anon), LIMIT(mw__cgroup, file),
 	LIMIT(mw__cgroup, shmem), LIMIT(mw__cgroup, kernel), LIMIT(mw__cgroup, slab),
 	LIMIT(mw__cgroup, sock), LIMIT(mw__cgroup, page_tables), LIMIT(mw__cgroup, inactive_file),

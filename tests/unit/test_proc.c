@@ -580,6 +580,52 @@ static void test_cgroup(struct tree *t)
 	ok(cg.version == 0 && !cg.path, "lines that are none");
 }
 
+/* What mountinfo of our own leads to, in and out of cgroup namespaces. */
+static void test_cgroup_mounts(struct tree *t)
+{
+	static const struct {
+		const char *group, *root, *fs;	/* fs: type and super options */
+		uint64_t current;
+	} cases[] = {
+		{ "0::/app", "/", "cgroup2 cgroup2 rw", 123 },
+		{ "0::/outer/app", "/outer", "cgroup2 cgroup2 rw", 123 },
+		{ "0::/app", "/app", "cgroup2 cgroup2 rw", 55 },		/* the mount is the group itself */
+		{ "0::/", "/", "cgroup2 cgroup2 rw", 55 },
+		{ "0::/app", "/..", "cgroup2 cgroup2 rw", MW_UNKNOWN },	/* the name of our namespace's group is unknown */
+		{ "0::/", "/../..", "cgroup2 cgroup2 rw", MW_UNKNOWN },
+		{ "0::/../app", "/", "cgroup2 cgroup2 rw", MW_UNKNOWN },
+		{ "0::/../app", "/..", "cgroup2 cgroup2 rw", 123 },
+		{ "0::/outer/app", "/out", "cgroup2 cgroup2 rw", MW_UNKNOWN },
+		{ "0::/app", "/", "cgroup cgroup rw,memory", MW_UNKNOWN },
+		{ "4:memory:/app", "/", "cgroup cgroup rw,memory", 77 },
+		{ "4:cpu,memory:/docker/app", "/docker", "cgroup cgroup rw,cpu,memory", 77 },
+		{ "4:memory:/app", "/", "cgroup cgroup rw,memory_not", MW_UNKNOWN },
+		{ "4:memory:/app", "/", "cgroup2 cgroup2 rw", MW_UNKNOWN },
+	};
+	char line[256];
+
+	tree_put_bytes(t, "mnt/app/memory.current", "123\n", 4);
+	tree_put_bytes(t, "mnt/memory.current", "55\n", 3);
+	tree_put_bytes(t, "mnt/app/memory.usage_in_bytes", "77\n", 3);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mw_snapshot snap;
+		struct mw__proc proc;
+		int n = snprintf(line, sizeof(line), "1 0 0:1 / / rw - ext4 /dev/x rw\nnonsense\n35 31 0:32 %s %s/mnt rw - %s\n",
+				 cases[i].root, t->root, cases[i].fs);
+
+		tree_put_bytes(t, "self/mountinfo", line, (size_t)n);
+		tree_put(t, "cgroup", cases[i].group);
+		mw__snapshot_init(&snap);
+		ok(mw__proc_open(&proc, t->root, TREE_PID, NULL) == 0, "the tree");
+		proc.is_live = true;
+		mw__cgroup_read(&proc, NULL, &snap.cgroup, &arena);
+		ok(snap.cgroup.current == cases[i].current && !snap.cgroup.is_root && !snap.cgroup.path == (cases[i].current == MW_UNKNOWN),
+		   "group %s, mounted from %s as %s", cases[i].group, cases[i].root, cases[i].fs);
+		mw__proc_close(&proc);
+		mw__snapshot_deinit(&snap);
+	}
+}
+
 static void test_tasks(struct tree *t)
 {
 	struct mw_snapshot snap;
@@ -760,6 +806,7 @@ int main(void)
 	test_limits(&t);
 	test_statm(&t);
 	test_cgroup(&t);
+	test_cgroup_mounts(&t);
 	test_tasks(&t);
 	test_cmdline(&t);
 	test_kinds(&t);

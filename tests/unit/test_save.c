@@ -625,10 +625,13 @@ static void check_gzip(void)
 	for (size_t i = 10; i < packed.n; i++) {	/* the header's time and system say nothing */
 		back = NULL;
 		packed.v[i] ^= 0x10;
-		bad += load(packed.v, packed.n, &back, &err) == 0;
+		mw__str_reset(&again);
+		/* bits that only fill the last byte of the stream say nothing either */
+		bad += load(packed.v, packed.n, &back, &err) == 0 && (!save(back, &again) || strcmp(plain.v, again.v));
+		mw_snapshot_destroy(back);
 		packed.v[i] ^= 0x10;
 	}
-	is_int(bad, 0, "changed anywhere: refused");
+	is_int(bad, 0, "changed anywhere: refused, or the same");
 	mw__str_puts(&packed, "xxxx");
 	ok(load(packed.v, packed.n, &back, &err) == -MW_E_FORMAT && strstr(err.text, "damaged"), "more behind it: %s", err.text);
 	mw_snapshot_destroy(snap);
