@@ -109,6 +109,7 @@ struct mw__doc_node {
 	const struct mw__stream *stream;	/* stream; cols and title as for a table */
 	enum mw__row_style (*row_style)(void *ctx, size_t i);	/* stream; or NULL */
 	bool is_listing;			/* stream: not laid out as a table */
+	bool is_light;				/* table: laid out as a stream is */
 	struct mw_document *doc;
 };
 
@@ -130,6 +131,12 @@ struct mw__doc_node *mw__doc_list(struct mw__doc_node *parent, const char *key);
 /* cols must outlive the document (static const). title may be NULL, and is copied. */
 struct mw__doc_node *mw__doc_table(struct mw__doc_node *parent, const char *key, const char *title,
 				   const struct mw__col *cols, size_t n_cols);
+
+/*
+ * Lay the table out as streams are: it looks the same, and a short answer does not load libsmartcols. Not
+ * for columns that are wrapped or bars.
+ */
+void mw__doc_table_light(struct mw__doc_node *table);
 
 void mw__doc_u64(struct mw__doc_node *parent, const char *key, enum mw__type type, uint64_t v);
 void mw__doc_text(struct mw__doc_node *parent, const char *key, const char *text);

@@ -6,6 +6,7 @@
 #include "text.h"
 
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/cleanup.h"
@@ -90,6 +91,58 @@ static bool is_shown(const struct mw__doc_node *table)
 	return row && col < table->n_cols;
 }
 
+/* The held rows of a table, as a stream. */
+struct held {
+	const struct mw__doc_node *table;
+	const struct mw__doc_row **rows;
+};
+
+static size_t count_held(void *ctx) { return ((const struct held *)ctx)->table->n_rows; }
+
+static enum mw__row_style held_style(void *ctx, size_t i) { return ((const struct held *)ctx)->rows[i]->style; }
+
+static bool held_row(void *ctx, size_t i, struct mw__cell *cells)
+{
+	const struct held *h = ctx;
+
+	memcpy(cells, h->rows[i]->cells, h->table->n_cols * sizeof(*cells));
+	return h->rows[i]->style != MW__ROW_JSON;
+}
+
+static int write_stream(struct mw__text *t, const struct mw__doc_node *node, struct mw_err *err)
+{
+	int rc = 0;
+
+	if (mw__page_hand_over(&t->page) == 0)
+		rc = node->is_listing ? mw__stream_text(node, &t->opts, t->page.sink) : mw__text_stream(t, node);
+	if (rc == -MW_E_NOMEM || node->doc->failed)
+		return mw__fail_nomem(err, "table");
+	t->page.error = t->page.error ? t->page.error : rc;
+	return 0;
+}
+
+static int print_light(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
+{
+	MW_CLEANUP(mw__freep) const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
+	struct held held = { table, rows };
+	struct mw__stream stream = { count_held, NULL, held_row, &held };
+	struct mw__doc_node node = *table;
+	size_t n = 0;
+
+	if (!rows)
+		return mw__fail_nomem(err, "table");
+	for (const struct mw__doc_row *row = table->first_row; row; row = row->next)
+		rows[n++] = row;
+	node.type = MW__T_STREAM;
+	node.first_row = NULL;
+	node.stream = &stream;
+	node.row_style = held_style;
+	int rc = write_stream(t, &node, err);
+
+	mw__page_puts(&t->page, "\n");
+	return rc;
+}
+
 static int print_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
 	int rc = 0;
@@ -100,7 +153,9 @@ static int print_table(struct mw__text *t, const struct mw__doc_node *table, str
 		mw__page_space(&t->page);
 	else if (table->title)
 		rc = print_title(t, table->title, err);
-	return rc ? rc : mw__text_table(t, table, err);
+	if (rc)
+		return rc;
+	return table->is_light ? print_light(t, table, err) : mw__text_table(t, table, err);
 }
 
 /* Streams may be long: they go to the sink directly. */
@@ -114,14 +169,7 @@ static int print_stream(struct mw__text *t, const struct mw__doc_node *node, str
 		mw__page_space(&t->page);
 	else if (node->title)
 		rc = print_title(t, node->title, err);
-	if (rc)
-		return rc;
-	if (mw__page_hand_over(&t->page) == 0)
-		rc = node->is_listing ? mw__stream_text(node, &t->opts, t->page.sink) : mw__text_stream(t, node);
-	if (rc == -MW_E_NOMEM || node->doc->failed)
-		return mw__fail_nomem(err, "table");
-	t->page.error = t->page.error ? t->page.error : rc;
-	return 0;
+	return rc ? rc : write_stream(t, node, err);
 }
 
 static int print_node(struct mw__text *t, const struct mw__doc_node *node, struct mw_err *err)
