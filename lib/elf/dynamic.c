@@ -172,6 +172,7 @@ static bool count_by_gnu_hash(struct mw_elf *elf, uint64_t *ret)
 
 	for (uint64_t i = 0; b && i < n_buckets; i++)
 		max = mw__max(max, mw__raw_num(b + 4 * i, 4, big));
+	mw__elf_chunk_drop(elf, b);
 	*ret = mw__max(first, max);
 	if (!b || max < first)
 		return b || !n_buckets;

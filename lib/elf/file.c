@@ -30,7 +30,6 @@
 #define MAX_DIAGS 200
 #define MAX_SAME 8
 #define MAX_SPOOL (UINT64_C(1) << 30)
-#define HUGE UINT64_C(0x200000)
 
 const char *const mw__elf_severities[3] = { "note", "malformed", "unreadable" };
 
@@ -118,38 +117,6 @@ bool mw__elf_read(const struct mw_elf *elf, uint64_t off, void *buf, size_t size
 	return mw__fits(off, size, elf->size) && read_fully(elf->fd, elf->base + off, buf, size);
 }
 
-/* Large buffers on huge pages: 18 MB of symbols cost 9 page faults instead of 4,400. */
-static bool chunk_alloc(struct mw__chunk *c)
-{
-	if (c->size < 2 * HUGE) {
-		c->p = malloc(c->size + 1);
-		return c->p;
-	}
-	size_t len = c->size + HUGE;
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return false;
-	size_t head = -(uintptr_t)p & (HUGE - 1);
-
-	if (head)
-		munmap(p, head);
-	if (HUGE - head > 4096)
-		munmap(p + head + mw__align_up(c->size, 4096), HUGE - head - (mw__align_up(c->size, 4096) - c->size));
-	c->p = p + head;
-	c->is_mapped = true;
-	madvise(c->p, c->size, MADV_HUGEPAGE);
-	return true;
-}
-
-static void chunk_free(struct mw__chunk *c)
-{
-	if (c->is_mapped)
-		munmap(c->p, c->size);
-	else
-		free(c->p);
-}
-
 /* In place: every structure has the same size in file and memory. */
 static bool translate(const struct mw_elf *elf, void *p, size_t size, Elf_Type type)
 {
@@ -174,8 +141,7 @@ static void *find_chunk(const struct mw_elf *elf, uint64_t off, uint64_t size, E
 	return NULL;
 }
 
-/* Whether so much more may be read: it is in the file, and what overlaps is not read over and over. */
-static bool may_read(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)
+bool mw__elf_may_read(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)
 {
 	if (!mw__fits(off, size, elf->size)) {
 		mw__elf_diag(elf, MW__ELF_FATAL, what, size, MW_UNKNOWN, elf->size,
@@ -198,25 +164,33 @@ static void unreadable(struct mw_elf *elf, uint64_t off, uint64_t size, const ch
 		     what, (unsigned long long)size, (unsigned long long)off);
 }
 
+void mw__elf_read_as(struct mw_elf *elf, uint64_t off, void *buf, size_t size, Elf_Type type, const char *what)
+{
+	if (mw__elf_read(elf, off, buf, size) && translate(elf, buf, size, type))
+		return;
+	memset(buf, 0, size);
+	unreadable(elf, off, size, what);
+}
+
 void *mw__elf_chunk(struct mw_elf *elf, uint64_t off, uint64_t size, Elf_Type type, const char *what)
 {
 	void *known = find_chunk(elf, off, size, type);
 
-	if (known || !size || !may_read(elf, off, size, what))
+	if (known || !size || !mw__elf_may_read(elf, off, size, what))
 		return known;
-	struct mw__chunk c = { .off = off, .size = size, .type = type };
+	struct mw__chunk c = { .off = off, .size = size, .type = type, .p = malloc(size + 1) };
 
-	if (!chunk_alloc(&c))
+	if (!c.p)
 		return NULL;
 	if (!mw__elf_read(elf, off, c.p, size) || !translate(elf, c.p, size, type)) {
 		unreadable(elf, off, size, what);
-		chunk_free(&c);
+		free(c.p);
 		return NULL;
 	}
 	struct mw__chunk *kept = MW_VEC_PUSH(&elf->chunks);
 
 	if (!kept) {
-		chunk_free(&c);
+		free(c.p);
 		return NULL;
 	}
 	*kept = c;
@@ -230,7 +204,7 @@ void mw__elf_chunk_drop(struct mw_elf *elf, const void *p)
 		if (elf->chunks.v[i].p != p)
 			continue;
 		elf->chunk_bytes -= elf->chunks.v[i].size;
-		chunk_free(&elf->chunks.v[i]);
+		free(elf->chunks.v[i].p);
 		elf->chunks.v[i] = elf->chunks.v[--elf->chunks.n];
 		return;
 	}
@@ -243,7 +217,7 @@ bool mw__elf_window_open(struct mw_elf *elf, uint64_t off, size_t n, size_t elem
 {
 	size_t most = WINDOW_BYTES / elem;
 
-	if (!n || !may_read(elf, off, (uint64_t)n * elem, what))
+	if (!n || !mw__elf_may_read(elf, off, (uint64_t)n * elem, what))
 		return false;
 	*ret = (struct mw__elf_window){ elf, what, off, elem, n, type, 0, 0, NULL };
 	ret->buf = mw__arena_alloc(&elf->arena, (n < most ? n : most) * elem);
@@ -265,16 +239,28 @@ void mw__elf_window_move(struct mw__elf_window *w, size_t i)
 
 	w->first = i;
 	w->have = left < most ? left : most;
-	if (mw__elf_read(w->elf, off, w->buf, w->have * w->elem) &&
-	    translate(w->elf, w->buf, w->have * w->elem, w->type))
-		return;
-	memset(w->buf, 0, w->have * w->elem);
-	unreadable(w->elf, off, w->have * w->elem, w->what);
+	mw__elf_read_as(w->elf, off, w->buf, w->have * w->elem, w->type, w->what);
+}
+
+/* Bytes behind the last NUL are no text. */
+static size_t text_bytes(struct mw__lazy *l)
+{
+	size_t size = (size_t)1 << l->shift;
+
+	for (size_t b = (l->n - 1) >> l->shift;; b--) {
+		const char *p = mw__lazy_at(l, b << l->shift);
+		const char *last = memrchr(p, '\0', mw__min(size, l->n - (b << l->shift)));
+
+		if (last)
+			return last - l->p + 1;
+		if (!b)
+			return 0;
+	}
 }
 
 struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what)
 {
-	struct mw__strtab tab = { "", 0 };
+	struct mw__strtab tab = { "", 0, NULL };
 
 	if (off < elf->size && size > elf->size - off) {
 		mw__elf_diag(elf, MW__ELF_BAD, what, size, MW_UNKNOWN, elf->size - off,
@@ -282,12 +268,12 @@ struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size
 			     (unsigned long long)size, (unsigned long long)(elf->size - off));
 		size = elf->size - off;
 	}
-	const char *p = mw__elf_chunk(elf, off, size, ELF_T_BYTE, what);
-	const char *last = p ? memrchr(p, '\0', size) : NULL;
+	struct mw__lazy *l = mw__lazy_open(elf, off, size, 1, ELF_T_BYTE, what);
+	size_t n = l ? text_bytes(l) : 0;
 
-	if (last)
-		tab = (struct mw__strtab){ p, last - p + 1 };
-	if (p && (!last || tab.n < size))
+	if (n)
+		tab = (struct mw__strtab){ l->p, n, l };
+	if (l && n < size)
 		mw__elf_diag(elf, MW__ELF_BAD, what, size, MW_UNKNOWN, MW_UNKNOWN,
 			     "%s: the last string is not terminated", what);
 	return tab;
@@ -527,8 +513,10 @@ static void destroy(struct mw_elf *elf)
 	if (elf->debug)
 		destroy(elf->debug);
 	for (size_t i = 0; i < elf->chunks.n; i++)
-		chunk_free(&elf->chunks.v[i]);
+		free(elf->chunks.v[i].p);
 	MW_VEC_FREE(&elf->chunks);
+	for (struct mw__lazy *l = elf->lazies; l; l = l->next)
+		mw__lazy_free(l);
 	mw__elf_versions_free(elf->vers);
 	MW_VEC_FREE(&elf->diags);
 	if (elf->fd >= 0 && !elf->archive)

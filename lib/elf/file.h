@@ -15,6 +15,7 @@
 #include "../base/arena.h"
 #include "../base/vec.h"
 #include "../memwhy.h"
+#include "lazy.h"
 #include "raw.h"
 
 /* How bad a finding is. From MW__ELF_BAD on the file counts as malformed. */
@@ -39,13 +40,13 @@ struct mw__chunk {
 	uint64_t off, size;
 	Elf_Type type;
 	void *p;
-	bool is_mapped;		/* mmap'ed, not malloc'ed */
 };
 
 /* Text with offsets: NUL-terminated from any offset below n. */
 struct mw__strtab {
 	const char *p;
 	size_t n;
+	struct mw__lazy *lazy;	/* which reads it; NULL: all is there */
 };
 
 enum mw__elf_kind { MW__ELF_FILE, MW__ELF_ARCHIVE };
@@ -86,6 +87,7 @@ struct mw_elf {
 	bool is_malformed;
 	MW_VEC(struct mw__chunk) chunks;
 	uint64_t chunk_bytes;
+	struct mw__lazy *lazies;
 };
 
 /* Add a finding; the text is formatted into the arena. Floods are cut. off, bound: MW_UNKNOWN if none. */
@@ -95,6 +97,10 @@ void mw__elf_diag(struct mw_elf *elf, enum mw__elf_severity severity, const char
 
 /* Copy size bytes at off. False when they do not all exist (the file may have shrunk). */
 bool mw__elf_read(const struct mw_elf *elf, uint64_t off, void *buf, size_t size);
+/* The same in this machine's form, an array of type; zeros and a finding about what when it fails. */
+void mw__elf_read_as(struct mw_elf *elf, uint64_t off, void *buf, size_t size, Elf_Type type, const char *what);
+/* Whether so much more may be read: it is in the file, and what overlaps is not read over and over. */
+bool mw__elf_may_read(struct mw_elf *elf, uint64_t off, uint64_t size, const char *what);
 
 /*
  * The bytes [off, off + size) as an array of type in this machine's byte order, or NULL
@@ -134,7 +140,9 @@ struct mw__strtab mw__elf_strtab(struct mw_elf *elf, uint64_t off, uint64_t size
 /* The text at off, or NULL. */
 static inline const char *mw__strtab_at(struct mw__strtab tab, uint64_t off)
 {
-	return off < tab.n ? tab.p + off : NULL;
+	if (off >= tab.n)
+		return NULL;
+	return tab.lazy ? mw__lazy_at(tab.lazy, off) : tab.p + off;
 }
 
 /* Name of section i; "" when it has none, "<corrupt>" when its offset is wild. */

@@ -10,18 +10,18 @@
 #include "dynamic.h"
 
 /* A table of elements that belongs to symbol table section: the one whose sh_link names it. */
-static const void *find_linked(struct mw_elf *elf, uint32_t type, size_t section, size_t elem, Elf_Type t, size_t *n)
+static struct mw__lazy *find_linked(struct mw_elf *elf, uint32_t type, size_t section, size_t elem, Elf_Type t, size_t *n)
 {
 	for (size_t i = mw__elf_section_by_type(elf, type, 1); i < elf->n_sh;
 	     i = mw__elf_section_by_type(elf, type, i + 1)) {
-		uint64_t bytes = mw__elf_section_bytes(elf, i) / elem * elem;
+		uint64_t bytes = mw__elf_section_bytes(elf, i);
 
-		if (elf->sh[i].link != section || !bytes)
+		if (elf->sh[i].link != section || bytes < elem)
 			continue;
-		const void *p = mw__elf_chunk(elf, elf->sh[i].off, bytes, t, mw__elf_section_name(elf, i));
+		struct mw__lazy *l = mw__lazy_open(elf, elf->sh[i].off, bytes / elem, elem, t, mw__elf_section_name(elf, i));
 
-		*n = p ? bytes / elem : 0;
-		return p;
+		*n = l ? l->n : 0;
+		return l;
 	}
 	return NULL;
 }
@@ -94,7 +94,7 @@ bool mw__symtab_open(struct mw_elf *elf, size_t section, struct mw__symtab *ret)
 			     "%s: %#llx bytes, of which %#llx are in the file", t.name, (unsigned long long)s->size,
 			     (unsigned long long)bytes);
 	t.n = bytes / size;
-	t.raw = mw__elf_chunk(elf, s->off, t.n * size, ELF_T_SYM, t.name);
+	t.raw = mw__lazy_open(elf, s->off, t.n, size, ELF_T_SYM, t.name);
 	if (!t.raw)
 		return false;
 	link_strings(elf, &t);
@@ -115,11 +115,11 @@ bool mw__symtab_open_dynamic(struct mw_elf *elf, struct mw__symtab *ret)
 	t.n = mw__dyn_sym_count(elf, &t.count_from);
 	if (!t.n || !mw__dyn_off(elf, DT_SYMTAB, &t.off, &left))
 		return false;
-	t.raw = mw__elf_chunk(elf, t.off, t.n * mw__raw_size_sym(elf->lay.is64), ELF_T_SYM, "dynamic symbols");
+	t.raw = mw__lazy_open(elf, t.off, t.n, mw__raw_size_sym(elf->lay.is64), ELF_T_SYM, "dynamic symbols");
 	t.str = dyn->str;
 	if (mw__dyn_off(elf, DT_VERSYM, &off, &left)) {
 		t.n_versym = mw__min(t.n, left / 2);
-		t.versym = mw__elf_chunk(elf, off, t.n_versym * 2, ELF_T_HALF, "DT_VERSYM");
+		t.versym = mw__lazy_open(elf, off, t.n_versym, 2, ELF_T_HALF, "DT_VERSYM");
 	}
 	if (!t.versym)
 		t.n_versym = 0;

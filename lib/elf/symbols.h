@@ -12,12 +12,12 @@ struct mw__symtab {
 	size_t section;		/* its index, or n_sh */
 	uint64_t off;
 	bool is_dynamic;
-	const void *raw;	/* Elf32_Sym or Elf64_Sym */
+	struct mw__lazy *raw;	/* Elf32_Sym or Elf64_Sym */
 	size_t n;
 	struct mw__strtab str;
-	const uint32_t *xindex;	/* SHT_SYMTAB_SHNDX */
+	struct mw__lazy *xindex;	/* uint32_t, SHT_SYMTAB_SHNDX */
 	size_t n_xindex;
-	const uint16_t *versym;
+	struct mw__lazy *versym;	/* uint16_t */
 	size_t n_versym;
 };
 
@@ -38,19 +38,25 @@ bool mw__symtab_open_dynsym(struct mw_elf *elf, struct mw__symtab *ret);
 static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__sym *s)
 {
 	if (t->elf->lay.is64) {
-		const Elf64_Sym *e = (const Elf64_Sym *)t->raw + i;
+		const Elf64_Sym *e = mw__lazy_at(t->raw, i);
 
 		*s = (struct mw__sym){ NULL, e->st_name, e->st_value, e->st_size, e->st_info, e->st_other,
 				       e->st_shndx, e->st_shndx };
 	} else {
-		const Elf32_Sym *e = (const Elf32_Sym *)t->raw + i;
+		const Elf32_Sym *e = mw__lazy_at(t->raw, i);
 
 		*s = (struct mw__sym){ NULL, e->st_name, e->st_value, e->st_size, e->st_info, e->st_other,
 				       e->st_shndx, e->st_shndx };
 	}
 	s->name = mw__strtab_at(t->str, s->name_off);
 	if (s->shndx == SHN_XINDEX && i < t->n_xindex)
-		s->section = t->xindex[i];
+		s->section = *(const uint32_t *)mw__lazy_at(t->xindex, i);
+}
+
+/* Its version number, with the bit that hides it. i < n_versym. */
+static inline uint16_t mw__sym_version(const struct mw__symtab *t, size_t i)
+{
+	return *(const uint16_t *)mw__lazy_at(t->versym, i);
 }
 
 /* Names lie anywhere in the string table: ask the memory for one early that comes soon. */
@@ -58,7 +64,8 @@ static inline void mw__sym_prefetch(const struct mw__symtab *t, size_t i)
 {
 	if (i >= t->n)
 		return;
-	uint32_t off = t->elf->lay.is64 ? ((const Elf64_Sym *)t->raw)[i].st_name : ((const Elf32_Sym *)t->raw)[i].st_name;
+	const void *e = mw__lazy_at(t->raw, i);
+	uint32_t off = t->elf->lay.is64 ? ((const Elf64_Sym *)e)->st_name : ((const Elf32_Sym *)e)->st_name;
 
 	if (off < t->str.n) {
 		__builtin_prefetch(t->str.p + off);

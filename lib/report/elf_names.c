@@ -53,7 +53,7 @@ static const char *find_version(struct mw__namer *n, const struct mw__symtab *t,
 {
 	if (i >= t->n_versym)
 		return NULL;
-	uint16_t ndx = t->versym[i];
+	uint16_t ndx = mw__sym_version(t, i);
 
 	*hidden = ndx & 0x8000;
 	if ((ndx & 0x7fff) < 2)
@@ -119,7 +119,7 @@ const char *mw__namer_symbol(struct mw__namer *n, const struct mw__symtab *t, si
 		size_t len = n->len, vlen = *version ? strlen(*version) : 0;
 		/* a symbol copied from a library is defined here, but its version there */
 		bool is_default = *version && s->shndx != SHN_UNDEF && !*hidden &&
-				  n->vers->is_def[t->versym[i] & 0x7fff];
+				  n->vers->is_def[mw__sym_version(t, i) & 0x7fff];
 
 		if (reserve(n, len + vlen + 3)) {
 			char *p = mempcpy(n->buf, name, len);

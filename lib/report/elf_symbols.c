@@ -32,6 +32,8 @@ static const struct mw__col symbol_cols[] = {
 	{ "version_hidden", "version_hidden", MW__T_BOOL, MW__COL_JSON_ONLY, "not the default version" },
 };
 
+#define AT_ONCE 8192	/* symbols that are in memory while they are shown */
+
 struct symbols_ctx {
 	struct mw__symtab tab;
 	struct mw__namer namer;
@@ -88,6 +90,10 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	const char *version;
 	bool hidden;
 
+	if (!(i % AT_ONCE))
+		mw__lazy_expect(c->tab.raw, i, mw__min(i + AT_ONCE, c->tab.n));
+	if (i && !(i % AT_ONCE))
+		mw__lazy_forget(c->tab.raw, i - AT_ONCE, i);
 	mw__sym_prefetch(&c->tab, i + 16);
 	mw__sym_at(&c->tab, i, &s);
 	check_symbol(c, i, &s);
@@ -111,6 +117,15 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	if (!version)
 		cell[12].type = MW__T_NULL;
 	return true;
+}
+
+/* The names of all symbols are nearly all names. */
+static void start_symbols(void *ctx)
+{
+	struct symbols_ctx *c = ctx;
+
+	if (c->tab.str.lazy)
+		mw__lazy_expect(c->tab.str.lazy, 0, c->tab.str.lazy->n);
 }
 
 static size_t count_symbols(void *ctx) { return ((struct symbols_ctx *)ctx)->tab.n; }
@@ -139,7 +154,7 @@ static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, c
 	else
 		mw__view_line(o, "\002Symbols of PT_DYNAMIC: %zu entries (counted by %s)", tab->n, tab->count_from);
 	mw__doc_stream(o, "entries", NULL, symbol_cols, MW__COUNT(symbol_cols),
-		       &(struct mw__stream){ count_symbols, NULL, symbol_row, c });
+		       &(struct mw__stream){ count_symbols, start_symbols, symbol_row, c });
 }
 
 static bool is_wanted(const struct mw__elf_view *v, uint64_t type)
@@ -216,6 +231,7 @@ static void histogram_table(struct mw__doc_node *list, const char *name, const u
 		      (unsigned long long)symbols);
 	struct mw__doc_node *t = mw__doc_table(o, "lengths", NULL, histogram_cols, MW__COUNT(histogram_cols));
 
+	mw__doc_table_light(t);
 	for (size_t i = 0; i <= max; i++) {
 		struct mw__doc_row *r = mw__doc_row(t);
 
@@ -268,6 +284,7 @@ static void sysv_histogram(const struct mw__elf_view *v, struct mw__doc_node *li
 	}
 	if (p && counts)
 		histogram_table(list, "DT_HASH", counts, max, nb);
+	mw__elf_chunk_drop(elf, p);
 	if (steps > nc)
 		mw__elf_diag(elf, MW__ELF_BAD, "hash chain", steps, off, nc, "DT_HASH: chains are cyclic or cross");
 	free(counts);
@@ -310,6 +327,7 @@ static void gnu_histogram(const struct mw__elf_view *v, struct mw__doc_node *lis
 	}
 	if (p && counts)
 		histogram_table(list, "DT_GNU_HASH", counts, max, nb);
+	mw__elf_chunk_drop(elf, p);
 	free(counts);
 }
 
