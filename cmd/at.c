@@ -119,57 +119,54 @@ static int take_operands(const struct settings *s, int argc, char **argv, struct
 	return code;
 }
 
-static int answer(struct settings *s, struct mw_at_opts *opts, const char *words, int argc, char **argv)
+struct request {
+	struct settings s;
+	struct mw_at_opts opts;
+	const char *words;	/* a file of CPUID */
+};
+
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_snapshot *snap = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-
-	s->collect.symbols = s->collect.relocs = s->collect.cache_places = true;
-	s->collect.frames_at = opts->addrs;
-	s->collect.n_frames_at = opts->n_addrs;
-	int code = get_snapshot(s, argc, argv, &snap);
-
-	if (code)
-		return code;
+	struct request *q = ctx;
 	struct mw_cpu *cpu = NULL;
+	int rc = get_cpu(&q->s, q->words, &cpu, err);
 
-	code = get_cpu(s, words, &cpu);
-	opts->cpu = cpu;
-	if (!code)
-		code = mw_report_at(snap, opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+	q->opts.cpu = cpu;
+	if (rc == 0)
+		rc = mw_report_at(snap, &q->opts, ret, err);
 	mw_cpu_destroy(cpu);
-	return finish_snapshot(s, snap, code);
+	return rc;
 }
 
 static int run(int argc, char **argv)
 {
-	struct mw_at_opts opts = { .size = sizeof(opts) };
+	struct request q = { .opts = { .size = sizeof(q.opts) } };
+	struct mw_collect_opts *collect = &q.s.collect;
 	struct addrs addrs = {};
-	struct settings s;
 	bool full = false;
-	const char *arg, *words = NULL;
+	const char *arg;
 
-	init_settings(&s);
-	for (int id; (id = next_option(&cmd_at, argc, argv, &s, &arg)) != -1;) {
+	init_settings(&q.s);
+	for (int id; (id = next_option(&cmd_at, argc, argv, &q.s, &arg)) != -1;) {
 		if (id == 's')
-			opts.brief = true;
+			q.opts.brief = true;
 		else if (id == OPT_FULL)
 			full = true;
 		else if (id == OPT_MAPPERS)
-			s.collect.mappers = true;
+			collect->mappers = true;
 		else if (id == OPT_CPUID)
-			words = arg;
+			q.words = arg;
 		else
 			return EXIT_USAGE;
 	}
-	int code = take_operands(&s, argc, argv, &addrs);
+	int code = take_operands(&q.s, argc, argv, &addrs);
 
-	opts.addrs = addrs.v;
-	opts.n_addrs = addrs.n;
-	opts.brief |= !full && addrs.n > MAX_FULL;
+	q.opts.addrs = collect->frames_at = addrs.v;
+	q.opts.n_addrs = collect->n_frames_at = addrs.n;
+	q.opts.brief |= !full && addrs.n > MAX_FULL;
+	collect->symbols = collect->relocs = collect->cache_places = true;
 	if (!code)
-		code = answer(&s, &opts, words, s.pid ? 0 : 1, argv + optind);
+		code = report_target(&q.s, q.s.pid ? 0 : 1, argv + optind, report, &q);
 	free(addrs.v);
 	return code;
 }

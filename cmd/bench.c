@@ -410,16 +410,19 @@ static int compare_runs(const void *a, const void *b, void *ctx)
 	return wx < wy ? -1 : wx > wy;
 }
 
-static int report(struct bench *b)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_bench_opts opts = { .size = sizeof(opts), .base = BASE, .control = CONTROL };
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
+	const struct mw_bench_opts opts = { .size = sizeof(opts), .base = BASE, .control = CONTROL };
+	const struct bench *b = ctx;
 
+	(void)snap;
+	return mw_report_bench(b->runs, b->n_runs, &opts, ret, err);
+}
+
+static int print_runs(struct bench *b)
+{
 	qsort_r(b->runs, b->n_runs, sizeof(*b->runs), compare_runs, b);
-	if (mw_report_bench(b->runs, b->n_runs, &opts, &doc, &err) < 0)
-		return fail(EXIT_TARGET, &err);
-	int code = print_document(&b->s, doc);
+	int code = print_report(&b->s, NULL, report, b);
 
 	return code ? code : b->failures ? EXIT_TARGET : EXIT_OK;
 }
@@ -428,13 +431,7 @@ static int report(struct bench *b)
 
 static int number(const char *name, const char *text, double min, double max, double *ret)
 {
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || *end || !(v >= min && v <= max))
-		return fail_text(EXIT_USAGE, NULL, "--%s: %s is not a number from %g to %g", name, text, min, max);
-	*ret = v;
-	return 0;
+	return take_number(name, text, min, max, ret) ? EXIT_OK : EXIT_USAGE;
 }
 
 static int set_option(struct bench *b, int id, const char *arg)
@@ -473,7 +470,7 @@ static int go(struct bench *b)
 	if (!b->runs)
 		return fail_text(EXIT_TARGET, NULL, "bench: out of memory");
 	snprintf(b->scale_text, sizeof(b->scale_text), "%.9g", b->scale);
-	code = run_rounds(b) < 0 ? EXIT_TARGET : report(b);
+	code = run_rounds(b) < 0 ? EXIT_TARGET : print_runs(b);
 	free(b->runs);
 	free(b->old_preload);
 	return code;

@@ -8,6 +8,8 @@
 
 #include "../lib/memwhy.h"
 
+#include <stdio.h>
+
 /* Exit codes, memwhy(1). */
 enum {
 	EXIT_OK = 0,
@@ -64,17 +66,20 @@ extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[
 int next_option(const struct command *cmd, int argc, char **argv, struct settings *s, const char **arg);
 void init_settings(struct settings *s);
 int print_help(const struct command *cmd);
+/* The argument of --name: a number of this range, or a word's place in a list. False after an error was printed. */
+bool take_number(const char *name, const char *text, double min, double max, double *ret);
+bool take_word(const char *name, const char *text, const char *const *words, int *ret);
 
 /* target.c */
 /* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
 
+/* The processor that the target runs on: from a file of words, this one, or NULL when it is not known which. */
+int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret, struct mw_err *err);
 /*
  * Take the operand behind the target, an object or place, off argv; *place is NULL without one. 0, or an
  * exit code after printing an error.
  */
-/* The processor that the target runs on: from a file of words, this one, or NULL when it is not known which. */
-int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret);
 int split_place(struct settings *s, int *argc, char **argv, const char **place);
 
 /* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */
@@ -117,15 +122,26 @@ uint64_t syscalls_read(int fd);
 /* "memwhy: text" and a hint; returns code. */
 int fail(int code, const struct mw_err *err);
 int fail_text(int code, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Print the document as the settings say and destroy it; returns an exit code. */
-int print_document(const struct settings *s, struct mw_document *doc);
-extern const struct mw_sink stdout_sink;
 /* Flush standard output: 0, or an exit code after printing why it could not be written. */
 int finish_output(void);
-/* Exit code of a command that is done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
+
+/* What a command has to say of a snapshot (NULL: of none), as a document. Returns 0 or an error of the library. */
+typedef int (*report_fn)(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err);
+/* How every command ends: make the document and print it as the settings say; an exit code. */
+int print_report(const struct settings *s, const struct mw_snapshot *snap, report_fn report, void *ctx);
+/* Whole: the snapshot of the target, the report on it, and what --strict asks of it. */
+int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx);
+/* Done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
 int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code);
-/* The same for a report on snap: rc, doc and err are what making it gave. */
-int finish_report(const struct settings *s, struct mw_snapshot *snap, int rc, struct mw_document *doc,
-		  const struct mw_err *err);
+
+/* A file that is written; NULL or "-" is standard output. An exit code after printing why not. */
+struct output {
+	const char *path;
+	FILE *file;
+	struct mw_sink sink;
+};
+int open_output(struct output *out, const char *path);
+/* rc and err are what writing gave. */
+int close_output(struct output *out, int rc, const struct mw_err *err);
 
 #endif

@@ -138,20 +138,12 @@ static pid_t start(int *out)
 	return pid;
 }
 
-static int explain(struct settings *s, pid_t pid)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_explain_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-	int code = EXIT_OK;
+	const struct mw_explain_opts opts = { .size = sizeof(opts) };
 
-	if (mw_collect_pid(pid, &s->collect, &snap, &err) < 0 || mw_report_explain(snap, &opts, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(s, doc);
-	mw_snapshot_destroy(snap);
-	return code;
+	(void)ctx;
+	return mw_report_explain(snap, &opts, ret, err);
 }
 
 static int run(int argc, char **argv)
@@ -174,7 +166,8 @@ static int run(int argc, char **argv)
 
 	if (pid < 0 || read(out, line, sizeof(line)) <= 0)
 		return fail_text(EXIT_TARGET, NULL, "demo: the example did not start");
-	int code = explain(&s, pid);
+	s.pid = pid;
+	int code = report_target(&s, 0, argv + optind, report, NULL);
 
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

@@ -12,11 +12,15 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_print, NULL };
 
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
+{
+	(void)snap;
+	return mw_report_doctor(ctx, ret, err);
+}
+
 static int run(int argc, char **argv)
 {
 	struct mw_doctor_opts opts = { .size = sizeof(opts) };
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
 	struct settings s;
 	const char *arg, *text = NULL;
 	char *end;
@@ -37,9 +41,7 @@ static int run(int argc, char **argv)
 			return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not a process id", text);
 	}
 	opts.pid = s.pid;
-	if (mw_report_doctor(&opts, &doc, &err) < 0)
-		return fail(EXIT_TARGET, &err);
-	return print_document(&s, doc);
+	return print_report(&s, NULL, report, &opts);
 }
 
 const struct command cmd_doctor = {

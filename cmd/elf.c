@@ -88,6 +88,8 @@ struct request {
 	uint64_t at;
 	bool diff;
 	pid_t pid;
+	struct mw_elf **elfs;
+	size_t n_elfs;
 };
 
 static bool parse_number(const char *name, const char *text, uint64_t *ret)
@@ -114,16 +116,14 @@ static bool add_dump(const char **list, size_t *n, const char *section)
 
 static bool set_sizes(struct request *r, const char *by)
 {
-	static const char *const words[] = { "section", "segment", "symbol", "unit", "file-line" };
+	static const char *const words[] = { "section", "segment", "symbol", "unit", "file-line", NULL };
+	int i;
 
-	for (size_t i = 0; by && i < sizeof(words) / sizeof(words[0]); i++)
-		if (!strcmp(by, words[i])) {
-			r->opts.sizes_by = (enum mw_elf_sizes)i;
-			return true;
-		}
+	if (by && !take_word("sizes", by, words, &i))
+		return false;
 	if (by)
-		fail_text(0, NULL, "--sizes: %s is none of section segment symbol unit file-line", by);
-	return !by;
+		r->opts.sizes_by = (enum mw_elf_sizes)i;
+	return true;
 }
 
 static bool set_pid(struct request *r, const char *arg)
@@ -211,32 +211,31 @@ static bool parse(struct request *r, int argc, char **argv)
 	return true;
 }
 
-static int print_files(struct request *r, struct mw_elf **elfs, size_t n)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-	int rc = r->diff && n == 2 ? mw_report_elf_diff(elfs[0], elfs[1], &r->opts, &doc, &err) :
-				     mw_report_elf(elfs, n, &r->opts, &doc, &err);
+	const struct request *r = ctx;
 
-	return rc < 0 ? fail(EXIT_TARGET, &err) : print_document(&r->s, doc);
+	(void)snap;
+	return r->diff ? mw_report_elf_diff(r->elfs[0], r->elfs[1], &r->opts, ret, err) :
+			 mw_report_elf(r->elfs, r->n_elfs, &r->opts, ret, err);
 }
 
-static int open_files(struct request *r, int n, char **paths, struct mw_elf **elfs, size_t *opened)
+static int open_files(struct request *r, int n, char **paths)
 {
 	struct mw_err err = {};
 	int code = EXIT_OK;
 
 	if (r->pid) {
-		if (mw_elf_open_process(r->pid, r->at, r->map, &elfs[0], &err) < 0)
+		if (mw_elf_open_process(r->pid, r->at, r->map, &r->elfs[0], &err) < 0)
 			return fail(EXIT_TARGET, &err);
-		*opened = 1;
+		r->n_elfs = 1;
 		return EXIT_OK;
 	}
 	for (int i = 0; i < n; i++) {
-		if (mw_elf_open(paths[i], &elfs[*opened], &err) < 0)
+		if (mw_elf_open(paths[i], &r->elfs[r->n_elfs], &err) < 0)
 			code = fail(EXIT_TARGET, &err);
 		else
-			(*opened)++;
+			r->n_elfs++;
 	}
 	return code;
 }
@@ -244,7 +243,6 @@ static int open_files(struct request *r, int n, char **paths, struct mw_elf **el
 static int run(int argc, char **argv)
 {
 	struct request r;
-	size_t opened = 0;
 
 	if (!parse(&r, argc, argv))
 		return EXIT_USAGE;
@@ -260,23 +258,22 @@ static int run(int argc, char **argv)
 		return fail_text(EXIT_USAGE, NULL, "elf: --hex with a number needs -l, -S, -s or --dyn-syms");
 	if (r.diff && n != 2)
 		return fail_text(EXIT_USAGE, NULL, "elf: --diff needs two files");
-	struct mw_elf **elfs = calloc((size_t)n + 1, sizeof(*elfs));
-
-	if (!elfs)
+	r.elfs = calloc((size_t)n + 1, sizeof(*r.elfs));
+	if (!r.elfs)
 		return fail_text(EXIT_TARGET, NULL, "elf: out of memory");
-	int code = open_files(&r, n, argv + optind, elfs, &opened);
+	int code = open_files(&r, n, argv + optind);
 	bool malformed = false;
 
-	if (opened && (!r.diff || opened == 2)) {
-		int printed = print_files(&r, elfs, opened);
+	if (r.n_elfs && (!r.diff || r.n_elfs == 2)) {
+		int printed = print_report(&r.s, NULL, report, &r);
 
 		code = printed ? printed : code;
 	}
-	for (size_t i = 0; i < opened; i++) {
-		malformed |= mw_elf_malformed(elfs[i]);
-		mw_elf_close(elfs[i]);
+	for (size_t i = 0; i < r.n_elfs; i++) {
+		malformed |= mw_elf_malformed(r.elfs[i]);
+		mw_elf_close(r.elfs[i]);
 	}
-	free(elfs);
+	free(r.elfs);
 	return code ? code : malformed ? EXIT_NO : EXIT_OK;
 }
 

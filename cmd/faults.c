@@ -38,6 +38,7 @@ struct request {
 	struct mw_faults_opts record;
 	struct mw_faults_report_opts report;
 	const char *save, *trace_events, *folded;
+	struct mw_recording *recording;
 };
 
 /* ---------------------------------------------------------------- recording */
@@ -125,32 +126,14 @@ static int get_recording(struct request *q, const struct settings *s, int argc, 
 
 /* ---------------------------------------------------------------- exporting */
 
-static int write_file(void *ctx, const void *bytes, size_t len)
+static int export(const struct mw_recording *rec, const char *path,
+		  int (*write)(const struct mw_recording *, const struct mw_sink *, struct mw_err *))
 {
-	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
-}
-
-typedef int (*export_fn)(const struct mw_recording *, const struct mw_sink *, struct mw_err *);
-
-static int export(const struct mw_recording *rec, const char *path, export_fn fn)
-{
+	struct output out;
 	struct mw_err err = {};
-	FILE *file = path && strcmp(path, "-") ? fopen(path, "we") : stdout;
+	int code = path ? open_output(&out, path) : EXIT_OK;
 
-	if (!path)
-		return EXIT_OK;
-	if (!file)
-		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
-	struct mw_sink sink = { write_file, file };
-
-	errno = 0;
-	int rc = fn(rec, &sink, &err);
-
-	if (file == stdout)
-		return rc < 0 && !ferror(stdout) ? fail(EXIT_TARGET, &err) : finish_output();
-	if (fclose(file) && rc == 0)
-		rc = -MW_E_WRITE;
-	return rc < 0 ? fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno ? errno : EIO)) : EXIT_OK;
+	return code || !path ? code : close_output(&out, write(rec, &out.sink, &err), &err);
 }
 
 static bool writes_stdout(const struct request *q)
@@ -159,48 +142,37 @@ static bool writes_stdout(const struct request *q)
 	       (q->folded && !strcmp(q->folded, "-"));
 }
 
-static int show(const struct request *q, const struct settings *s, const struct mw_recording *rec)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-	int code = export(rec, q->save, mw_faults_save);
+	const struct request *q = ctx;
+
+	(void)snap;
+	return mw_report_faults(q->recording, &q->report, ret, err);
+}
+
+static int show(struct request *q, const struct settings *s)
+{
+	int code = export(q->recording, q->save, mw_faults_save);
 
 	if (!code)
-		code = export(rec, q->trace_events, mw_faults_trace_events);
+		code = export(q->recording, q->trace_events, mw_faults_trace_events);
 	if (!code)
-		code = export(rec, q->folded, mw_faults_folded);
-	if (code || writes_stdout(q))
-		return code;
-	if (mw_report_faults(rec, &q->report, &doc, &err) < 0)
-		return fail(EXIT_TARGET, &err);
-	return print_document(s, doc);
+		code = export(q->recording, q->folded, mw_faults_folded);
+	return code || writes_stdout(q) ? code : print_report(s, NULL, report, q);
 }
 
 /* ------------------------------------------------------------------ options */
 
-static bool number(const char *name, const char *text, double min, double max, double *ret)
-{
-	char *end;
-
-	*ret = strtod(text, &end);
-	if (end != text && !*end && *ret >= min && *ret <= max)
-		return true;
-	fail_text(0, NULL, "--%s: %s is not a number from %.15g to %.15g", name, text, min, max);
-	return false;
-}
-
 static bool set_recorder(struct request *q, const char *arg)
 {
 	static const char *const names[] = { [MW_FAULTS_AUTO] = "auto", [MW_FAULTS_SAMPLES] = "samples",
-					     [MW_FAULTS_PROGRAM] = "program" };
+					     [MW_FAULTS_PROGRAM] = "program", NULL };
+	int i;
 
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(arg, names[i])) {
-			q->record.recorder = (enum mw_faults_recorder)i;
-			return true;
-		}
-	fail_text(0, NULL, "--recorder: %s is not auto, samples or program", arg);
-	return false;
+	if (!take_word("recorder", arg, names, &i))
+		return false;
+	q->record.recorder = (enum mw_faults_recorder)i;
+	return true;
 }
 
 static bool set_option(struct request *q, struct settings *s, int id, const char *arg)
@@ -209,24 +181,24 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 
 	switch (id) {
 	case OPT_FOR:
-		if (!number("for", arg, 0.001, 864000, &v))
+		if (!take_number("for", arg, 0.001, 864000, &v))
 			return false;
 		q->record.max_ns = (uint64_t)(v * 1e9);
 		return true;
 	case OPT_LIMIT:
-		if (!number("limit", arg, 1, 1e9, &v))
+		if (!take_number("limit", arg, 1, 1e9, &v))
 			return false;
 		q->record.limit = (uint64_t)v;
 		return true;
 	case OPT_BUFFER:
-		if (!number("buffer", arg, 4, 1 << 20, &v))
+		if (!take_number("buffer", arg, 4, 1 << 20, &v))
 			return false;
 		q->record.buffer = (uint64_t)v << 10;
 		return true;
 	case OPT_RECORDER:
 		return set_recorder(q, arg);
 	case 'p':
-		if (!number("pid", arg, 1, 4194304, &v))
+		if (!take_number("pid", arg, 1, 4194304, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;
@@ -245,7 +217,6 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 static int run(int argc, char **argv)
 {
 	struct request q = { .record = { .size = sizeof(q.record) }, .report = { .size = sizeof(q.report) } };
-	struct mw_recording *rec = NULL;
 	struct settings s;
 	const char *arg;
 
@@ -253,12 +224,12 @@ static int run(int argc, char **argv)
 	for (int id; (id = next_option(&cmd_faults, argc, argv, &s, &arg)) != -1;)
 		if (id < 0 || !set_option(&q, &s, id, arg))
 			return EXIT_USAGE;
-	int code = get_recording(&q, &s, argc - optind, argv + optind, &rec);
+	int code = get_recording(&q, &s, argc - optind, argv + optind, &q.recording);
 
 	if (code)
 		return code;
-	code = show(&q, &s, rec);
-	mw_recording_destroy(rec);
+	code = show(&q, &s);
+	mw_recording_destroy(q.recording);
 	return code;
 }
 

@@ -27,11 +27,13 @@ static const struct opt *const tables[] = { own, opts_target, opts_collect, opts
 
 static bool set_picture(struct mw_heap_opts *opts, const char *what)
 {
-	opts->picture = what && !strcmp(what, "class") ? 2 : 1;
-	if (!what || !strcmp(what, "occupancy") || !strcmp(what, "class"))
-		return true;
-	fail_text(0, NULL, "--picture: %s is none of occupancy class", what);
-	return false;
+	static const char *const words[] = { "occupancy", "class", NULL };
+	int i;
+
+	if (!take_word("picture", what ? what : words[0], words, &i))
+		return false;
+	opts->picture = (unsigned)i + 1;
+	return true;
 }
 
 struct request {
@@ -39,61 +41,37 @@ struct request {
 	const char *pprof, *folded;
 };
 
-static int write_file(void *ctx, const void *bytes, size_t len)
+static int export(const struct mw_snapshot *snap, const char *path,
+		  int (*write)(const struct mw_snapshot *, const struct mw_sink *, struct mw_err *))
 {
-	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
+	struct output out;
+	struct mw_err err = {};
+	int code = path ? open_output(&out, path) : EXIT_OK;
+
+	return code || !path ? code : close_output(&out, write(snap, &out.sink, &err), &err);
 }
 
-typedef int (*export_fn)(const struct mw_snapshot *, const struct mw_sink *, struct mw_err *);
-
-static int export(const struct mw_snapshot *snap, const char *path, export_fn fn)
+static int export_all(const struct request *q, const struct mw_snapshot *snap)
 {
-	struct mw_err err = {};
-	FILE *file = path && strcmp(path, "-") ? fopen(path, "we") : stdout;
+	int code = export(snap, q->pprof, mw_heap_pprof);
 
-	if (!path)
-		return EXIT_OK;
-	if (!file)
-		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
-	struct mw_sink sink = { write_file, file };
-
-	errno = 0;
-	int rc = fn(snap, &sink, &err);
-	bool broken = ferror(file);
-
-	if (file == stdout)
-		return rc < 0 && !broken ? fail(EXIT_TARGET, &err) : finish_output();
-	if (fclose(file))
-		broken = true;
-	if (broken)
-		return fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno ? errno : EIO));
-	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+	return code ? code : export(snap, q->folded, mw_heap_folded);
 }
 
-static int print(const struct settings *s, const struct request *q, const struct mw_snapshot *snap)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-
-	if (q->pprof || q->folded) {
-		int code = export(snap, q->pprof, mw_heap_pprof);
-
-		return code ? code : export(snap, q->folded, mw_heap_folded);
-	}
-	return mw_report_heap(snap, &q->opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+	return mw_report_heap(snap, ctx, ret, err);
 }
 
 static bool set_lines(struct settings *s, const char *when)
 {
-	static const char *const words[] = { [MW_NEVER] = "never", [MW_AUTO] = "auto", [MW_ALWAYS] = "always" };
+	static const char *const words[] = { [MW_AUTO] = "auto", [MW_NEVER] = "never", [MW_ALWAYS] = "always", NULL };
+	int i;
 
-	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (words[i] && !strcmp(when, words[i])) {
-			s->collect.site_lines = (enum mw_when)i;
-			return true;
-		}
-	fail_text(0, NULL, "--lines: %s is none of auto always never", when);
-	return false;
+	if (!take_word("lines", when, words, &i))
+		return false;
+	s->collect.site_lines = (enum mw_when)i;
+	return true;
 }
 
 /* One option; false after the error was told. */
@@ -122,9 +100,13 @@ static int run(int argc, char **argv)
 		if (!take_option(&s, &q, id, arg))
 			return EXIT_USAGE;
 	s.collect.max_sites = q.opts.all || q.pprof || q.folded || s.json ? SITES_EXPORTED : SITES_SHOWN;
-	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
+	argc -= optind;
+	argv += optind;
+	if (!q.pprof && !q.folded)
+		return report_target(&s, argc, argv, report, &q.opts);
+	int code = get_snapshot(&s, argc, argv, &snap);
 
-	return code ? code : finish_snapshot(&s, snap, print(&s, &q, snap));
+	return code ? code : finish_snapshot(&s, snap, export_all(&q, snap));
 }
 
 const struct command cmd_heap = {

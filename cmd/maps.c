@@ -27,12 +27,14 @@ static void apply_mode(struct settings *s, enum mw_maps_mode mode)
 		s->collect.rollup = MW_NEVER;
 }
 
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
+{
+	return mw_report_maps(snap, ctx, ret, err);
+}
+
 static int run(int argc, char **argv)
 {
 	struct mw_maps_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
 	struct settings s;
 	const char *arg;
 
@@ -48,12 +50,7 @@ static int run(int argc, char **argv)
 			return EXIT_USAGE;
 	}
 	apply_mode(&s, opts.mode);
-	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
-
-	if (code)
-		return code;
-	code = mw_report_maps(snap, &opts, &doc, &err);
-	return finish_report(&s, snap, code, doc, &err);
+	return report_target(&s, argc - optind, argv + optind, report, &opts);
 }
 
 const struct command cmd_maps = {

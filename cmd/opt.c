@@ -143,8 +143,7 @@ static void build_parser(struct parser *p, const struct command *cmd)
 		add_opt(p, o);
 }
 
-/* A number of a given range; false after printing an error. */
-static bool number(const char *name, const char *text, double min, double max, double *ret)
+bool take_number(const char *name, const char *text, double min, double max, double *ret)
 {
 	char *end;
 	double v = strtod(text, &end);
@@ -157,8 +156,7 @@ static bool number(const char *name, const char *text, double min, double max, d
 	return false;
 }
 
-/* The place of a word in a list; false after printing an error. */
-static bool word(const char *name, const char *text, const char *const *words, int *ret)
+bool take_word(const char *name, const char *text, const char *const *words, int *ret)
 {
 	for (int i = 0; words[i]; i++)
 		if (!strcmp(words[i], text)) {
@@ -188,24 +186,24 @@ static bool set_number(struct settings *s, int id, const char *arg)
 
 	switch (id) {
 	case 'p':
-		if (!number("pid", arg, 1, 4194304, &v))
+		if (!take_number("pid", arg, 1, 4194304, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;
 	case OPT_AFTER:
-		return number("after", arg, 0, 86400, &s->after);
+		return take_number("after", arg, 0, 86400, &s->after);
 	case OPT_MAX_STALL:
-		if (!number("max-stall", arg, 0, 3600000, &v))
+		if (!take_number("max-stall", arg, 0, 3600000, &v))
 			return false;
 		s->collect.max_stall_ns = v < 1e-6 ? 1 : (uint64_t)(v * 1e6);
 		return true;
 	case OPT_TRIES:
-		if (!number("tries", arg, 1, 1000, &v))
+		if (!take_number("tries", arg, 1, 1000, &v))
 			return false;
 		s->collect.tries = (unsigned)v;
 		return true;
 	default:
-		if (!number("width", arg, 0, 10000, &v))
+		if (!take_number("width", arg, 0, 10000, &v))
 			return false;
 		s->text.width = (unsigned)v;
 		return true;
@@ -218,22 +216,22 @@ static bool set_word(struct settings *s, int id, const char *arg)
 
 	switch (id) {
 	case OPT_PSS:
-		if (!word("pss", arg, whens, &i))
+		if (!take_word("pss", arg, whens, &i))
 			return false;
 		s->collect.rollup = (enum mw_when)i;
 		return true;
 	case OPT_SMAPS:
-		if (!word("smaps", arg, whens, &i))
+		if (!take_word("smaps", arg, whens, &i))
 			return false;
 		s->collect.smaps = (enum mw_when)i;
 		return true;
 	case OPT_PAGES:
-		if (!word("pages", arg, roads, &i))
+		if (!take_word("pages", arg, roads, &i))
 			return false;
 		s->collect.pages = (enum mw_page_source)i;
 		return true;
 	default:
-		if (!word("color", arg ? arg : "always", whens, &i))
+		if (!take_word("color", arg ? arg : "always", whens, &i))
 			return false;
 		if (i)
 			s->text.color = i == 2;

@@ -27,13 +27,12 @@ int fail(int code, const struct mw_err *err)
 	return fail_text(code, err->hint, "%s", err->text);
 }
 
-static int write_stdout(void *ctx, const void *bytes, size_t len)
+static int write_file(void *ctx, const void *bytes, size_t len)
 {
-	(void)ctx;
-	return fwrite(bytes, 1, len, stdout) == len ? 0 : -MW_E_WRITE;
+	return fwrite(bytes, 1, len, ctx ? ctx : stdout) == len ? 0 : -MW_E_WRITE;
 }
 
-const struct mw_sink stdout_sink = { write_stdout, NULL };
+static const struct mw_sink stdout_sink = { write_file, NULL };
 
 int finish_output(void)
 {
@@ -42,7 +41,9 @@ int finish_output(void)
 	return fail_text(EXIT_TARGET, NULL, "standard output: write: %s", strerror(errno ? errno : EIO));
 }
 
-int print_document(const struct settings *s, struct mw_document *doc)
+/* -------------------------------------------------------------------- reports */
+
+static int print_document(const struct settings *s, struct mw_document *doc)
 {
 	struct mw_err err = {};
 	int rc;
@@ -60,6 +61,14 @@ int print_document(const struct settings *s, struct mw_document *doc)
 	return finish_output();
 }
 
+int print_report(const struct settings *s, const struct mw_snapshot *snap, report_fn report, void *ctx)
+{
+	struct mw_document *doc = NULL;
+	struct mw_err err = {};
+
+	return report(snap, ctx, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+}
+
 int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code)
 {
 	struct mw_summary sum = { .size = sizeof(sum) };
@@ -72,8 +81,37 @@ int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code
 	return code;
 }
 
-int finish_report(const struct settings *s, struct mw_snapshot *snap, int rc, struct mw_document *doc,
-		  const struct mw_err *err)
+int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx)
 {
-	return finish_snapshot(s, snap, rc < 0 ? fail(EXIT_TARGET, err) : print_document(s, doc));
+	struct mw_snapshot *snap = NULL;
+	int code = get_snapshot(s, argc, argv, &snap);
+
+	return code ? code : finish_snapshot(s, snap, print_report(s, snap, report, ctx));
+}
+
+/* ---------------------------------------------------------------------- files */
+
+int open_output(struct output *out, const char *path)
+{
+	bool is_file = path && strcmp(path, "-");
+
+	*out = (struct output){ path, is_file ? fopen(path, "we") : stdout, { write_file, NULL } };
+	if (!out->file)
+		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
+	out->sink.ctx = out->file;
+	errno = 0;
+	return EXIT_OK;
+}
+
+int close_output(struct output *out, int rc, const struct mw_err *err)
+{
+	bool broken = ferror(out->file);
+
+	if (out->file == stdout)
+		return rc < 0 && !broken ? fail(EXIT_TARGET, err) : finish_output();
+	if (fclose(out->file))
+		broken = true;
+	if (broken)
+		return fail_text(EXIT_TARGET, NULL, "%s: write: %s", out->path, strerror(errno ? errno : EIO));
+	return rc < 0 ? fail(EXIT_TARGET, err) : EXIT_OK;
 }

@@ -15,12 +15,14 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };
 
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
+{
+	return mw_report_pages(snap, ctx, ret, err);
+}
+
 static int run(int argc, char **argv)
 {
 	struct mw_pages_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
 	struct settings s;
 	bool frames = false;
 	const char *arg;
@@ -43,11 +45,7 @@ static int run(int argc, char **argv)
 	s.collect.cache_places = true;
 	if (frames)
 		s.collect.frames_of = opts.place ? opts.place : "";
-	code = get_snapshot(&s, argc - optind, argv + optind, &snap);
-	if (code)
-		return code;
-	code = mw_report_pages(snap, &opts, &doc, &err);
-	return finish_report(&s, snap, code, doc, &err);
+	return report_target(&s, argc - optind, argv + optind, report, &opts);
 }
 
 const struct command cmd_pages = {

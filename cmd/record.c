@@ -16,11 +16,6 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, NULL };
 
-static int write_file(void *ctx, const void *bytes, size_t len)
-{
-	return fwrite(bytes, 1, len, ctx) == len ? 0 : -MW_E_WRITE;
-}
-
 static bool is_gzip(const char *path)
 {
 	size_t len = path ? strlen(path) : 0;
@@ -30,19 +25,15 @@ static bool is_gzip(const char *path)
 
 static int save(const struct mw_snapshot *snap, const char *path)
 {
+	struct output out;
 	struct mw_err err = {};
-	FILE *file = path ? fopen(path, "we") : stdout;
+	int code = open_output(&out, path);
 
-	if (!file)
-		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
-	struct mw_sink sink = { write_file, file };
-	int rc = is_gzip(path) ? mw_snapshot_save_gzip(snap, &sink, &err) : mw_snapshot_save(snap, &sink, &err);
+	if (code)
+		return code;
+	int rc = is_gzip(path) ? mw_snapshot_save_gzip(snap, &out.sink, &err) : mw_snapshot_save(snap, &out.sink, &err);
 
-	if (!path)
-		return rc < 0 && !ferror(stdout) ? fail(EXIT_TARGET, &err) : finish_output();
-	if (fclose(file) && rc == 0)
-		rc = -MW_E_WRITE;
-	return rc < 0 ? fail_text(EXIT_TARGET, NULL, "%s: write: %s", path, strerror(errno)) : EXIT_OK;
+	return close_output(&out, rc, &err);
 }
 
 static int run(int argc, char **argv)

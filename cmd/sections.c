@@ -32,12 +32,14 @@ static bool take_option(struct mw_sections_opts *o, int id)
 	}
 }
 
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
+{
+	return mw_report_sections(snap, ctx, ret, err);
+}
+
 static int run(int argc, char **argv)
 {
 	struct mw_sections_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
 	struct settings s;
 	const char *arg;
 
@@ -53,11 +55,7 @@ static int run(int argc, char **argv)
 	s.collect.symbols = opts.symbols || opts.cold || opts.hot;
 	s.collect.relocs = s.collect.cache_places = true;
 	s.collect.details_of = opts.object;
-	code = get_snapshot(&s, argc - optind, argv + optind, &snap);
-	if (code)
-		return code;
-	code = mw_report_sections(snap, &opts, &doc, &err);
-	return finish_report(&s, snap, code, doc, &err);
+	return report_target(&s, argc - optind, argv + optind, report, &opts);
 }
 
 const struct command cmd_sections = {

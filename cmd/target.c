@@ -85,14 +85,12 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	return by_name(s, argv[0], ret);
 }
 
-int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret)
+int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret, struct mw_err *err)
 {
-	struct mw_err err = {};
-
 	*ret = NULL;
 	if (!words && (s->is_saved || s->collect.procfs))
-		return EXIT_OK;
-	return (words ? mw_cpu_open(words, ret, &err) : mw_cpu_read(ret, &err)) < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+		return 0;
+	return words ? mw_cpu_open(words, ret, err) : mw_cpu_read(ret, err);
 }
 
 int split_place(struct settings *s, int *argc, char **argv, const char **place)

@@ -53,68 +53,70 @@ static int count_misses(pid_t pid, uint64_t ns, struct mw_tlb_counts *ret)
 	return code;
 }
 
-static int print(const struct settings *s, const struct mw_snapshot *snap, const struct mw_tlb_opts *opts, const char *words)
-{
-	struct mw_document *doc = NULL;
-	struct mw_cpu *cpu = NULL;
-	struct mw_err err = {};
-	int code = get_cpu(s, words, &cpu);
+struct request {
+	struct settings s;
+	struct mw_tlb_opts opts;
+	const char *words;	/* a file of CPUID */
+	uint64_t measure;	/* ns; 0: do not */
+};
 
-	if (code)
-		return code;
-	code = mw_report_tlb(snap, cpu, opts, &doc, &err) < 0 ? fail(EXIT_TARGET, &err) : print_document(s, doc);
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
+{
+	struct request *q = ctx;
+	struct mw_cpu *cpu = NULL;
+	int rc = get_cpu(&q->s, q->words, &cpu, err);
+
+	if (rc == 0)
+		rc = mw_report_tlb(snap, cpu, &q->opts, ret, err);
 	mw_cpu_destroy(cpu);
-	return code;
+	return rc;
 }
 
 static bool take_seconds(const char *name, const char *arg, uint64_t *ns)
 {
-	char *end;
-	double seconds = strtod(arg, &end);
+	double seconds;
 
-	if (end == arg || *end || !(seconds > 0 && seconds <= 86400)) {
-		fail_text(EXIT_USAGE, NULL, "--%s: %s is not a number of seconds", name, arg);
+	if (!take_number(name, arg, 0.001, 86400, &seconds))
 		return false;
-	}
 	*ns = (uint64_t)(seconds * 1e9);
 	return true;
 }
 
+static bool take_option(struct request *q, int id, const char *arg)
+{
+	switch (id) {
+	case 'a': return q->opts.all = true;
+	case OPT_CPUID: q->words = arg; return true;
+	case OPT_MEASURE: return take_seconds("measure", arg, &q->measure);
+	case OPT_WORKING_SET: return take_seconds("working-set", arg, &q->opts.working_set);
+	default: return false;
+	}
+}
+
 static int run(int argc, char **argv)
 {
-	struct mw_tlb_opts opts = { .size = sizeof(opts) };
+	struct request q = { .opts = { .size = sizeof(q.opts) } };
 	struct mw_tlb_counts counts = { .size = sizeof(counts) };
-	struct mw_snapshot *snap = NULL;
-	struct settings s;
-	const char *arg, *words = NULL;
-	uint64_t measure = 0;
+	const char *arg;
 	int code = EXIT_OK;
 
-	init_settings(&s);
-	for (int id; (id = next_option(&cmd_tlb, argc, argv, &s, &arg)) != -1;) {
-		if (id == 'a')
-			opts.all = true;
-		else if (id == OPT_CPUID)
-			words = arg;
-		else if (id < 0 || !take_seconds(id == OPT_MEASURE ? "measure" : "working-set", arg,
-						 id == OPT_MEASURE ? &measure : &opts.working_set))
+	init_settings(&q.s);
+	for (int id; (id = next_option(&cmd_tlb, argc, argv, &q.s, &arg)) != -1;)
+		if (!take_option(&q, id, arg))
 			return EXIT_USAGE;
-	}
 	argc -= optind;
 	argv += optind;
-	pid_t pid = pid_of(&s, argc, argv);
+	pid_t pid = pid_of(&q.s, argc, argv);
 
-	if (measure) {
-		code = count_misses(pid, measure, &counts);
-		opts.counts = &counts;
+	if (q.measure) {
+		code = count_misses(pid, q.measure, &counts);
+		q.opts.counts = &counts;
 	}
-	if (!code && opts.working_set)
-		code = measure_working_set(&s, pid, opts.working_set);
-	if (!code && (argc || s.pid))
-		code = get_snapshot(&s, argc, argv, &snap);
-	if (!code)
-		code = print(&s, snap, &opts, words);
-	return snap ? finish_snapshot(&s, snap, code) : code;
+	if (!code && q.opts.working_set)
+		code = measure_working_set(&q.s, pid, q.opts.working_set);
+	if (code)
+		return code;
+	return argc || q.s.pid ? report_target(&q.s, argc, argv, report, &q) : print_report(&q.s, NULL, report, &q);
 }
 
 const struct command cmd_tlb = {

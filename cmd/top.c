@@ -21,33 +21,22 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_table, opts_print, NULL };
 
-static int find_word(const char *name, const char *text, const char *const *words)
-{
-	for (int i = 0; words[i]; i++)
-		if (!strcmp(words[i], text))
-			return i;
-	fail_text(EXIT_USAGE, "memwhy top --help", "--%s: %s is not known", name, text);
-	return -1;
-}
-
 static const char *const ranks[] = { "rss", "pss", "uss", "vsz", "swap", "tables", NULL };
-static const char *const groups[] = { "", "user", "cgroup", "command", NULL };
+static const char *const groups[] = { "user", "cgroup", "command", NULL };	/* from MW_GROUP_USER on */
 
 struct choice {
 	struct mw_ranking_opts collect;
 	struct mw_top_opts view;
 	bool all;
+	struct mw_ranking *ranking;
 };
 
 static bool take_stall(struct choice *c, const char *arg)
 {
-	char *end;
-	double ms = strtod(arg, &end);
+	double ms;
 
-	if (end == arg || *end || !(ms >= 0 && ms <= 3600000)) {
-		fail_text(EXIT_USAGE, NULL, "--stall: %s is not a number from 0 to 3600000", arg);
+	if (!take_number("stall", arg, 0, 3600000, &ms))
 		return false;
-	}
 	c->collect.max_stall_ns = ms < 1e-6 ? 1 : (uint64_t)(ms * 1e6);
 	return true;
 }
@@ -58,13 +47,15 @@ static bool take_option(struct choice *c, int id, const char *arg)
 
 	switch (id) {
 	case OPT_RANK:
-		i = find_word("rank", arg, ranks);
-		c->view.rank = i < 0 ? MW_BY_RSS : (enum mw_rank)i;
-		return i >= 0;
+		if (!take_word("rank", arg, ranks, &i))
+			return false;
+		c->view.rank = (enum mw_rank)i;
+		return true;
 	case OPT_BY:
-		i = *arg ? find_word("by", arg, groups) : find_word("by", "(nothing)", groups);
-		c->view.group = i < 0 ? MW_GROUP_NONE : (enum mw_group)i;
-		return i > 0;
+		if (!take_word("by", arg, groups, &i))
+			return false;
+		c->view.group = (enum mw_group)(MW_GROUP_USER + i);
+		return true;
 	case OPT_FAST: return c->collect.no_pss = true;
 	case OPT_STALL: return take_stall(c, arg);
 	case 'a': return c->all = true;
@@ -72,26 +63,18 @@ static bool take_option(struct choice *c, int id, const char *arg)
 	}
 }
 
-static int answer(const struct settings *s, const struct choice *c)
+static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	struct mw_ranking *ranking = NULL;
-	struct mw_document *doc = NULL;
-	struct mw_err err = {};
-	int code;
+	const struct choice *c = ctx;
 
-	if (mw_ranking_collect(&c->collect, &ranking, &err) < 0)
-		return fail(EXIT_TARGET, &err);
-	if (mw_report_top(ranking, &c->view, &doc, &err) < 0)
-		code = fail(EXIT_TARGET, &err);
-	else
-		code = print_document(s, doc);
-	mw_ranking_destroy(ranking);
-	return code;
+	(void)snap;
+	return mw_report_top(c->ranking, &c->view, ret, err);
 }
 
 static int run(int argc, char **argv)
 {
 	struct choice c = { .collect = { .size = sizeof(c.collect) }, .view = { .size = sizeof(c.view) } };
+	struct mw_err err = {};
 	struct settings s;
 	const char *arg;
 
@@ -107,7 +90,12 @@ static int run(int argc, char **argv)
 	c.collect.rank = c.view.rank;
 	if (!s.json && !c.all && c.view.group == MW_GROUP_NONE && c.view.rank <= MW_BY_VSZ)
 		c.collect.largest = SCREEN_ROWS;
-	return answer(&s, &c);
+	if (mw_ranking_collect(&c.collect, &c.ranking, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	int code = print_report(&s, NULL, report, &c);
+
+	mw_ranking_destroy(c.ranking);
+	return code;
 }
 
 const struct command cmd_top = {
