@@ -3,7 +3,8 @@
  * Every process: status, which all may read, and smaps_rollup, which only its owner and root may. The second
  * costs nearly all of the time. It also keeps the process from mapping memory meanwhile, so it is left out
  * for those where that would take too long. For a screen of the largest statm serves instead of status, at a
- * fourth of its cost, and only the largest are looked at again.
+ * fourth of its cost, and only the largest are looked at again. Where the rollup was read, RSS is its own too:
+ * a process that grows had less when its sizes were read, and a part would be more than the whole.
  *
  * The few largest have their mappings read too. Sizes bound what is resident where: what is resident of one
  * kind, less the size of all other mappings of the kind, is in this one by all means.
@@ -90,6 +91,8 @@ static void read_rollup(const struct reading *r, const struct mw__proc *proc, st
 		row->unread = rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND ? MW__VANISHED : MW__REFUSED;
 		return;
 	}
+	if (s.rss != MW_UNKNOWN)
+		row->status.vm_rss = s.rss;
 	row->pss = s.pss;
 	row->uss = mw__add(s.private_clean, s.private_dirty);
 	row->huge = s.anon_huge;
@@ -175,7 +178,7 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	return proc->pid_fd >= 0;
 }
 
-/* What status tells; what statm told before stays, for it fits the rollup better. */
+/* What status tells; the sizes that were read before stay. */
 static int read_details(struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
 {
 	uint64_t size = row->status.vm_size, rss = row->status.vm_rss;

@@ -25,8 +25,8 @@ def check_rows(tap, pids):
     doc = memwhy("top", "--json")
     rows, wrong = {r["pid"]: r for r in doc["processes"]}, []
     for pid in pids:
-        vsz, rss, swap, tables = proc_values(f"/proc/{pid}/status", ("VmSize", "VmRSS", "VmSwap", "VmPTE"))
-        pss, clean, dirty = proc_values(f"/proc/{pid}/smaps_rollup", ("Pss", "Private_Clean", "Private_Dirty"))
+        vsz, swap, tables = proc_values(f"/proc/{pid}/status", ("VmSize", "VmSwap", "VmPTE"))
+        rss, pss, clean, dirty = proc_values(f"/proc/{pid}/smaps_rollup", ("Rss", "Pss", "Private_Clean", "Private_Dirty"))
         want = {"vsz": vsz, "rss": rss, "swap": swap, "page_tables": tables, "pss": pss, "uss": clean + dirty,
                 "user": pwd.getpwuid(os.geteuid()).pw_name, "unread": None}
         row = rows.get(pid, {})
@@ -45,6 +45,22 @@ def check_rows(tap, pids):
         wrong += [] if values == sorted(values, reverse=True) else [key]
     tap.check("every rank is in order", wrong)
     return rows
+
+
+def check_growing(tap):
+    """Of a process that grows and shrinks all the time, RSS, PSS and USS are of one moment: each part of the one before."""
+    code = "import ctypes,mmap,sys\nprint('{\"ready\":true}',flush=True)\nn=128<<20\nwhile True:\n m=mmap.mmap(-1,n)\n" \
+           " ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(m)),1,n)\n"
+    wrong, seen = [], set()
+    with running([sys.executable, "-c", code], READY) as p:
+        for args in ([], ["--by=command"]) * 15:
+            doc = memwhy("top", "--json", *args)
+            for r in doc["processes"] if not args else doc["groups"]:
+                rss, pss, uss = r["rss" if not args else "rss_sum"], r["pss"], r["uss"]
+                seen |= {rss} if r.get("pid") == p.pid else set()
+                if pss is not None and not uss <= pss <= rss:
+                    wrong.append(f"{r.get('pid') or r['group']}: rss {rss}, pss {pss}, uss {uss}")
+    tap.check("of a process that grows, PSS is never above RSS", wrong if len(seen) > 1 else [f"it does not grow: {seen}"])
 
 
 def frames_of(pid):
@@ -153,6 +169,7 @@ def main():
         check_unreadable(tap, pids)
         check_mappers(tap, pids)
         check_screen(tap)
+    check_growing(tap)
     check_most(tap)
     memwhy("top", "--rank=age", status=2)
     memwhy("top", "--by=age", status=2)
