@@ -89,6 +89,7 @@ struct adder {
 	uint64_t bytes[MW__N_CAUSES][MW__N_OWNERS];
 	uint64_t regions[MW__N_CAUSES][MW__N_OWNERS];
 	struct mw__object *by_image, *by_file, *by_owner;
+	struct mw__extent stack;	/* the last of a thread stack */
 };
 
 static void free_adder(struct adder **a)
@@ -111,6 +112,15 @@ static void add_lines(struct adder *a, const struct mw__extent *x)
 			a->regions[c][x->owner]++;
 		}
 	}
+}
+
+/* A stack may lie in several mappings, one behind the other. */
+static void count_stack(struct adder *a, const struct mw__extent *x)
+{
+	bool goes_on = x->start == a->stack.end && x->detail && a->stack.detail && !strcmp(x->detail, a->stack.detail);
+
+	a->account->n_stacks += !goes_on;
+	a->stack = *x;
 }
 
 static void add_total(struct mw__tally *sum, const struct mw__tally *t)
@@ -310,6 +320,8 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 		add_lines(a, &x);
 		add_object(a, snap, &x);
 		add_total(&a->account->total, &x.tally);
+		if (x.owner == MW__OWNER_THREAD_STACK)
+			count_stack(a, &x);
 		a->account->vsz += x.end - x.start;
 		a->account->rss += mw__tally_resident(&x.tally);
 		if (x.vma->kind == MW__SHMEM)

@@ -106,6 +106,7 @@ struct mw_account {
 	uint64_t reserved_proven;		/* of N9, bytes whose owner is proven */
 	uint64_t zeros_unplaced;		/* of N4, bytes known in sum only: any anonymous range may hold them */
 	uint64_t n_extents, n_vmas;
+	uint64_t n_stacks;			/* thread stacks that own some of it */
 	int64_t residual, rss_residual;		/* VmSize - vsz, VmRSS - rss; MW__NO_RESIDUAL when not known */
 };
 #define MW__NO_RESIDUAL INT64_MIN

@@ -193,13 +193,14 @@ static void find_arenas(struct facts *f)
 
 static void find_stacks(struct facts *f)
 {
-	uint64_t n = count_claims(f, MW__OWNER_THREAD_STACK), used = sum_owner(f, MW__OWNER_THREAD_STACK, true, NULL);
+	uint64_t n = f->acc->n_stacks, used = sum_owner(f, MW__OWNER_THREAD_STACK, true, NULL);
 	uint64_t all = used + sum_owner(f, MW__OWNER_THREAD_STACK, false, NULL);
 
 	if (!n)
 		return;
 	struct mw__finding *x = add(f, "thread-stacks",
-		"The stacks of %llu thread%s span \001 and use \001.", (unsigned long long)n, plural(n));
+		n == 1 ? "%llu thread stack spans \001 and uses \001." : "%llu thread stacks span \001 and use \001.",
+		(unsigned long long)n);
 
 	size(x, "stack_addresses", all);
 	size(x, "stack_resident", used);
@@ -232,7 +233,8 @@ static void find_sharing(struct facts *f)
 		return;
 	struct mw__finding *x = add(f, "sharing",
 		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; "
-		"if it ended, \001 would be free at once (USS), and \001 are mapped by others too.");
+		"nobody else maps \001 (USS): its end frees them, though pages of files stay in the page cache until memory "
+		"is needed; \001 are mapped by others too.");
 
 	size(x, "pss", f->pss);
 	size(x, "uss", f->uss);
@@ -342,7 +344,7 @@ static void find_hugetlb(struct facts *f)
 	if (!used && !reserved)
 		return;
 	struct mw__finding *x = add(f, "hugetlb",
-		"\001 in use and \001 reserved are hugetlb pages: part of VSZ, never of RSS, and taken from a pool of their own.");
+		"\001 are hugetlb pages in use, \001 are addresses for more: part of VSZ, never of RSS, and taken from a pool of their own.");
 
 	size(x, "hugetlb_used", used);
 	size(x, "hugetlb_reserved", reserved);
@@ -353,7 +355,7 @@ static void find_zero(struct facts *f)
 	if (f->acc->total.zero < MIB)
 		return;
 	struct mw__finding *x = add(f, "zero-pages",
-		"\001 were only read so far: they all show the one shared page of zeros, count in no RSS, but cost page tables.");
+		"\001 show the one shared page of zeros, as memory does that was only read: they count in no RSS, but cost page tables.");
 
 	size(x, "zero", f->acc->total.zero);
 }

@@ -166,6 +166,28 @@ static void test_zero_unplaced(void)
 	mw_snapshot_destroy(snap);
 }
 
+/* Counted are stacks that own memory: one in two mappings once, one in memory of another owner not at all. */
+static void test_stacks(void)
+{
+	struct mw_snapshot *snap = b_create();
+	struct mw_account *acc = NULL;
+
+	b_vma(snap, 0, 4, RW, MW__ANON);
+	b_vma(snap, 4, 4, MW__R, MW__ANON);
+	b_vma(snap, 8, 8, RW, MW__ANON);
+	b_vma(snap, 20, 8, RW, MW__ANON);
+	b_claim(snap, 0, 8, MW__OWNER_THREAD_STACK, 50, "a");
+	b_claim(snap, 8, 8, MW__OWNER_THREAD_STACK, 50, "b");
+	b_claim(snap, 20, 8, MW__OWNER_THREAD_STACK, 50, "c");
+	b_claim(snap, 20, 8, MW__OWNER_GLIBC_ARENA, 60, "d");
+	snap->claims.v[0].detail = "tid 1";
+	snap->claims.v[1].detail = "tid 2";
+	ok(mw__snapshot_freeze(snap, NULL) == 0 && mw_account_create(snap, &acc, NULL) == 0, "stacks");
+	is_u64(acc ? acc->n_stacks : 0, 2, "that own memory");
+	mw_account_destroy(acc);
+	mw_snapshot_destroy(snap);
+}
+
 static struct mw_snapshot *make_plain(void)
 {
 	struct mw_snapshot *snap = b_create();
@@ -295,6 +317,7 @@ int main(void)
 	test_causes();
 	test_smaps_only();
 	test_zero_unplaced();
+	test_stacks();
 	test_state();
 	test_unread();
 	return done_testing();
