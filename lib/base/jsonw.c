@@ -152,14 +152,16 @@ void mw__jsonw_bool(struct mw__jsonw *w, bool v)
 
 void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v)
 {
-	char buf[MW__DIGITS], *end = buf + sizeof(buf), *p;
-
 	if (v == MW_UNKNOWN) {
 		mw__jsonw_null(w);
 		return;
 	}
-	p = mw__dec_back(end, v);
-	put_itemn(w, p, (size_t)(end - p));
+	separate(w);
+	if (sizeof(w->buf) - w->n <= MW__DIGITS)
+		flush(w);
+	w->n += mw__dec_len(v);
+	mw__dec_back(w->buf + w->n, v);
+	w->comma = true;
 }
 
 void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)

@@ -307,18 +307,6 @@ static void text_heading(struct out *o, const struct mw__doc_node *node, const s
 	}
 }
 
-static inline size_t dec_len(uint64_t v)
-{
-	static const uint64_t tens[] = { 9, 99, 999, 9999, 99999, 999999, 9999999, 99999999, 999999999 };
-	size_t n = 0;
-
-	for (; v > 999999999; v /= 1000000000)
-		n += 9;
-	for (size_t i = 0; i < 9; i++)
-		n += v > tens[i];
-	return n + 1;
-}
-
 /* The usual number in the usual column, right-aligned and not the last: straight into the buffer. */
 static inline bool number_cell(struct out *o, const struct mw__cell *c, size_t width)
 {
@@ -334,7 +322,7 @@ static inline bool number_cell(struct out *o, const struct mw__cell *c, size_t w
 		return false;
 	if (minus)
 		v = 0 - v;
-	len = hex ? (67 - (unsigned)__builtin_clzll(v | 1)) / 4 + 2 : dec_len(v) + minus;
+	len = hex ? (67 - (unsigned)__builtin_clzll(v | 1)) / 4 + 2 : mw__dec_len(v) + minus;
 	if (len < width)
 		pad(o, width - len);
 	char *to = room(o, len + 1);

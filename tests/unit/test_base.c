@@ -201,6 +201,15 @@ static void check_digits(void)
 		snprintf(want, sizeof(want), "%#" PRIx64, values[i]);
 		n_wrong += values[i] && strcmp(mw__hex_back(end, values[i]), want) != 0;
 	}
+	uint64_t power = 1;
+
+	for (unsigned digits = 1; digits <= MW__DIGITS; digits++, power *= 10)
+		for (uint64_t v = power - 1; v <= power + 1; v++) {
+			char *end = buf + sizeof(buf) - 1;
+
+			snprintf(want, sizeof(want), "%" PRIu64, v);
+			n_wrong += strcmp(mw__dec_back(end, v), want) != 0 || mw__dec_len(v) != strlen(want);
+		}
 	ok(!n_wrong, "digits are those of printf");
 }
 

@@ -2,6 +2,7 @@
 /* The JSON writer: valid whatever goes in, and read back the same by json-c. */
 #include "base/jsonw.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <locale.h>
 #include <math.h>
@@ -157,6 +158,20 @@ static void check_long(void)
 	mw__jsonw_end(&w, ']');
 	finish(&w);
 	is_int((long long)out.n, 1 + 3 + 30002 + 5000 * 5 + 2, "long output is complete");
+
+	struct mw__str want = {};
+
+	mw__jsonw_compact(start(&w));
+	mw__jsonw_begin(&w, '[');
+	mw__str_puts(&want, "[");
+	for (uint64_t i = 0, v = 1; i < 3000; i++, v = v * 6364136223846793005u + i) {
+		mw__jsonw_u64(&w, v >> i % 64);
+		mw__str_printf(&want, "%s%" PRIu64, i ? ", " : "", v >> i % 64);
+	}
+	mw__jsonw_end(&w, ']');
+	mw__str_puts(&want, "]");
+	is_str(finish(&w), want.v, "numbers of all lengths, over the ends of buffers");
+	mw__str_deinit(&want);
 }
 
 int main(void)
