@@ -177,6 +177,11 @@ int mw__program_attach(const struct mw__program *p, int event)
 	return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
+uint64_t mw__program_room(const struct mw__program *p)
+{
+	return p->size / sizeof(struct record);
+}
+
 uint64_t mw__program_lost(const struct mw__program *p)
 {
 	const struct control *c = p->base;

@@ -27,7 +27,9 @@
 #define DEFAULT_LIMIT (UINT64_C(1) << 24)
 #define MAX_BUFFER (UINT64_C(1) << 30)
 /* The longest time between two looks at the rings. */
-#define POLL_MS 10
+#define POLL_MS 40
+/* No page fault takes less: the rings of programs wake nobody, they are looked at before they can be full. */
+#define FAULT_NS 500
 /* How often samples on their way are waited for, a ms each. */
 #define SETTLE_TRIES 100
 
@@ -135,14 +137,24 @@ static int seed_moves(struct mw_recording *rec)
 
 /* -------------------------------------------------------------------- loop */
 
+static uint64_t poll_ms(const struct mw__events *e)
+{
+	uint64_t ms = POLL_MS;
+
+	for (size_t i = 0; i < e->rings.n; i++)
+		if (e->rings.v[i].program.base)
+			ms = mw__min(ms, mw__program_room(&e->rings.v[i].program) * FAULT_NS / 1000000);
+	return ms;
+}
+
 /* Wait for a signal, the stop descriptor, a ring that fills up, or a while. True when it is time to stop. */
 static bool wait_for_news(struct recorder *r, uint64_t deadline)
 {
 	struct pollfd fds[2 + 64];
 	struct mw__ring *rings[64];
 	nfds_t n = 2;
-	uint64_t now = mw__trace_now();
-	int ms = deadline == MW_UNKNOWN ? POLL_MS : (int)mw__min(POLL_MS, mw__sub0(deadline, now) / 1000000 + 1);
+	uint64_t left = deadline == MW_UNKNOWN ? POLL_MS : mw__sub0(deadline, mw__trace_now()) / 1000000;
+	int ms = (int)mw__min(poll_ms(&r->events), left) + 1;
 
 	fds[0] = (struct pollfd){ r->signals, POLLIN, 0 };
 	fds[1] = (struct pollfd){ r->opts.stop_fd > 0 ? r->opts.stop_fd : -1, POLLIN, 0 };

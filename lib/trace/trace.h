@@ -106,6 +106,8 @@ MW_MUST_CHECK int mw__program_open(struct mw__program *p, size_t size);
 void mw__program_close(struct mw__program *p);
 /* Let it write the faults of an event, and of those that inherit it. 0 or -errno. */
 MW_MUST_CHECK int mw__program_attach(const struct mw__program *p, int event);
+/* Faults that the ring holds at most. */
+uint64_t mw__program_room(const struct mw__program *p);
 uint64_t mw__program_lost(const struct mw__program *p);
 MW_MUST_CHECK int mw__program_drain(struct mw__program *p, struct mw__decoder *d);
 
