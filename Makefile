@@ -205,7 +205,7 @@ fuzz: $(FUZZ)
 			-artifact_prefix=$$d- $$d $$( [ -d $$s ] && echo $$s ) >$$d.log 2>&1 || { tail -30 $$d.log; exit 1; }; \
 		grep -E 'number_of_executed_units|peak_rss' $$d.log; done
 
-$(B)/tests/bench/launch $(B)/tests/bench/faulty: $(B)/tests/bench/%: tests/bench/%.c
+$(B)/tests/bench/launch $(B)/tests/bench/faulty $(B)/tests/bench/sampled: $(B)/tests/bench/%: tests/bench/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
@@ -218,7 +218,7 @@ $(B)/tests/bench/elf_floor: tests/bench/elf_floor.c
 .PHONY: bench bench-elf
 bench-elf: $(B)/memwhy $(B)/tests/bench/launch $(B)/tests/bench/elf_floor
 	@$(TEST_ENV) python3 tests/bench/elf.py $(BENCH_ELF_ARGS)
-BENCH_PAGES := $(B)/tests/bench/launch $(B)/tests/bench/faulty $(PAGES_DIR)/rawrollup
+BENCH_PAGES := $(B)/tests/bench/launch $(B)/tests/bench/faulty $(B)/tests/bench/sampled $(PAGES_DIR)/rawrollup
 bench: all $(B)/tests/bench/elf_floor $(BENCH_PAGES) $(LIVE_DIR)/many $(LIVE_DIR)/resident $(BENCH_PROGRAMS)
 	@$(TEST_ENV) python3 tests/bench/bench.py $(BENCH_ARGS); status=$$?; \
 		$(TEST_ENV) python3 tests/bench/pages.py $(BENCH_PAGES_ARGS) || status=1; \

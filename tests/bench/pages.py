@@ -5,7 +5,9 @@
 usage: pages.py [--rounds N] [--processes N] [--faults N] [--json FILE]
 
 sections, pages and at   against explain of the same process: it reads the same mappings and page states
-faults -- PROGRAM        against the program alone, which faults so many pages
+faults -- PROGRAM        against the program alone, which faults so many pages; as root by a program in the
+                         kernel, as an ordinary user by samples. Beside it what samples cost that nobody
+                         reads: with the fields that a recording needs, and with none
 top                      against one read of every smaps_rollup, made by a small program
 
 Printed is the median of the ratios of each round. Ends with 1 when a budget is not met.
@@ -25,6 +27,7 @@ from bench import MEMWHY, BUILD, Target, run
 
 RAW = os.path.join(BUILD, "tests/pages/rawrollup")
 FAULTY = os.path.join(BUILD, "tests/bench/faulty")
+SAMPLED = os.path.join(BUILD, "tests/bench/sampled")
 PYTHON = "import json, ssl, sys; print('\"ready\"', flush=True); sys.stdin.read()"
 NODE = "setTimeout(() => {}, 600000); console.log('\"ready\"')"
 
@@ -59,6 +62,21 @@ def views(pid, what, rounds):
             "sections --relocs": ["sections", "--relocs", str(pid)], "pages": ["pages", str(pid)],
             "at, one address": ["at", str(pid), addr], "maps": ["maps", str(pid)]}
     return [compare(f"{what}: {name} / explain", [MEMWHY, *argv], explain, rounds) for name, argv in rows.items()]
+
+
+def recording(count, rounds):
+    program = [FAULTY, str(count)]
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    rows = []
+    if user:
+        rows += [compare("faults / the program, root", [MEMWHY, "faults", "--", *program], program, rounds, BUDGET_FAULTS),
+                 compare("faults -o FILE / the program, root", [MEMWHY, "faults", "-o", "/dev/null", "--", *program], program,
+                         rounds, BUDGET_FAULTS)]
+    rows += [compare("faults / the program, user", [*user, MEMWHY, "faults", "--", *program], [*user, *program], rounds,
+                     BUDGET_FAULTS)]
+    rows += [compare(f"{fields} samples, unread / the program, user", [*user, SAMPLED, fields, *program], [*user, *program], rounds)
+             for fields in ("full", "empty")]
+    return rows
 
 
 @contextlib.contextmanager
@@ -102,9 +120,7 @@ def main():
     if shutil.which("node"):
         with Target("node", "-e", NODE) as pid:
             rows += views(pid, "node", opts.rounds)
-    program = [FAULTY, str(opts.faults)]
-    rows.append(compare(f"faults, {opts.faults} of them / the program", [MEMWHY, "faults", "-o", "/dev/null", "--", *program],
-                        program, opts.rounds, BUDGET_FAULTS))
+    rows += recording(opts.faults, opts.rounds)
     with crowd(opts.processes):
         rows.append(compare(f"top, {opts.processes}+ processes / raw smaps_rollup", [MEMWHY, "top"], [RAW], opts.rounds, BUDGET_TOP))
         rows.append(compare(f"top --fast, {opts.processes}+ processes / raw", [MEMWHY, "top", "--fast"], [RAW], opts.rounds))
