@@ -83,7 +83,7 @@ static void grow_and_shrink(size_t n, size_t kept, size_t period)
 	live += (long)(n * sizeof(*blocks));
 }
 
-/* Signals that the thread blocks: all that can be. */
+/* Signals that the thread blocks: all that can be. It is new: its name may come later. */
 static int scavenger_blocks_signals(void)
 {
 	DIR *d = opendir("/proc/self/task");
@@ -132,7 +132,7 @@ static int silent_program(void)
 static int thread_ends(void)
 {
 	grow_and_shrink(400000, 2000, 40000);
-	return !wait_for(is_accompanied) || !scavenger_blocks_signals() || !wait_for(is_alone);
+	return !wait_for(is_accompanied) || !wait_for(scavenger_blocks_signals) || !wait_for(is_alone);
 }
 
 static int no_thread(void)
