@@ -46,10 +46,11 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 2                     /* changes when fields are appended:
+#define MW_ABI_MINOR 3                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
-                                            *    mcache.n_run_pages, region.saved */
+                                            *    mcache.n_run_pages, region.saved
+                                            * 3: mcache.run_pages, n_runs, run_lists */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -71,6 +72,7 @@
 #define MW_SPAN_BITS_WORDS 8         /* 512 objects in a span at most */
 #define MW_N_FULLNESS 5              /* span lists of an mcentral */
 #define MW_N_RUNS 92                 /* lengths of runs: 1 to 64 pages, then four in each octave */
+#define MW_N_RUN_LISTS 64            /* lengths of cached runs: 1 to 15 pages, then eight in each octave */
 #define MW_STACK_DEPTH 16
 #define MW_N_SITES 4096              /* site 0 takes what does not fit */
 #define MW_N_EVENTS 1024             /* power of two */
@@ -199,7 +201,7 @@ struct mw_bin {
 
 enum mw_mcache_state { MW_MCACHE_FREE = 0, MW_MCACHE_LIVE = 1, MW_MCACHE_ORPHAN = 2 };
 
-#define MW_MCACHE_RUNS 4 /* freed large runs a thread keeps */
+#define MW_MCACHE_RUNS 4
 
 /**
  * A thread's cache. Written by its thread alone, without locks; other threads and
@@ -214,7 +216,7 @@ struct mw_mcache {
 	uint64_t n_flushed[MW_N_CLASSES];  /* objects given back to it */
 	uint64_t n_refills;             /* slow paths of malloc */
 	uint64_t n_overflows;           /* slow paths of free */
-	MW_PTR(struct mw_mspan) runs[MW_MCACHE_RUNS]; /* cached large runs, newest first */
+	MW_PTR(struct mw_mspan) runs[MW_MCACHE_RUNS]; /* before minor version 3: cached large runs */
 	uint64_t n_run_hits;            /* large allocations served from runs */
 	uint64_t seq;                   /* odd inside a slow path */
 	uint64_t owner;                 /* identifies the thread inside the process */
@@ -225,6 +227,14 @@ struct mw_mcache {
 	uint64_t n_run_pages;           /* pages of the runs in n_run_hits */
 	uint8_t is_busy[MW_N_CLASSES];  /* bin was filled since its thread last looked */
 	uint32_t until_look;            /* slow paths until it looks again */
+	uint64_t run_pages;             /* freed large runs that the thread keeps: pages of all, */
+	uint32_t n_runs;                /* how many, */
+	uint32_t run_hand;              /* the list from which one went last, */
+	uint64_t run_mask;              /* bit i: run_lists[i] is not empty, */
+	MW_PTR(struct mw_mspan) run_lists[MW_N_RUN_LISTS]; /* and they, by mw_abi_run_list(npages),
+	                                 * through next, newest first */
+	uint32_t runs_busy;             /* one was taken or kept since the thread last looked */
+	uint32_t reserved;
 };
 
 /** The shared store of one class. All but the lock's waiters: under the lock. */
@@ -477,6 +487,22 @@ struct mw_region {
 static inline uint32_t mw_abi_bucket_max(uint32_t idx)
 {
 	return idx <= 128 ? idx * 8 : 1024 + (idx - 128) * 128;
+}
+
+/** Large runs begin at a multiple of so many pages, and are a multiple of it long. */
+static inline uint32_t mw_abi_run_granule(uint32_t pages)
+{
+	uint32_t octave = 31 - (uint32_t)__builtin_clz(pages);
+
+	return octave < 4 ? 1 : octave < 9 ? 1u << (octave - 3) : 64;
+}
+
+/** Which of run_lists a run of so many pages is on; MW_N_RUN_LISTS or more: on none. */
+static inline uint32_t mw_abi_run_list(uint32_t pages)
+{
+	uint32_t octave = 31 - (uint32_t)__builtin_clz(pages);
+
+	return octave < 4 ? pages : 16 + (octave - 4) * 8 + (pages >> (octave - 3) & 7);
 }
 
 /** Pages of the shortest run that entry @i < MW_N_RUNS of first_run speaks of. */

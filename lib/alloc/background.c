@@ -27,8 +27,8 @@
 
 enum { ABSENT = 0, RUNNING = 1, REFUSED = 2 };
 
-static uint32_t state; /* RUNNING from before the thread is made until it ends */
-static uint32_t bell; /* futex: changes when the thread shall look up */
+TOGETHER static uint32_t state; /* RUNNING from before the thread is made until it ends */
+TOGETHER static uint32_t bell; /* futex: changes when the thread shall look up */
 
 /* Free memory that may be resident, in pages. */
 static uint64_t idle_pages(void)

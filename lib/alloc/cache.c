@@ -8,9 +8,9 @@
  * at most) or gives its older half back. Go's mcache holds a span a class instead:
  * there a collector frees, so nothing comes back one by one.
  *
- * A thread without an mcache uses mw__no_mcache, whose bins are all empty and full
+ * A thread without an mcache uses NO_MCACHE, whose bins are all empty and full
  * at once, so that the usual paths need no test for it. After a thread's destructor
- * has run it uses mw__gone_mcache, which looks the same: late blocks then go
+ * has run it uses GONE_MCACHE, which looks the same: late blocks then go
  * straight to the mcentral. Neither is ever written.
  *
  * seq is odd while bins change by more than one entry, or the runs at all. fork's child
@@ -25,15 +25,15 @@
 
 static void *const null_slots[RECENT] = { NULL };
 #define EMPTY ((void **)&null_slots[RECENT - 1])
-#define EMPTY_BINS { [0 ... MW_N_CLASSES - 1] = { EMPTY, EMPTY, EMPTY, 0, 0 } }
 
-mcache mw__no_mcache = { .bins = EMPTY_BINS };
-mcache mw__gone_mcache = { .bins = EMPTY_BINS };
-__thread mcache *mw__mcache __attribute__((tls_model("initial-exec"))) = &mw__no_mcache;
+struct mw_no_cache mw__no_cache = {
+	.bins = { [0 ... MW_N_CLASSES] = { .top = EMPTY, .end = EMPTY } },
+};
+__thread mcache *mw__mcache __attribute__((tls_model("initial-exec"))) = NO_MCACHE;
 
-struct mw_lock mw__registry_lock;
-static pthread_key_t exit_key;
-static bool have_exit_key;
+TOGETHER struct mw_lock mw__registry_lock;
+TOGETHER static pthread_key_t exit_key;
+TOGETHER static bool have_exit_key;
 
 unsigned mw__mcache_count(const struct mw_bin *b)
 {
@@ -98,7 +98,7 @@ static void flush_quiet(mcache *mc, unsigned c)
 }
 
 /* Now and then: half of each bin that was not empty since the last look goes back. */
-static void look_for_quiet(mcache *mc)
+void mw__mcache_look(mcache *mc)
 {
 	if (mc->until_look-- > 0)
 		return;
@@ -108,6 +108,7 @@ static void look_for_quiet(mcache *mc)
 			flush_quiet(mc, c);
 		mc->is_busy[c] = 0;
 	}
+	mw__large_look(mc);
 }
 
 /* Bin @c is empty: fetch. False when there is no memory. */
@@ -127,7 +128,7 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 		b->top = b->base + got;
 		mc->is_busy[c] = 1;
 	}
-	look_for_quiet(mc);
+	mw__mcache_look(mc);
 	mw__mcache_leave(mc);
 	return got > 0;
 }
@@ -154,7 +155,7 @@ void mw__mcache_overflow(mcache *mc, unsigned c)
 	mc->n_overflows++;
 	if (!bin_grow(b, c) && b->cap > 0)
 		flush_oldest(mc, c, (b->cap + 1) / 2);
-	look_for_quiet(mc);
+	mw__mcache_look(mc);
 	mw__mcache_leave(mc);
 	mw__scavenge_tick();
 }
@@ -224,7 +225,7 @@ static void on_thread_exit(void *arg)
 
 	if (mc != mw__mcache)
 		return;
-	mw__mcache = &mw__gone_mcache;
+	mw__mcache = GONE_MCACHE;
 	retire(mc);
 	mw__background_thread_gone();
 }
@@ -281,10 +282,10 @@ mcache *mw__mcache_get(void)
 {
 	mcache *mc = mw__mcache;
 
-	if (mc != &mw__no_mcache)
+	if (mc != NO_MCACHE)
 		return mc;
 	if (!mw__heap_init() || !(mc = adopt()))
-		return &mw__gone_mcache;
+		return GONE_MCACHE;
 	mw__sample_draw(mc);
 	mw__mcache = mc;
 	watch_exit(mc);

@@ -59,6 +59,7 @@ mcentral *mw__central_lock(unsigned c)
 	mcentral *m = &mw__centrals[c];
 
 	mw__lock(&m->lock, RANK_CENTRAL);
+	m->cls = c; /* here, so that unused ones are not touched */
 	return m;
 }
 

@@ -171,6 +171,23 @@ static void check_bins(struct walk *w, const mcache *mc)
 	}
 }
 
+static void check_runs(struct walk *w, const mcache *mc)
+{
+	uint64_t pages = 0, mask = 0;
+	uint32_t n = 0;
+
+	for (uint32_t list = 0; list < MW_N_RUN_LISTS; list++)
+		for (const mspan *s = mc->run_lists[list]; s; s = s->next, n++) {
+			expect(w, s->state == MW_SPAN_CACHED && s->used == 0, "kept run is in use", s->base);
+			expect(w, mw_abi_run_list(s->npages) == list && mw__run_round(s->npages) == s->npages,
+			       "kept run of another length", s->base);
+			pages += s->npages;
+			mask |= 1ULL << list;
+		}
+	expect(w, n == mc->n_runs && pages == mc->run_pages && mask == mc->run_mask,
+	       "kept runs are miscounted", pages);
+}
+
 static void check_heap(struct walk *w)
 {
 	for (uint64_t i = 0; i < heap.n_arenas; i++) {
@@ -229,8 +246,10 @@ MW_EXPORT unsigned mw_alloc_check(void)
 	check_heap(&w);
 	for (unsigned c = 1; c < MW_N_CLASSES; c++)
 		check_lists(&w, &mw__centrals[c]);
-	if (mcache_is_real(mw__mcache))
+	if (mcache_is_real(mw__mcache)) {
 		check_bins(&w, mw__mcache);
+		check_runs(&w, mw__mcache);
+	}
 	mw__private_check(count_bad, &w);
 	lock_everything(false);
 	return w.bad;

@@ -39,10 +39,8 @@ static struct cached_runs cached_runs(void)
 
 	for (mcache *mc = region.mcaches; mc; mc = mc->next) {
 		r.reused += mc->n_run_pages;
-		for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
-			r.n += mc->runs[i] != NULL;
-			r.pages += mc->runs[i] ? mc->runs[i]->npages : 0;
-		}
+		r.n += mc->n_runs;
+		r.pages += mc->run_pages;
 	}
 	return r;
 }

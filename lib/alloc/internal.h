@@ -51,6 +51,8 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline __attribute__((noinline))
+/* small and written early: together in the pages that relocation has touched anyway */
+#define TOGETHER __attribute__((section(".data")))
 #define mustcheck __attribute__((warn_unused_result))
 
 #define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
@@ -189,6 +191,7 @@ void mw__span_retire(mspan *s);                  /* they are not */
 bool mw__was_ours(const void *p);                /* a free page that was in use once */
 mspan *mw__span_containing(uintptr_t p);         /* of a single block; slow */
 bool mw__run_alloc(mspan *s, uint32_t npages, uint32_t align_pages); /* fills base, npages, NEEDZERO */
+bool mw__run_alloc_large(mspan *s, uint32_t npages); /* a length that mw__run_round gives */
 bool mw__run_alloc_roomy(mspan *s, uint32_t npages, uint32_t room); /* room pages behind it are free, if possible */
 void mw__run_free(mspan *s);            /* pages back to the heap; s stays */
 void mw__run_free_clean(mspan *s);      /* without memory behind them */
@@ -201,6 +204,12 @@ void mw__scavenge_after_fork(void);        /* in the child */
 void mw__heap_lock(void);
 void mw__heap_unlock(void);
 size_t mw__release_addresses(size_t wanted); /* unmap free pages; takes the lock */
+
+/* The length in which a large run comes: at most an eighth more. */
+static inline uint32_t mw__run_round(uint32_t npages)
+{
+	return (uint32_t)round_up(npages, mw_abi_run_granule(npages));
+}
 
 static inline heap_arena *mw__arena_of(const void *p)
 {
@@ -234,6 +243,7 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room);
 void mw__large_free(mcache *mc, mspan *s);
 bool mw__large_resize(mspan *s, size_t size); /* in place */
 void mw__large_flush(mcache *mc);
+void mw__large_look(mcache *mc);          /* drop half of the runs if none was used since the last look */
 mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls);
 void mw__sampled_free(mspan *s);
 void *mw__span_block(const mspan *s);     /* address of a single block */
@@ -253,11 +263,14 @@ unsigned mw__object_index(const mspan *s, uintptr_t p, bool *exact);
 
 /* cache.c */
 extern __thread mcache *mw__mcache __attribute__((tls_model("initial-exec")));
-extern mcache mw__no_mcache, mw__gone_mcache;
+extern struct mw_no_cache mw__no_cache;
+#define NO_MCACHE ((mcache *)(void *)&mw__no_cache)
+#define GONE_MCACHE ((mcache *)(void *)&mw__no_cache.bins[0].base) /* one bin further */
 extern struct mw_lock mw__registry_lock;
-mcache *mw__mcache_get(void);             /* of this thread, made if needed; or &mw__gone_mcache */
+mcache *mw__mcache_get(void);             /* of this thread, made if needed; or GONE_MCACHE */
 bool mw__mcache_refill(mcache *mc, unsigned c);
 void mw__mcache_overflow(mcache *mc, unsigned c);
+void mw__mcache_look(mcache *mc);         /* of a slow path, inside enter and leave */
 void mw__mcache_flush_all(mcache *mc);
 void mw__mcache_reclaim_orphans(void);
 unsigned mw__mcache_count(const struct mw_bin *b);
@@ -274,9 +287,21 @@ static inline void mw__mcache_leave(mcache *mc)
 	__atomic_store_n(&mc->seq, mc->seq + 1, __ATOMIC_RELEASE);
 }
 
+/*
+ * What stands for an mcache where there is none, as far as the usual paths look at one:
+ * they find no object and no room. Two addresses in one table, since two of its size
+ * would cost each process five pages.
+ */
+struct mw_no_cache {
+	int64_t until_sample, drawn;
+	struct mw_bin bins[MW_N_CLASSES + 1];
+};
+_Static_assert(offsetof(struct mw_no_cache, bins) == offsetof(mcache, bins), "it begins like one");
+_Static_assert(offsetof(struct mw_bin, base) == sizeof(struct mw_bin) - 16, "gone is one bin further");
+
 static inline bool mcache_is_real(const mcache *mc)
 {
-	return mc != &mw__no_mcache && mc != &mw__gone_mcache;
+	return mc != NO_MCACHE && mc != GONE_MCACHE;
 }
 
 /* audit.c */

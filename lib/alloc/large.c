@@ -11,7 +11,8 @@
  */
 #include "internal.h"
 
-#define MAX_CACHED_PAGES 128u /* 1 MiB a thread */
+#define KEEP_PAGES 128u /* 1 MiB a thread, or its share of an eighth of the heap */
+#define LENGTHS 7u       /* a cached run may be of the length wanted or of the next two */
 #define N_QUARANTINE 64
 
 static mspan *quarantine[N_QUARANTINE]; /* ring of guarded freed spans; under the heap lock */
@@ -33,30 +34,39 @@ size_t mw__span_usable(const mspan *s)
 
 /* --- a thread's runs ------------------------------------------------------------- */
 
-static mspan *cached_run(mcache *mc, uint32_t n)
+/* Pages of free runs that a thread may keep: an eighth of the heap, for all of them. */
+static uint64_t keep_limit(void)
 {
-	for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
-		mspan *s = mc->runs[i];
+	uint64_t share = load_relaxed(&heap.pages_in_use) / 4 / (region.n_mcaches ? region.n_mcaches : 1);
 
-		if (!s || s->npages != n)
-			continue;
-		for (; i + 1 < MW_MCACHE_RUNS; i++)
-			mc->runs[i] = mc->runs[i + 1];
-		mc->runs[MW_MCACHE_RUNS - 1] = NULL;
-		mc->n_run_hits++;
-		mc->n_run_pages += n;
-		return s;
-	}
-	return NULL;
+	return share > KEEP_PAGES ? share : KEEP_PAGES;
 }
 
-static uint32_t cached_pages(const mcache *mc)
+static mspan *take_out(mcache *mc, uint32_t list)
 {
-	uint32_t sum = 0;
+	mspan *s = mc->run_lists[list];
 
-	for (unsigned i = 0; i < MW_MCACHE_RUNS; i++)
-		sum += mc->runs[i] ? mc->runs[i]->npages : 0;
-	return sum;
+	mc->run_lists[list] = s->next;
+	if (!s->next)
+		mc->run_mask &= ~(1ULL << list);
+	mc->n_runs--;
+	mc->run_pages -= s->npages;
+	return s;
+}
+
+static mspan *cached_run(mcache *mc, uint32_t n)
+{
+	uint32_t list = mw_abi_run_list(n);
+	uint64_t fit = list < MW_N_RUN_LISTS ? mc->run_mask >> list & LENGTHS : 0;
+	mspan *s;
+
+	if (!fit)
+		return NULL;
+	s = take_out(mc, list + (uint32_t)__builtin_ctzll(fit));
+	mc->n_run_hits++;
+	mc->n_run_pages += s->npages;
+	mc->runs_busy = 1;
+	return s;
 }
 
 static void give_back(mspan *s)
@@ -69,51 +79,59 @@ static void give_back(mspan *s)
 	mw__heap_unlock();
 }
 
-/* Drop the oldest run. True if there was one. */
-static bool evict_run(mcache *mc)
+/* Drop a run, of each length in turn. */
+static void evict_run(mcache *mc)
 {
-	unsigned i = MW_MCACHE_RUNS;
+	uint64_t after = mc->run_hand < MW_N_RUN_LISTS - 1 ? ~0ULL << (mc->run_hand + 1) : 0;
+	uint64_t next = mc->run_mask & after ? mc->run_mask & after : mc->run_mask;
 
-	while (i-- > 0) {
-		mspan *s = mc->runs[i];
-
-		if (!s)
-			continue;
-		mc->runs[i] = NULL;
-		give_back(s);
-		return true;
-	}
-	return false;
+	mc->run_hand = (uint32_t)__builtin_ctzll(next);
+	give_back(take_out(mc, mc->run_hand));
 }
 
 static bool keep_run(mcache *mc, mspan *s)
 {
-	if (option(MW_OPT_NO_CACHE) || s->npages > MAX_CACHED_PAGES)
+	uint32_t list = mw_abi_run_list(s->npages);
+	uint64_t limit = keep_limit();
+
+	if (option(MW_OPT_NO_CACHE) || list >= MW_N_RUN_LISTS || s->npages > limit / 2)
 		return false;
-	while (mc->runs[MW_MCACHE_RUNS - 1] || cached_pages(mc) + s->npages > MAX_CACHED_PAGES)
-		if (!evict_run(mc))
-			return false;
+	while (mc->run_pages + s->npages > limit)
+		evict_run(mc);
 	s->state = MW_SPAN_CACHED;
 	s->used = 0;
 	s->flags |= MW_SPAN_NEEDZERO;
-	for (unsigned i = MW_MCACHE_RUNS - 1; i > 0; i--)
-		mc->runs[i] = mc->runs[i - 1];
-	mc->runs[0] = s;
+	s->next = mc->run_lists[list];
+	mc->run_lists[list] = s;
+	mc->run_mask |= 1ULL << list;
+	mc->n_runs++;
+	mc->run_pages += s->npages;
+	mc->runs_busy = 1;
 	return true;
 }
 
 void mw__large_flush(mcache *mc)
 {
-	for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
-		mspan *s = mc->runs[i];
+	while (mc->n_runs > 0)
+		evict_run(mc);
+}
 
-		mc->runs[i] = NULL;
-		if (s)
-			give_back(s);
-	}
+void mw__large_look(mcache *mc)
+{
+	if (!mc->runs_busy)
+		for (uint32_t n = (mc->n_runs + 1) / 2; n > 0; n--)
+			evict_run(mc);
+	mc->runs_busy = 0;
 }
 
 /* --- large blocks ------------------------------------------------------------------ */
+
+static bool find_pages(mspan *s, uint32_t n, uint32_t align_pages, uint32_t room)
+{
+	if (room)
+		return mw__run_alloc_roomy(s, n, room);
+	return align_pages > 1 ? mw__run_alloc(s, n, align_pages) : mw__run_alloc_large(s, n);
+}
 
 static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 {
@@ -121,7 +139,7 @@ static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 
 	mw__heap_lock();
 	s = mw__span_new();
-	if (s && !(room ? mw__run_alloc_roomy(s, n, room) : mw__run_alloc(s, n, align_pages))) {
+	if (s && !find_pages(s, n, align_pages, room)) {
 		mw__span_delete(s);
 		s = NULL;
 	}
@@ -137,12 +155,13 @@ static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 /* With @room the block is to grow: so many bytes behind it had better be free. */
 mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room)
 {
-	uint32_t n = pages_of(size ? size : 1);
+	uint32_t n = mw__run_round(pages_of(size ? size : 1));
 	mspan *s = NULL;
 
 	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE && !room) {
 		mw__mcache_enter(mc);
 		s = cached_run(mc, n);
+		mw__mcache_look(mc);
 		mw__mcache_leave(mc);
 	}
 	if (!s)
@@ -176,7 +195,7 @@ void mw__large_free(mcache *mc, mspan *s)
 
 bool mw__large_resize(mspan *s, size_t size)
 {
-	uint32_t n = pages_of(size), old = s->npages;
+	uint32_t n = mw__run_round(pages_of(size)), old = s->npages;
 	bool ok = true;
 
 	if (n == old)

@@ -15,8 +15,8 @@
 
 #define SPINS 100
 
-static uint64_t fork_owner; /* thread that holds every lock; written by it alone, read relaxed */
-static bool fork_in_section; /* the forking thread was inside a section; written by it alone */
+TOGETHER static uint64_t fork_owner; /* thread that holds every lock; written by it alone, read relaxed */
+TOGETHER static bool fork_in_section; /* the forking thread was inside a section; written by it alone */
 
 /* Locks this thread holds or is about to: a signal handler that forks asks. */
 static __thread unsigned sections __attribute__((tls_model("initial-exec")));

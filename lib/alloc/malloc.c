@@ -137,16 +137,16 @@ static void *big_slow(mcache *mc, size_t n, size_t align)
 }
 
 /* The class whose objects are all aligned to @align; 0 if there is none. */
-static unsigned aligned_class(size_t n, size_t align)
+static inline unsigned aligned_class(size_t n, size_t align)
 {
 	size_t size = round_up(n ? n : 1, align);
+	unsigned c;
 
-	if (size > MW_MAX_SMALL || align > MW_PAGE_SIZE)
+	if (unlikely(size > MW_MAX_SMALL) || unlikely(align > MW_PAGE_SIZE))
 		return 0;
-	for (unsigned c = class_of(size); c < MW_N_CLASSES; c++)
-		if (mw__classes[c].size % align == 0)
-			return c;
-	return 0;
+	for (c = class_of(size); unlikely(mw__classes[c].size & (align - 1)); c++)
+		;
+	return c; /* the last one, 32 KiB, is aligned to every align */
 }
 
 /* @at_least is a class for small requests, or 0. */
@@ -357,6 +357,7 @@ static inline void free_any(void *p)
 		goto slow;
 	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
 	b = &mw__mcache->bins[desc & 0xff];
+	__asm__("" : "+r"(b)); /* computed once */
 	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
 	top = b->top;
 	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||

@@ -12,14 +12,14 @@
 #define META_CHUNK (256u << 10)
 #define N_ORDERS 20 /* arrays of up to 2^19 words of 64 bytes */
 
-struct mw_lock mw__meta_lock;
+TOGETHER struct mw_lock mw__meta_lock;
 struct mw_meta_range mw__meta_ranges[MW_N_META];
 
 struct free_array {
 	struct free_array *next;
 };
 
-static struct {
+TOGETHER static struct {
 	char *at, *end;
 	struct free_array *free[N_ORDERS];
 } meta; /* under mw__meta_lock */

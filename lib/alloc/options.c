@@ -38,8 +38,8 @@ static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { 0 } };
 static const struct choice background_words[] = { { "off", 0 }, { "on", 1 }, { 0 } };
 static const struct choice error_words[] = { { "abort", 0 }, { "count", 1 }, { 0 } };
 
-static uint64_t decay;
-static unsigned char count_errors;
+TOGETHER static uint64_t decay;
+TOGETHER static unsigned char count_errors;
 
 static const struct entry {
 	const char *name;

@@ -204,7 +204,7 @@ uint64_t mw__os_coarse_ms(void)
 /* The 16 random bytes that the kernel gives every program, stirred with a counter. */
 uint64_t mw__os_random(void)
 {
-	static uint64_t counter;
+	TOGETHER static uint64_t counter;
 	uint64_t x = 0x9e3779b97f4a7c15ULL * (add_relaxed(&counter, 1) + 1);
 	const void *seed = (const void *)getauxval(AT_RANDOM);
 	uint64_t words[2] = { 0, 0 };

@@ -35,9 +35,9 @@
 heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
 
 static struct mw_event events_none;
-static uint64_t next_hint;     /* slot to try next; under the heap lock */
-static heap_arena *growing;    /* arena to extend first; under the heap lock */
-static bool has_holes;         /* release_addresses has unmapped something */
+TOGETHER static uint64_t next_hint;     /* slot to try next; under the heap lock */
+TOGETHER static heap_arena *growing;    /* arena to extend first; under the heap lock */
+TOGETHER static bool has_holes;         /* release_addresses has unmapped something */
 
 /* --- bitmaps ----------------------------------------------------------------- */
 
@@ -103,16 +103,32 @@ static uint32_t run_in_word(uint64_t word, uint32_t n)
 	return word ? (uint32_t)__builtin_ctzll(word) : 64;
 }
 
+/* Of a word's ones those that fill whole groups of @g (a power of two up to 64). */
+static inline uint64_t whole_groups(uint64_t word, uint32_t g)
+{
+	static const uint64_t starts[] = { ~0ULL, 0x5555555555555555, 0x1111111111111111,
+					   0x0101010101010101, 0x0001000100010001,
+					   0x0000000100000001, 1 };
+
+	for (uint32_t k = 1; k < g; k *= 2)
+		word &= word >> k;
+	word &= starts[__builtin_ctz(g)];
+	for (uint32_t k = 1; k < g; k *= 2)
+		word |= word << k;
+	return word;
+}
+
 /*
- * The first run of @n zero bits at or after word @w; MW_ARENA_PAGES if none.
- * run counts the zeros that end the words before.
+ * The first run of @n zero bits at or after word @w that begins at a multiple of @g, of
+ * which @n is one too; MW_ARENA_PAGES if none. run counts the zeros that end the words
+ * before.
  */
-static uint32_t find_zeros(const uint64_t *bits, uint32_t w, uint32_t n)
+static inline uint32_t find_groups(const uint64_t *bits, uint32_t w, uint32_t n, uint32_t g)
 {
 	uint32_t run = 0;
 
 	for (; w < MW_ARENA_WORDS; w++) {
-		uint64_t free = ~bits[w];
+		uint64_t free = bits[w] == 0 || bits[w] == ~0ULL ? ~bits[w] : whole_groups(~bits[w], g);
 		uint32_t low = free == ~0ULL ? 64 : (uint32_t)__builtin_ctzll(~free);
 
 		if (run + low >= n)
@@ -130,6 +146,11 @@ static uint32_t find_zeros(const uint64_t *bits, uint32_t w, uint32_t n)
 		run = free ? (uint32_t)__builtin_clzll(~free) : 0;
 	}
 	return MW_ARENA_PAGES;
+}
+
+static uint32_t find_zeros(const uint64_t *bits, uint32_t w, uint32_t n)
+{
+	return find_groups(bits, w, n, 1);
 }
 
 /* Like it, but the run starts at a multiple of @align pages (a power of two). */
@@ -433,8 +454,28 @@ static void take(heap_arena *a, mspan *s, uint32_t at, uint32_t n)
 		heap.pages_peak = heap.pages_in_use + heap.huge_pages;
 }
 
-/* @n pages, which @room more follow that stay free. */
-static bool find_run(mspan *s, uint32_t n, uint32_t room, uint32_t align)
+/*
+ * @n pages at a multiple of @g. There is no run of n + g - 1 pages below it, for that
+ * would hold such a place.
+ */
+static bool find_placed(heap_arena *a, mspan *s, uint32_t n, uint32_t g)
+{
+	uint32_t from = a->first_run[run_index(n)] / 64 % MW_ARENA_WORDS;
+	uint32_t at = find_groups(a->alloc_bits, from, n, g);
+
+	if (at == MW_ARENA_PAGES)
+		return false;
+	take(a, s, at, n);
+	if (at >= g)
+		note_found(a, at - (g - 1), n + g - 1, 0);
+	return true;
+}
+
+/*
+ * @n pages, which @room more follow that stay free. At a multiple of @align; if it can be
+ * had in the same arena, at one of @g.
+ */
+static bool find_run(mspan *s, uint32_t n, uint32_t room, uint32_t align, uint32_t g)
 {
 	uint32_t want = n + room;
 
@@ -445,6 +486,8 @@ static bool find_run(mspan *s, uint32_t n, uint32_t room, uint32_t align)
 		if (heap.max_runs[i] < want)
 			continue;
 		a = heap.arenas[i];
+		if (g > 1 && find_placed(a, s, n, g))
+			return true;
 		at = find_aligned(a->alloc_bits, a->first_run[run_index(want)] / 64 % MW_ARENA_WORDS, want, align);
 		if (at < MW_ARENA_PAGES) {
 			take(a, s, at, n);
@@ -462,12 +505,24 @@ bool mw__run_alloc(mspan *s, uint32_t n, uint32_t align)
 {
 	uint32_t need = align > 1 ? n + align : n;
 
-	return find_run(s, n, 0, align) || (grow(need) && find_run(s, n, 0, align));
+	return find_run(s, n, 0, align, 1) || (grow(need) && find_run(s, n, 0, align, 1));
+}
+
+/*
+ * A large run: at a multiple of its granule. What a block of a megabyte begins with is
+ * often all of it that is touched; when such blocks come and go, the pages that they
+ * begin with are then few, and free runs between them fit the next.
+ */
+bool mw__run_alloc_large(mspan *s, uint32_t n)
+{
+	uint32_t g = mw_abi_run_granule(n);
+
+	return find_run(s, n, 0, 1, g) || (grow(n) && find_run(s, n, 0, 1, g));
 }
 
 bool mw__run_alloc_roomy(mspan *s, uint32_t n, uint32_t room)
 {
-	return find_run(s, n, room, 1) || (grow(n + room) && find_run(s, n, room, 1)) ||
+	return find_run(s, n, room, 1, 1) || (grow(n + room) && find_run(s, n, room, 1, 1)) ||
 	       mw__run_alloc(s, n, 1);
 }
 
@@ -634,7 +689,7 @@ static void extend_down(const heap_arena *a, uint32_t *at, uint32_t *n, uint32_t
 }
 
 /* The run that is being given back: one at a time. */
-static struct flight {
+TOGETHER static struct flight {
 	heap_arena *a;
 	uint32_t at, n;
 } in_flight;

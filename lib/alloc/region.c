@@ -41,7 +41,7 @@ extern struct mw_region mw__region_here
 	__attribute__((alias("mw_alloc_region"), visibility("hidden")));
 
 static struct mw_event events[MW_N_EVENTS];
-static uint32_t start_word; /* 0 not started, 1 somebody is at it, 2 done */
+TOGETHER static uint32_t start_word; /* 0 not started, 1 somebody is at it, 2 done */
 
 static struct mw_abi_table table(const void *addr, uint64_t count, uint64_t stride)
 {
@@ -119,8 +119,6 @@ static void start(void)
 	region.sample_interval = mw__options.sample;
 	region.retain_bytes = mw__options.retain;
 	region.pid = mw__os_pid();
-	for (unsigned c = 0; c < MW_N_CLASSES; c++)
-		mw__centrals[c].cls = c;
 	fill_tables();
 	__atomic_store_n(&region.state, MW_REGION_READY, __ATOMIC_RELEASE);
 }

@@ -3,8 +3,8 @@
  * spans.c - where mspan structures live.
  *
  * A heap of small spans has two bytes of structure for a hundred of memory, and a heap
- * that has shrunk must get them back. So structures come from chunks whose first
- * kernel page counts what is in use in each of the others. Those without a live
+ * that has shrunk must get them back. So structures come from chunks that begin
+ * with counts of what is in use in each of their kernel pages. Those without a live
  * structure are given back with the program's own free pages. Their addresses, and so
  * a late look at a dead span, stay good: it reads as MW_SPAN_DEAD.
  *
@@ -14,7 +14,6 @@
 
 #define CHUNK_SIZE (256u << 10)
 #define N_PAGES (CHUNK_SIZE / KERNEL_PAGE)
-#define PER_PAGE (KERNEL_PAGE / sizeof(mspan))
 #define KEPT 8u /* pages without live structures that stay ready */
 
 struct chunk {
@@ -27,17 +26,17 @@ struct chunk {
 	} pages[N_PAGES];
 };
 
-_Static_assert(sizeof(struct chunk) <= KERNEL_PAGE, "the header is one page");
+_Static_assert(sizeof(struct chunk) <= KERNEL_PAGE / 2, "the header leaves room in its page");
 
-static struct chunk *with_room;
-static uint32_t n_spent; /* bits in spent of all chunks */
+TOGETHER static struct chunk *with_room;
+TOGETHER static uint32_t n_spent; /* bits in spent of all chunks */
 
 static struct chunk *new_chunk(void)
 {
 	struct chunk *k = mw__meta_aligned(CHUNK_SIZE);
 
 	if (k)
-		k->room = ~1ULL; /* page 0 is this header */
+		k->room = ~0ULL;
 	return k;
 }
 
@@ -45,13 +44,21 @@ static void set_spent(struct chunk *k, unsigned page, bool on)
 {
 	uint64_t bit = 1ULL << page;
 
+	if (page == 0)
+		return; /* the header stays */
 	n_spent += on - (k->spent >> page & 1);
 	k->spent = on ? k->spent | bit : k->spent & ~bit;
 }
 
+/* Structures in @page; the first one begins with the header. */
+static uint32_t per_page(unsigned page)
+{
+	return (KERNEL_PAGE - (page ? 0 : sizeof(struct chunk))) / sizeof(mspan);
+}
+
 static mspan *span_in(struct chunk *k, unsigned page, uint32_t i)
 {
-	return (mspan *)((char *)k + page * KERNEL_PAGE) + i;
+	return (mspan *)(page ? (char *)k + page * KERNEL_PAGE : (char *)(k + 1)) + i;
 }
 
 mspan *mw__span_new(void)
@@ -70,7 +77,7 @@ mspan *mw__span_new(void)
 		s = span_in(k, page, k->pages[page].n_fresh++);
 	if (k->pages[page].n_live++ == 0)
 		set_spent(k, page, false);
-	if (!k->pages[page].free && k->pages[page].n_fresh == PER_PAGE)
+	if (!k->pages[page].free && k->pages[page].n_fresh == per_page(page))
 		k->room &= ~(1ULL << page);
 	if (!k->room)
 		with_room = k->next;

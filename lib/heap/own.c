@@ -148,8 +148,11 @@ static uint64_t in_bin(const struct mw_bin *bin)
 	return bin->top >= bin->base && n <= bin->cap ? n : 0;
 }
 
+/* Old ones list four runs, later ones have the sums. */
 static void read_runs(struct books *b, struct mw__own_thread *t)
 {
+	t->n_runs = b->cache.n_runs;
+	t->runs = b->cache.run_pages * MW_PAGE_SIZE;
 	for (unsigned i = 0; i < MW_MCACHE_RUNS; i++) {
 		struct mw_mspan s;
 
