@@ -50,7 +50,8 @@
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
                                             *    mcache.n_run_pages, region.saved
-                                            * 3: mcache.run_pages, n_runs, run_lists */
+                                            * 3: mcache.run_pages, n_runs, run_lists;
+                                            *    samples of private heaps */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -75,6 +76,7 @@
 #define MW_N_RUN_LISTS 64            /* lengths of cached runs: 1 to 15 pages, then eight in each octave */
 #define MW_STACK_DEPTH 16
 #define MW_N_SITES 4096              /* site 0 takes what does not fit */
+#define MW_HEAP_NAME 32
 #define MW_N_EVENTS 1024             /* power of two */
 
 /** The descriptor of the ELF note. */
@@ -135,6 +137,7 @@ enum mw_span_flags {
 	MW_SPAN_FREED = 4,    /* audit: freed block kept unreadable in quarantine */
 	MW_SPAN_NOSCAN = 8,   /* private: its objects hold no pointers */
 	MW_SPAN_TINY = 16,    /* private: each object is a block of tiny ones */
+	MW_SPAN_HAS_SAMPLES = 32, /* private: some of its objects are sampled */
 };
 
 /**
@@ -304,6 +307,10 @@ struct mw_site {
 	uint64_t bytes_alloc, bytes_live; /* requested bytes of those samples */
 	uint64_t est_alloc_bytes, est_live_bytes; /* unbiased estimates of all bytes of the site */
 	uint64_t est_alloc_count, est_live_count;
+	/* since minor version 3 */
+	uint32_t is_private;              /* 1: of objects in private heaps of this name */
+	uint32_t reserved;
+	char heap_name[MW_HEAP_NAME];     /* ends with 0; empty: they have none */
 };
 
 enum mw_event_kind {
@@ -363,9 +370,19 @@ struct mw_heap_part {
 
 #define MW_N_PARTS (2 * MW_N_CLASSES) /* by class * 2 + noscan; part 1 is the tiny blocks */
 #define MW_PART_TINY 1
-#define MW_HEAP_NAME 32
 #define MW_HEAP_LIVE 0x70616568776d7931ULL /* magic of a heap in use */
 #define MW_HEAP_DEAD 0x70616568776d7930ULL /* and of one that was destroyed */
+
+/** A live object of a private heap that the sampler took. Under the heap's lock. */
+struct mw_heap_sample {
+	MW_PTR(struct mw_heap_sample) next;
+	uint64_t addr;
+	uint64_t span;       /* base of its span */
+	uint64_t requested;
+	uint64_t stands_for; /* as in mw_mspan */
+	uint32_t site;       /* index plus 1 */
+	uint32_t reserved;
+};
 
 /**
  * A private heap. Its spans are in state MW_SPAN_PRIVATE* with its id as site. Structures are
@@ -392,6 +409,12 @@ struct mw_heap {
 	MW_PTR(struct mw_heap) next;     /* every heap structure ever made; append-only */
 	MW_PTR(struct mw_heap) next_dead;
 	struct mw_heap_part parts[MW_N_PARTS];
+	/* since minor version 3; their sums are in the sites */
+	int64_t until_sample;            /* bytes to request before the next sample */
+	uint64_t rng;                    /* state of the sampler's generator */
+	uint64_t n_samples;              /* live sampled objects */
+	uint64_t n_chains;               /* power of two, or 0 */
+	MW_PTR(MW_PTR(struct mw_heap_sample)) chains; /* of them, by span */
 };
 
 enum mw_table_id {

@@ -18,6 +18,7 @@
 
 #define CANARY 0xc5
 #define FREED 0xdf
+#define SLACK_FREED 0xffffu /* in place of a slack: the object is free and filled */
 #define SEAL_BYTES 64u /* canary behind a large block, at most */
 
 static unsigned char freed_byte(void)
@@ -35,8 +36,8 @@ static bool all_bytes(const unsigned char *p, size_t n, unsigned char value)
 
 static uint16_t *slack_of(mspan *s)
 {
-	if (!s->aux)
-		s->aux = mw__meta_array(s->nelems * sizeof(uint16_t));
+	if (!s->aux && (s->aux = mw__meta_array(s->nelems * sizeof(uint16_t))))
+		memset(s->aux, 0, s->nelems * sizeof(uint16_t));
 	return s->aux;
 }
 
@@ -52,11 +53,10 @@ static unsigned free_index(const mspan *s, unsigned from)
 	return 0;
 }
 
+/* Objects that were never handed out hold what the page held; freed ones are marked. */
 static void check_freed(mspan *s, unsigned idx, const unsigned char *p)
 {
-	/* objects that were never handed out hold what the page held */
-	if (option(MW_OPT_AUDIT) && idx < s->nfresh && !option(MW_OPT_RANDOM) &&
-	    !all_bytes(p, s->elemsize, freed_byte()))
+	if (((uint16_t *)s->aux)[idx] == SLACK_FREED && !all_bytes(p, s->elemsize, freed_byte()))
 		mw__error(MW_ERROR_WRITE_AFTER_FREE, p, s, NULL);
 }
 
@@ -70,11 +70,9 @@ void *mw__audit_alloc(size_t n, unsigned c)
 	if (s && (slack = slack_of(s))) {
 		unsigned idx = free_index(s, option(MW_OPT_RANDOM) ?
 						     (unsigned)(mw__os_random() % s->nelems) : 0);
-		unsigned fresh = s->nfresh;
 
 		p = mw__central_take(m, s, idx);
-		if (idx < fresh)
-			check_freed(s, idx, p);
+		check_freed(s, idx, p);
 		slack[idx] = (uint16_t)(s->elemsize - n);
 		if (option(MW_OPT_AUDIT))
 			memset(p + n, CANARY, slack[idx]);
@@ -84,6 +82,12 @@ void *mw__audit_alloc(size_t n, unsigned c)
 	return p;
 }
 
+void mw__audit_retire(mspan *s)
+{
+	for (unsigned i = 0; i < s->nfresh; i++)
+		check_freed(s, i, (unsigned char *)s->base + (uint64_t)i * s->elemsize);
+}
+
 static bool is_out(const mspan *s, unsigned idx)
 {
 	return s->alloc_bits[idx / 64] >> (idx % 64) & 1;
@@ -91,12 +95,14 @@ static bool is_out(const mspan *s, unsigned idx)
 
 static void check_canary(mspan *s, unsigned idx, unsigned char *p)
 {
-	size_t slack = ((uint16_t *)s->aux)[idx];
+	uint16_t *slack = (uint16_t *)s->aux + idx;
 
-	if (option(MW_OPT_AUDIT) && !all_bytes(p + s->elemsize - slack, slack, CANARY))
+	if (option(MW_OPT_AUDIT) && !all_bytes(p + s->elemsize - *slack, *slack, CANARY))
 		mw__error(MW_ERROR_OVERFLOW, p, s, NULL);
 	if (option(MW_OPT_AUDIT | MW_OPT_ZERO))
 		memset(p, freed_byte(), s->elemsize);
+	if (option(MW_OPT_AUDIT))
+		*slack = SLACK_FREED;
 }
 
 void mw__audit_free(mspan *s, void *p)

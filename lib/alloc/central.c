@@ -103,6 +103,8 @@ static mspan *span_make(unsigned c)
 
 static void span_free(mcentral *m, mspan *s)
 {
+	if (s->aux)
+		mw__audit_retire(s);
 	list_remove(m, s);
 	m->n_spans--;
 	m->n_spans_freed++;

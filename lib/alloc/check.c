@@ -208,16 +208,16 @@ static void lock_everything(bool on)
 		mw__lock_for_fork(&mw__registry_lock);
 		for (unsigned c = 1; c < MW_N_CLASSES; c++)
 			mw__lock_for_fork(&mw__centrals[c].lock);
-		mw__lock_for_fork(&mw__sample_lock);
 		mw__private_lock_for_fork();
+		mw__lock_for_fork(&mw__sample_lock);
 		mw__lock_for_fork(&heap.lock);
 		mw__lock_for_fork(&mw__meta_lock);
 		return;
 	}
 	mw__lock_after_fork(&mw__meta_lock, false);
 	mw__lock_after_fork(&heap.lock, false);
-	mw__private_after_fork(false);
 	mw__lock_after_fork(&mw__sample_lock, false);
+	mw__private_after_fork(false);
 	for (unsigned c = MW_N_CLASSES; --c > 0;)
 		mw__lock_after_fork(&mw__centrals[c].lock, false);
 	mw__lock_after_fork(&mw__registry_lock, false);

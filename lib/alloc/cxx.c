@@ -95,17 +95,27 @@ MW_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
 	return new_any(a, n, false);
 }
 
+/* The size and alignment say nothing that free() needs; audit compares them. */
+static inline void delete_sized(void *p, size_t n, size_t align)
+{
+	if (unlikely(option(MW_OPT_AUDIT)) && p) {
+		mw__check_align(p, align);
+		mw__check_size(p, n);
+	}
+	mw__free(p);
+}
+
 /* delete, delete[]: plain, nothrow, sized, aligned, sized and aligned, aligned nothrow */
 MW_EXPORT void _ZdlPv(void *p) { mw__free(p); }
 MW_EXPORT void _ZdaPv(void *p) { mw__free(p); }
 MW_EXPORT void _ZdlPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
 MW_EXPORT void _ZdaPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
-MW_EXPORT void _ZdlPvm(void *p, size_t n) { (void)n; mw__free(p); }
-MW_EXPORT void _ZdaPvm(void *p, size_t n) { (void)n; mw__free(p); }
+MW_EXPORT void _ZdlPvm(void *p, size_t n) { delete_sized(p, n, 1); }
+MW_EXPORT void _ZdaPvm(void *p, size_t n) { delete_sized(p, n, 1); }
 MW_EXPORT void _ZdlPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
 MW_EXPORT void _ZdaPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
-MW_EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; mw__free(p); }
-MW_EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; mw__free(p); }
+MW_EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_sized(p, n, a); }
+MW_EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_sized(p, n, a); }
 MW_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, void *t)
 {
 	(void)a;

@@ -7,8 +7,14 @@
  */
 #include "internal.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+#endif
 
 static const char *const error_names[MW_N_ERRORS] = {
 	[MW_ERROR_DOUBLE_FREE] = "double free",
@@ -86,23 +92,44 @@ static size_t describe_block(char *buf, size_t cap, const mspan *s)
 	if (s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE)
 		return mw__format(buf, cap, "  in a span of class %u, %u bytes an object, at 0x%x\n",
 				  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base);
+	if (s->cls)
+		return mw__format(buf, cap, "  in a block of %u bytes, class %u of %u bytes, at 0x%x\n", s->requested,
+				  (uint64_t)s->cls, (uint64_t)s->elemsize, (uint64_t)(uintptr_t)mw__span_block(s));
 	return mw__format(buf, cap, "  in a block of %u bytes at 0x%x\n", s->requested,
 			  (uint64_t)(uintptr_t)mw__span_block(s));
 }
 
-static size_t describe_site(char *buf, size_t cap, const mspan *s)
+/* " (FILE+0xOFFSET)", for addr2line: the file that is mapped there. Without the loader's lock. */
+static size_t describe_place(char *buf, size_t cap, uint64_t addr)
 {
-	const struct mw_site *site = s && s->state < MW_SPAN_PRIVATE ? mw__sample_site(s->site) : NULL;
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+	struct dl_find_object obj;
+
+	if (_dl_find_object && _dl_find_object((void *)(addr - 1), &obj) == 0 && obj.dlfo_link_map) {
+		const struct link_map *map = obj.dlfo_link_map;
+		const char *name = *map->l_name ? map->l_name : program_invocation_name;
+
+		return mw__format(buf, cap, " (%s+0x%x)", name, addr - map->l_addr);
+	}
+#endif
+	return 0;
+}
+
+static size_t describe_site(char *buf, size_t cap, const struct mw_site *site)
+{
 	size_t len = 0;
 
-	for (unsigned i = 0; site && i < site->n_frames; i++)
-		len += mw__format(buf + len, cap - len, "  allocated at 0x%x\n", site->frames[i]);
+	for (unsigned i = 0; site && i < site->n_frames; i++) {
+		len += mw__format(buf + len, cap - len, "  allocated at 0x%x", site->frames[i]);
+		len += describe_place(buf + len, cap - len, site->frames[i]);
+		len += mw__format(buf + len, cap - len, "\n");
+	}
 	return len;
 }
 
-void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail)
+void mw__error_at(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail, uint32_t site)
 {
-	char buf[1536];
+	char buf[3072];
 	size_t len;
 
 	add_relaxed(&region.n_errors[kind], 1);
@@ -112,7 +139,12 @@ void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const cha
 			 (uint64_t)(uintptr_t)p, error_names[kind], detail ? ": " : "",
 			 detail ? detail : "");
 	len += describe_block(buf + len, sizeof(buf) - len, s);
-	len += describe_site(buf + len, sizeof(buf) - len, s);
+	len += describe_site(buf + len, sizeof(buf) - len, mw__sample_site(site));
 	mw__os_write(2, buf, len);
 	abort();
+}
+
+void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail)
+{
+	mw__error_at(kind, p, s, detail, s && s->state < MW_SPAN_PRIVATE && s->state != MW_SPAN_SMALL ? s->site : 0);
 }

@@ -5,7 +5,7 @@
  * Layers, each calling only downwards:
  *
  *   malloc.c compat.c cxx.c   the functions that programs call
- *   private.c private_walk.c  those of private heaps
+ *   private.c private_walk.c private_sample.c  those of private heaps
  *   cache.c audit.c           mcache: refill, flush, life of a thread
  *   central.c large.c huge.c sample.c
  *   pages.c spans.c           mheap: arenas, runs of pages, scavenging
@@ -15,9 +15,9 @@
  * Lock ranks. A thread takes locks in increasing rank only:
  *   1  mcache registry (cache.c)       guards region.mcaches' states, region.dead
  *   2  mcentral[c], c increasing       guards the spans and lists of class c
- *   3  sample table (sample.c)         guards the sites
- *   4  private heaps' list (private.c) guards the list
- *   5  a private heap                  guards its spans; one at a time
+ *   3  private heaps' list (private.c) guards the list
+ *   4  a private heap                  guards its spans and samples; one at a time
+ *   5  sample table (sample.c)         guards the sites
  *   6  mheap                           guards arenas, runs, huge table, spare spans, events
  *   7  metadata (meta.c)               guards the bump pointer and the free lists
  * fork() alone takes them all, in this order.
@@ -170,7 +170,7 @@ void mw__lock_after_fork(struct mw_lock *l, bool child);
 void mw__fork_owner_set(bool on);
 bool mw__in_section(void);     /* this thread holds a lock of ours, or is about to */
 uint64_t mw__thread_key(void); /* differs between live threads of the process */
-enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_SAMPLE, RANK_HEAPS, RANK_PRIVATE, RANK_HEAP, RANK_META };
+enum { RANK_REGISTRY = 1, RANK_CENTRAL, RANK_HEAPS, RANK_PRIVATE, RANK_SAMPLE, RANK_HEAP, RANK_META };
 
 /* meta.c */
 void *mw__meta_alloc(size_t size);      /* zeroed, aligned to 64; never NULL-checked away: may be NULL */
@@ -307,6 +307,7 @@ static inline bool mcache_is_real(const mcache *mc)
 /* audit.c */
 void *mw__audit_alloc(size_t n, unsigned c);
 void mw__audit_free(mspan *s, void *p);
+void mw__audit_retire(mspan *s); /* the last look at its freed objects */
 size_t mw__audit_usable(const mspan *s, const void *p);
 bool mw__audit_resize(mspan *s, void *p, size_t n);
 void mw__audit_seal(mspan *s);  /* canary behind a single block */
@@ -314,7 +315,11 @@ void mw__audit_check(mspan *s); /* and its check */
 
 /* sample.c */
 extern struct mw_lock mw__sample_lock;
+int64_t mw__sample_gap(uint64_t *rng);    /* bytes to the next sample */
 void mw__sample_draw(mcache *mc);         /* next interval */
+uint32_t mw__sample_book(size_t size, const char *private_heap, uint64_t *times); /* at the caller's site */
+void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times);
+void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times);
 void mw__sample_alloc(mspan *s);          /* with requested set; gives it the caller's site */
 void mw__sample_free(const mspan *s);
 void mw__sample_resize(mspan *s, size_t to); /* before requested changes */
@@ -323,6 +328,8 @@ unsigned mw__unwind(uint64_t *frames, unsigned max);
 
 /* error.c */
 void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail);
+void mw__error_at(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail,
+		  uint32_t site); /* of the block; 0: not sampled */
 size_t mw__format(char *buf, size_t cap, const char *fmt, ...);
 
 /* malloc.c */
@@ -330,6 +337,8 @@ void *mw__malloc(size_t n);
 void *mw__malloc_aligned(size_t align, size_t n);
 size_t mw__usable(const void *p);
 void mw__free(void *p);
+void mw__check_size(void *p, size_t n);      /* an error, if that is not its size */
+void mw__check_align(void *p, size_t align); /* nor its alignment */
 
 bool mw__recover(size_t size); /* let go of memory that nobody needs; true: try again */
 

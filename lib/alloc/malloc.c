@@ -638,8 +638,8 @@ MW_EXPORT size_t malloc_usable_size(void *p)
 	return mw__usable(p);
 }
 
-/* C23. The size must be the one that was asked for: it names a class or a block. */
-static void check_size(void *p, size_t n)
+/* The size must be the one that was asked for; without audit a longer one than the block is seen. */
+void mw__check_size(void *p, size_t n)
 {
 	mspan *s = p ? span_of(p) : NULL;
 
@@ -648,17 +648,23 @@ static void check_size(void *p, size_t n)
 		mw__error(MW_ERROR_SIZE_MISMATCH, p, s, NULL);
 }
 
+/* C23 */
 MW_EXPORT void free_sized(void *p, size_t n)
 {
-	check_size(p, n);
+	mw__check_size(p, n);
 	free_any(p);
+}
+
+void mw__check_align(void *p, size_t align)
+{
+	if (((uintptr_t)p & (align - 1)) != 0)
+		mw__error(MW_ERROR_SIZE_MISMATCH, p, span_of(p), "not aligned so");
 }
 
 MW_EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
 {
-	if (((uintptr_t)p & (align - 1)) != 0)
-		mw__error(MW_ERROR_SIZE_MISMATCH, p, NULL, "not aligned so");
-	check_size(p, n);
+	mw__check_align(p, align);
+	mw__check_size(p, n);
 	free_any(p);
 }
 

@@ -413,7 +413,7 @@ static void large_unbook(private_heap *h, mspan *s)
 static void large_drop(mspan *s)
 {
 	s->alloc_bits[0] = 0;
-	s->flags &= (uint8_t)~MW_SPAN_NOSCAN;
+	s->flags &= (uint8_t)~(MW_SPAN_NOSCAN | MW_SPAN_HAS_SAMPLES);
 	if (s->state == MW_SPAN_PRIVATE_HUGE) {
 		s->site = 0;
 		mw__huge_free(s);
@@ -473,6 +473,8 @@ static void *allocate(private_heap *h, size_t n, size_t align, unsigned flags)
 		p = c ? small_alloc(h, c * 2 + (flags & MW_HEAP_NOSCAN), n, flags & MW_HEAP_ZERO)
 		      : large_alloc(h, n, align ? align : MIN_ALIGN, flags);
 	}
+	if (likely(p != NULL))
+		mw__private_sample(h, p, n);
 	mw__private_leave(h);
 	return p;
 }
@@ -531,12 +533,16 @@ static enum verdict examine(const private_heap *h, const void *p, mspan **s, uns
 	return FREE_ALREADY;
 }
 
-static void complain(enum verdict v, const void *p, const mspan *s)
+/* @p cannot be freed; leaves the heap. */
+static void complain(private_heap *h, enum verdict v, const void *p, const mspan *s, unsigned idx)
 {
+	uint32_t site = v == INTERIOR ? mw__private_site(h, s, block_at(s, idx)) : 0;
+
+	mw__private_leave(h);
 	if (v == FOREIGN)
 		mw__error(MW_ERROR_WRONG_HEAP, p, NULL, NULL);
 	else
-		mw__error(v == INTERIOR ? MW_ERROR_INTERIOR_FREE : MW_ERROR_DOUBLE_FREE, p, s, "in a private heap");
+		mw__error_at(v == INTERIOR ? MW_ERROR_INTERIOR_FREE : MW_ERROR_DOUBLE_FREE, p, s, "in a private heap", site);
 }
 
 MW_EXPORT void mw_heap_free(private_heap *h, void *p)
@@ -549,22 +555,24 @@ MW_EXPORT void mw_heap_free(private_heap *h, void *p)
 	if (!p || !mw__private_enter(h))
 		return;
 	v = examine(h, p, &s, &idx, &off);
-	if (likely(v == FINE)) {
-		h->n_free++;
-		if (s->flags & MW_SPAN_TINY)
-			tiny_free(h, s, idx, off);
-		else if (s->cls)
-			put_back(h, s, idx);
-		else
-			large_unbook(h, large = s);
+	if (unlikely(v != FINE)) {
+		complain(h, v, p, s, idx);
+		return;
 	}
+	h->n_free++;
+	if (unlikely(s->flags & MW_SPAN_HAS_SAMPLES))
+		mw__private_unsample(h, s, p);
+	if (s->flags & MW_SPAN_TINY)
+		tiny_free(h, s, idx, off);
+	else if (s->cls)
+		put_back(h, s, idx);
+	else
+		large_unbook(h, large = s);
 	mw__private_leave(h);
 	if (large) {
 		large_drop(large);
 		mw__scavenge_tick();
 	}
-	if (unlikely(v != FINE))
-		complain(v, p, s);
 }
 
 /* What may be used of a live object. */
@@ -604,11 +612,12 @@ static void *resize(private_heap *h, mspan *s, void *p, size_t n, size_t have)
 
 MW_EXPORT void *mw_heap_realloc(private_heap *h, void *p, size_t n)
 {
-	size_t have = 0;
-	unsigned idx, flags = 0;
+	size_t have;
+	unsigned idx, flags;
+	uint64_t span;
 	uint32_t off;
 	enum verdict v;
-	void *to = NULL;
+	void *to;
 	mspan *s;
 
 	if (!p)
@@ -618,17 +627,18 @@ MW_EXPORT void *mw_heap_realloc(private_heap *h, void *p, size_t n)
 	if (!mw__private_enter(h))
 		return NULL;
 	v = examine(h, p, &s, &idx, &off);
-	if (v == FINE) {
-		have = usable(s, idx, off);
-		flags = s->flags & MW_SPAN_NOSCAN ? MW_HEAP_NOSCAN : 0;
-		to = resize(h, s, p, n, have);
-	}
-	mw__private_leave(h);
 	if (v != FINE) {
-		complain(v, p, s);
+		complain(h, v, p, s, idx);
 		errno = EINVAL;
 		return NULL;
 	}
+	span = s->base;
+	have = usable(s, idx, off);
+	flags = s->flags & MW_SPAN_NOSCAN ? MW_HEAP_NOSCAN : 0;
+	to = resize(h, s, p, n, have);
+	if (to && s->flags & MW_SPAN_HAS_SAMPLES)
+		mw__private_resample(h, span, p, s, to, n);
+	mw__private_leave(h);
 	if (to || !(to = mw_heap_alloc(h, n, flags)))
 		return to;
 	memcpy(to, p, have < n ? have : n);
@@ -655,8 +665,7 @@ static private_heap *new_structure(void)
 	dead_first = h->next_dead;
 	n_dead--;
 	next = h->next;
-	memset(h->parts, 0, sizeof(h->parts));
-	memset((char *)h + offsetof(private_heap, id), 0, offsetof(private_heap, parts) - offsetof(private_heap, id));
+	memset((char *)h + offsetof(private_heap, id), 0, sizeof(*h) - offsetof(private_heap, id));
 	h->next = next;
 	return h;
 }
@@ -690,6 +699,8 @@ MW_EXPORT private_heap *mw_heap_create(const struct mw_heap_options *o)
 		h->flags = o ? o->flags : 0;
 		h->limit_pages = o ? (o->limit + MW_PAGE_SIZE - 1) >> MW_PAGE_SHIFT : 0;
 		copy_name(h, o ? o->name : NULL);
+		h->rng = mw__os_random() | 1;
+		h->until_sample = mw__sample_gap(&h->rng);
 		__atomic_store_n(&h->magic, MW_HEAP_LIVE, __ATOMIC_RELEASE);
 		note_event(MW_EVENT_HEAP_MADE, h, 0);
 	}
@@ -714,6 +725,7 @@ static void drop_list(mspan **list)
 
 static void drop_everything(private_heap *h)
 {
+	mw__private_unsample_all(h);
 	for (unsigned p = 0; p < MW_N_PARTS; p++) {
 		drop_list(&h->parts[p].partial);
 		drop_list(&h->parts[p].full);

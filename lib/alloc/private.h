@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* private.h - what the files of private heaps share: private.c the objects, private_walk.c looking at them. */
+/* private.h - what the files of private heaps share: private.c the objects, private_walk.c looking at them,
+ * private_sample.c the samples of them. */
 #ifndef MW_ALLOC_PRIVATE_H
 #define MW_ALLOC_PRIVATE_H
 
@@ -25,6 +26,16 @@ void mw__private_leave(private_heap *h);
 
 /* The span of this heap that holds @p, and which of its blocks; NULL if none. */
 mspan *mw__private_span(const private_heap *h, uintptr_t p, unsigned *idx, uint32_t *off);
+
+/*
+ * Samples, in a locked heap. Count a request; the object @p of it is sampled when the next point fell into it.
+ * An object goes, or is resized in place (its span has MW_SPAN_HAS_SAMPLES); all go. The site of one, plus 1.
+ */
+void mw__private_sample(private_heap *h, void *p, size_t n);
+void mw__private_unsample(private_heap *h, mspan *s, const void *p);
+void mw__private_resample(private_heap *h, uint64_t old_span, const void *old, const mspan *s, const void *p, size_t n);
+void mw__private_unsample_all(private_heap *h);
+uint32_t mw__private_site(const private_heap *h, const mspan *s, const void *p);
 
 static inline struct mw_tiny *tiny_of(const mspan *s, unsigned idx)
 {

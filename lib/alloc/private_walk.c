@@ -336,7 +336,7 @@ struct check {
 	void (*bad)(void *, const char *, uint64_t);
 	void *arg;
 	unsigned n;
-	uint64_t pages, out, spans, tiny, large, requested;
+	uint64_t pages, out, spans, tiny, large, requested, samples;
 };
 
 static void expect(struct check *c, bool ok, const char *what, uint64_t at)
@@ -402,6 +402,36 @@ static void check_part(struct check *c, unsigned p)
 	expect(c, c->out == k->n_out && c->spans == k->n_spans, "counts of a private heap are wrong", p);
 }
 
+/* Each sample in an arena is the start of a live object, in a span that is marked. */
+static void check_sample(struct check *c, const struct mw_heap_sample *r)
+{
+	heap_arena *a = mw__arena_of((void *)r->span);
+	mspan *s = a ? span_at(a, r->span) : NULL;
+	struct mw_heap_object_info o = { 0 };
+	uint32_t off;
+
+	if (!a)
+		return; /* the table of mappings is for one that holds the page heap's lock alone */
+	expect(c, s && s->site == c->h->id && s->flags & MW_SPAN_HAS_SAMPLES, "sample in no span of its heap", r->addr);
+	if (!s || !s->cls)
+		return;
+	off = (uint32_t)(r->addr - s->base);
+	expect(c, find_in(s, off / s->elemsize, off % s->elemsize, &o) && (uint64_t)o.start == r->addr,
+	       "sample of no live object", r->addr);
+}
+
+static void check_samples(struct check *c)
+{
+	const private_heap *h = c->h;
+
+	for (uint64_t i = 0; i < h->n_chains; i++)
+		for (const struct mw_heap_sample *r = h->chains[i]; r; r = r->next) {
+			check_sample(c, r);
+			c->samples++;
+		}
+	expect(c, c->samples == h->n_samples, "samples of a private heap are wrong", h->id);
+}
+
 unsigned mw__private_check(void (*bad)(void *, const char *, uint64_t), void *arg)
 {
 	unsigned n = 0;
@@ -418,6 +448,7 @@ unsigned mw__private_check(void (*bad)(void *, const char *, uint64_t), void *ar
 			c.large++;
 			c.requested += s->requested;
 		}
+		check_samples(&c);
 		expect(&c, c.pages == h->pages, "pages of a private heap are wrong", h->id);
 		expect(&c, c.tiny == h->n_tiny, "tiny objects of a private heap are wrong", h->id);
 		expect(&c, c.large == h->n_large && c.requested == h->large_requested,

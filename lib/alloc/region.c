@@ -70,8 +70,8 @@ static void fork_prepare(void)
 	mw__lock_for_fork(&mw__registry_lock);
 	for (unsigned c = 1; c < MW_N_CLASSES; c++)
 		mw__lock_for_fork(&mw__centrals[c].lock);
-	mw__lock_for_fork(&mw__sample_lock);
 	mw__private_lock_for_fork();
+	mw__lock_for_fork(&mw__sample_lock);
 	mw__lock_for_fork(&heap.lock);
 	mw__lock_for_fork(&mw__meta_lock);
 	mw__fork_owner_set(true);
@@ -82,8 +82,8 @@ static void unlock_all(bool child)
 	mw__fork_owner_set(false);
 	mw__lock_after_fork(&mw__meta_lock, child);
 	mw__lock_after_fork(&heap.lock, child);
-	mw__private_after_fork(child);
 	mw__lock_after_fork(&mw__sample_lock, child);
+	mw__private_after_fork(child);
 	for (unsigned c = MW_N_CLASSES; --c > 0;)
 		mw__lock_after_fork(&mw__centrals[c].lock, child);
 	mw__lock_after_fork(&mw__registry_lock, child);

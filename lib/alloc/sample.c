@@ -56,23 +56,24 @@ static double minus_ln(uint64_t u)
 	return (32 - bits) * 0.69314718055994531 - 2 * z * sum;
 }
 
-static uint64_t next_random(mcache *mc)
+static uint64_t next_random(uint64_t *rng)
 {
-	uint64_t x = mc->rng;
+	uint64_t x = *rng;
 
 	x ^= x << 13;
 	x ^= x >> 7;
 	x ^= x << 17;
-	return mc->rng = x;
+	return *rng = x;
 }
 
-static int64_t interval(mcache *mc)
+/* Bytes to the next point. */
+int64_t mw__sample_gap(uint64_t *rng)
 {
 	double gap;
 
 	if (!region.sample_interval)
 		return NO_SAMPLE_GAP;
-	gap = minus_ln((next_random(mc) >> 32) + 1);
+	gap = minus_ln((next_random(rng) >> 32) + 1);
 	gap = gap < MAX_INTERVALS ? gap : MAX_INTERVALS;
 	return (int64_t)(gap * (double)(int64_t)region.sample_interval) + 1;
 }
@@ -83,7 +84,7 @@ static int64_t interval(mcache *mc)
  */
 void mw__sample_draw(mcache *mc)
 {
-	int64_t gap = interval(mc);
+	int64_t gap = mw__sample_gap(&mc->rng);
 
 	mc->drawn += gap - mc->until_sample;
 	mc->until_sample = gap;
@@ -113,44 +114,57 @@ static struct share share_of(size_t size, uint64_t stands_for)
 
 /* --- sites --------------------------------------------------------------------------- */
 
-static uint32_t hash_of(const uint64_t *frames, unsigned n)
-{
-	uint64_t h = n;
+/* A stack, and the name of the private heap for which it asked; NULL: malloc. */
+struct place {
+	uint64_t frames[MW_STACK_DEPTH];
+	unsigned n;
+	const char *heap_name;
+};
 
-	for (unsigned i = 0; i < n; i++)
-		h = (h ^ frames[i]) * 0x9e3779b97f4a7c15ULL;
+static uint32_t hash_of(const struct place *p)
+{
+	uint64_t h = p->n + (p->heap_name ? 64 : 0);
+
+	for (unsigned i = 0; i < p->n; i++)
+		h = (h ^ p->frames[i]) * 0x9e3779b97f4a7c15ULL;
+	for (const char *c = p->heap_name; c && *c; c++)
+		h = (h ^ (unsigned char)*c) * 0x9e3779b97f4a7c15ULL;
 	return (uint32_t)(h >> 32);
 }
 
-static bool same(const struct mw_site *s, uint32_t h, const uint64_t *frames, unsigned n)
+static bool same(const struct mw_site *s, uint32_t h, const struct place *p)
 {
-	return s->hash == h && s->n_frames == n &&
-	       memcmp(s->frames, frames, n * sizeof(*frames)) == 0;
+	return s->hash == h && s->n_frames == p->n && s->is_private == !!p->heap_name &&
+	       memcmp(s->frames, p->frames, p->n * sizeof(*p->frames)) == 0 &&
+	       (!p->heap_name || strcmp(s->heap_name, p->heap_name) == 0);
 }
 
-static uint32_t new_site(uint32_t slot, uint32_t h, const uint64_t *frames, unsigned n)
+static uint32_t new_site(uint32_t slot, uint32_t h, const struct place *p)
 {
 	struct mw_abi_table *t = &region.tables[MW_TABLE_SITES];
 	struct mw_site *s = &sites[t->count];
 
 	if (t->count == MW_N_SITES)
 		return 0;
-	memcpy(s->frames, frames, n * sizeof(*frames));
-	s->n_frames = n;
+	memcpy(s->frames, p->frames, p->n * sizeof(*p->frames));
+	s->n_frames = p->n;
 	s->hash = h;
+	s->is_private = !!p->heap_name;
+	for (unsigned i = 0; p->heap_name && p->heap_name[i]; i++)
+		s->heap_name[i] = p->heap_name[i];
 	hash_table[slot] = (uint16_t)t->count;
 	__atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE);
 	return (uint32_t)t->count - 1;
 }
 
-static uint32_t find_site(const uint64_t *frames, unsigned n)
+static uint32_t find_site(const struct place *p)
 {
-	uint32_t h = hash_of(frames, n), i = h % N_HASH;
+	uint32_t h = hash_of(p), i = h % N_HASH;
 
 	for (; hash_table[i]; i = (i + 1) % N_HASH)
-		if (same(&sites[hash_table[i]], h, frames, n))
+		if (same(&sites[hash_table[i]], h, p))
 			return hash_table[i];
-	return new_site(i, h, frames, n);
+	return new_site(i, h, p);
 }
 
 static void prepare_table(void)
@@ -164,58 +178,71 @@ static void prepare_table(void)
 	t->addr = (uintptr_t)sites;
 }
 
-/* @s was sampled: its site plus one, so that 0 says "not sampled". */
-void mw__sample_alloc(mspan *s)
+/* Each of these gives or takes a site plus one, so that 0 says "not sampled". */
+uint32_t mw__sample_book(size_t size, const char *private_heap, uint64_t *times)
 {
-	uint64_t frames[MW_STACK_DEPTH];
-	unsigned n = mw__unwind(frames, MW_STACK_DEPTH);
-	uint64_t times = stands_for(s->requested);
-	struct share share = share_of(s->requested, times);
+	struct place place = { .heap_name = private_heap };
+	struct share share = share_of(size, *times = stands_for(size));
 	struct mw_site *site;
+	uint32_t idx;
 
+	place.n = mw__unwind(place.frames, MW_STACK_DEPTH);
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	prepare_table();
-	s->site = find_site(frames, n) + 1;
-	s->stands_for = times;
-	site = &sites[s->site - 1];
+	idx = find_site(&place);
+	site = &sites[idx];
 	site->n_alloc++;
 	site->n_live++;
-	site->bytes_alloc += s->requested;
-	site->bytes_live += s->requested;
+	site->bytes_alloc += size;
+	site->bytes_live += size;
 	site->est_alloc_count += share.count;
 	site->est_live_count += share.count;
 	site->est_alloc_bytes += share.bytes;
 	site->est_live_bytes += share.bytes;
 	region.n_samples++;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
+	return idx + 1;
 }
 
-void mw__sample_free(const mspan *s)
+void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times)
 {
-	struct mw_site *site = &sites[s->site - 1];
-	struct share share = share_of(s->requested, s->stands_for);
+	struct mw_site *site = &sites[site_and_1 - 1];
+	struct share share = share_of(size, times);
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	site->n_live--;
-	site->bytes_live -= s->requested;
+	site->bytes_live -= size;
 	site->est_live_count -= share.count;
 	site->est_live_bytes -= share.bytes;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 
-/* A sampled block was resized in place: live sums follow, cumulative ones do not. */
-void mw__sample_resize(mspan *s, size_t to)
+/* It was resized in place: live sums follow, cumulative ones do not. */
+void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times)
 {
-	struct mw_site *site = &sites[s->site - 1];
-	uint64_t times = stands_for(to);
-	struct share before = share_of(s->requested, s->stands_for), after = share_of(to, times);
+	struct mw_site *site = &sites[site_and_1 - 1];
+	struct share before = share_of(from, *times), after = share_of(to, *times = stands_for(to));
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
-	site->bytes_live += to - s->requested;
+	site->bytes_live += to - from;
 	site->est_live_count += after.count - before.count;
 	site->est_live_bytes += after.bytes - before.bytes;
-	s->stands_for = times;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
+}
+
+void mw__sample_alloc(mspan *s)
+{
+	s->site = mw__sample_book(s->requested, NULL, &s->stands_for);
+}
+
+void mw__sample_free(const mspan *s)
+{
+	mw__sample_unbook(s->site, s->requested, s->stands_for);
+}
+
+void mw__sample_resize(mspan *s, size_t to)
+{
+	mw__sample_rebook(s->site, s->requested, to, &s->stands_for);
 }
 
 const struct mw_site *mw__sample_site(uint32_t site)
