@@ -19,9 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KERNEL_PAGE 4096u
 #define TRIES 4
 #define MAX_MCACHES (1u << 17)
 #define MAX_HEAPS (1u << 17)
+
+_Static_assert(MW__OWN_ERRORS == MW_N_ERRORS, "one for each kind");
 
 struct books {
 	struct mw__own_reader *r;
@@ -29,6 +32,7 @@ struct books {
 	struct mw_heap heap;			/* the same */
 	uint8_t class_of[MW_N_BUCKETS];
 	uint64_t requests[MW_N_BUCKETS];	/* of all threads, ever */
+	uint64_t run_pages;			/* that threads had kept and used again */
 };
 
 /* --------------------------------------------------------------- fingerprint */
@@ -122,8 +126,16 @@ static bool read_centrals(struct books *b)
 
 		if (!mw__own_element(b->r, t->addr, t->stride, c, &m, sizeof(m)))
 			return false;
-		b->r->own->classes[c].transfer = m.n_transfer;
-		b->r->own->classes[c].n_waits = m.lock.n_waits;
+		struct mw__own_class *k = &b->r->own->classes[c];
+
+		k->transfer = m.n_transfer;
+		k->n_waits = m.lock.n_waits;
+		k->n_fetches = m.n_fetches;
+		k->n_transfers = m.n_transfer_hits;
+		k->n_flushes = m.n_flushes;
+		k->n_made = m.n_spans_made;
+		k->n_freed = m.n_spans_freed;
+		k->n_spans_peak = m.n_spans_peak;
 	}
 	return true;
 }
@@ -198,6 +210,7 @@ static int read_caches(struct books *b)
 		add_counts(b, b->cache.n_requests, b->cache.n_fetched, b->cache.n_flushed);
 		own->requested_ever += (uint64_t)(b->cache.drawn - b->cache.until_sample);
 		own->n_run_hits += b->cache.n_run_hits;
+		b->run_pages += b->cache.n_run_pages;
 		if (b->cache.state != MW_MCACHE_FREE && add_thread(b) < 0)
 			return -MW_E_NOMEM;
 	}
@@ -229,12 +242,37 @@ static int read_sites(struct books *b)
 			return -MW_E_NOMEM;
 		*new = (struct mw__own_site){ .n_frames = (uint32_t)mw__min(s.n_frames, MW__OWN_FRAMES), .samples = s.n_alloc,
 					      .live_samples = s.n_live, .bytes = s.est_alloc_bytes, .live_bytes = s.est_live_bytes,
-					      .count = s.est_alloc_count, .live_count = s.est_live_count };
+					      .count = s.est_alloc_count, .live_count = s.est_live_count,
+					      .is_private = s.is_private };
+		if (*s.heap_name &&
+		    !(new->heap = mw__arena_strn(&b->r->w->snap->arena, s.heap_name, strnlen(s.heap_name, sizeof(s.heap_name)))))
+			return -MW_E_NOMEM;
 		for (uint32_t k = 0; k < new->n_frames; k++)
 			new->frames[k].addr = s.frames[k];
 	}
 	if (own->sites.n)
 		qsort(own->sites.v, own->sites.n, sizeof(*own->sites.v), compare_sites);
+	return 0;
+}
+
+/* The ring, from its oldest event on; one that is being written has another number. */
+static int read_events(struct books *b)
+{
+	const struct mw_abi_table *t = &b->r->region.tables[MW_TABLE_EVENTS];
+	struct mw__own *own = b->r->own;
+	uint64_t count = mw__min(t->count, MW_N_EVENTS);
+
+	for (uint64_t n = own->n_events - mw__min(own->n_events, count); n < own->n_events; n++) {
+		struct mw_event e;
+
+		if (!mw__own_element(b->r, t->addr, t->stride, n % count, &e, sizeof(e)) || e.seq != n + 1)
+			continue;
+		struct mw__own_event *new = MW_VEC_PUSH(&own->events);
+
+		if (!new)
+			return -MW_E_NOMEM;
+		*new = (struct mw__own_event){ e.seq, e.time_ms, e.addr, e.npages, e.kind, e.cls };
+	}
 	return 0;
 }
 
@@ -264,19 +302,42 @@ static void copy_counters(struct mw__own *own, const struct mw_region *g)
 	own->meta_bytes = g->meta_bytes;
 	own->meta_used = g->meta_used;
 	own->n_samples = g->n_samples;
-	for (unsigned i = 0; i < MW_N_ERRORS; i++)
+	for (unsigned i = 0; i < MW_N_ERRORS; i++) {
+		own->errors[i] = g->n_errors[i];
 		own->n_errors += g->n_errors[i];
+	}
 	own->n_mmap = g->syscalls.n_mmap;
 	own->n_munmap = g->syscalls.n_munmap;
 	own->n_madvise = g->syscalls.n_madvise;
 	own->n_mremap = g->syscalls.n_mremap;
 	own->n_failed = g->syscalls.n_failed;
+	own->mmap_bytes = g->syscalls.mmap_bytes;
+	own->munmap_bytes = g->syscalls.munmap_bytes;
+	own->madvise_bytes = g->syscalls.madvise_bytes;
+	own->mremap_bytes = g->syscalls.mremap_bytes;
 	own->scavenged = h->scavenged_bytes;
 	own->n_scavenges = h->n_scavenges;
 	own->n_large = h->n_large_allocs;
 	own->n_huge = h->n_huge_allocs;
 	own->n_threads_gone = g->dead.n_threads;
+	own->n_events = g->n_events;
 	own->requested_ever = (uint64_t)(g->dead.drawn - g->dead.until_sample);
+}
+
+/* What reuse has spared the kernel; after the caches were read. */
+static void count_saved(const struct books *b)
+{
+	const struct mw_region *g = &b->r->region;
+	struct mw__own *own = b->r->own;
+
+	own->faults_saved = own->calls_saved = own->n_moves = own->moved = MW_UNKNOWN;
+	if (g->minor < 2)
+		return;
+	own->faults_saved = (g->heap.reused_dirty_pages + g->saved.run_pages + g->saved.idle_pages + b->run_pages) *
+			    (MW_PAGE_SIZE / KERNEL_PAGE);
+	own->calls_saved = 2 * (own->n_run_hits + g->saved.n_idle_hits);
+	own->n_moves = g->saved.n_moves;
+	own->moved = g->saved.moved_pages * MW_PAGE_SIZE;
 }
 
 /* The mean request of a class, as a sum over its live objects, with bounds. */
@@ -337,6 +398,7 @@ static int take(struct books *b)
 
 	forget(r->own);
 	memset(b->requests, 0, sizeof(b->requests));
+	b->run_pages = 0;
 	if (!mw__own_element(r, r->at, r->region.size, 0, &r->region, sizeof(r->region)) || !read_classes(b))
 		return 0;
 	bool still = take_print(b, &before);
@@ -353,9 +415,12 @@ static int take(struct books *b)
 		rc = mw__own_read_spans(r);
 	if (rc == 0)
 		rc = read_sites(b);
+	if (rc == 0)
+		rc = read_events(b);
 	if (rc < 0)
 		return rc;
 	finish_classes(b);
+	count_saved(b);
 	still &= take_print(b, &after);
 	r->own->is_exact = still && before == after && !r->own->bad_records;
 	return 1;

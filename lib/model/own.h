@@ -18,6 +18,7 @@
 
 #define MW__OWN_CLASSES 68
 #define MW__OWN_FRAMES 16
+#define MW__OWN_ERRORS 8
 #define MW__OWN_TENTHS 11	/* occupancy of a span: empty tenths, the last one is full */
 
 /* What a span is used for; single blocks have one object. */
@@ -45,6 +46,9 @@ struct mw__own_class {
 	uint64_t live;			/* what the program holds */
 	uint64_t n_malloc;		/* ever */
 	uint64_t fetched, flushed;	/* objects that moved between thread caches and spans */
+	uint64_t n_fetches, n_flushes;	/* in so many calls */
+	uint64_t n_transfers;		/* fetches that other threads' flushes served, without a span */
+	uint64_t n_made, n_freed, n_spans_peak;	/* spans, ever; and the most at once */
 	uint64_t n_waits;		/* times that a thread waited for its lock */
 	uint64_t requested;		/* bytes asked for by the live ones; exact in audit mode, else by the mean request */
 	uint64_t requested_min, requested_max;	/* what it cannot be below or above */
@@ -106,6 +110,18 @@ struct mw__own_site {
 	uint64_t samples, live_samples;
 	uint64_t bytes, live_bytes;	/* estimates of all bytes of the site */
 	uint64_t count, live_count;
+	bool is_private;		/* objects in private heaps of the name heap, or of none (NULL) */
+	const char *heap;
+};
+
+/* Something that the page heap did. */
+struct mw__own_event {
+	uint64_t number;	/* from 1 on; older ones are overwritten */
+	uint64_t time_ms;	/* monotonic clock, as coarse as the allocator looked at it */
+	uint64_t addr;
+	uint32_t npages;
+	uint8_t kind;		/* as in the allocator's abi.h */
+	uint8_t cls;
 };
 
 /* A private heap: what its books say, and what its spans were found to hold. */
@@ -146,8 +162,13 @@ struct mw__own {
 	uint64_t huge_pages, kept_pages, meta_bytes, meta_used;
 	uint64_t requested_ever;	/* bytes */
 	uint64_t n_threads_gone, n_samples, n_errors, heap_waits;
+	uint64_t errors[MW__OWN_ERRORS];	/* of the program, by kind; all are n_errors */
 	uint64_t n_mmap, n_munmap, n_madvise, n_mremap, n_failed, scavenged, n_scavenges;
+	uint64_t mmap_bytes, munmap_bytes, madvise_bytes, mremap_bytes;
 	uint64_t n_run_hits, n_large, n_huge;	/* ever */
+	uint64_t faults_saved, calls_saved;	/* by reuse; at most. Unknown in older versions, like the next */
+	uint64_t n_moves, moved;		/* reallocs that moved page tables, and the bytes not copied */
+	uint64_t n_events;			/* ever */
 	struct mw__own_class classes[MW__OWN_CLASSES];
 	MW_VEC(struct mw__own_span) spans;
 	MW_VEC(struct mw__own_run) frees;
@@ -156,6 +177,7 @@ struct mw__own {
 	MW_VEC(struct mw__own_site) sites;	/* by live bytes, largest first */
 	MW_VEC(struct mw__own_range) metas;
 	MW_VEC(struct mw__own_heap) heaps;	/* private ones that live, by id */
+	MW_VEC(struct mw__own_event) events;	/* the last ones, oldest first */
 };
 
 /* What is wrong with it, or NULL. */
@@ -170,6 +192,7 @@ static inline void mw__own_deinit(struct mw__own *own)
 	MW_VEC_FREE(&own->sites);
 	MW_VEC_FREE(&own->metas);
 	MW_VEC_FREE(&own->heaps);
+	MW_VEC_FREE(&own->events);
 }
 
 #endif

@@ -115,37 +115,6 @@ static void road_row(struct mw__doc_node *t, const char *name, const char *owner
 	mw__row_u64(t, row, R_RESIDENT, resident);
 }
 
-/* The allocator's own counters against what was found walking. */
-static void add_counters(struct mw__heap_view *v)
-{
-	const struct mw__own *own = v->own;
-	uint64_t mapped = own->pages_mapped + own->huge_pages + own->kept_pages;
-	struct mw__doc_node *o = mw__doc_object(v->root, "counters");
-	uint64_t walked = v->bridge.totals[MW__B_ARENAS];
-
-	mw__doc_u64(o, "mapped", MW__T_BYTES, mapped * own->page_size);
-	mw__doc_u64(o, "walked", MW__T_BYTES, walked);
-	mw__doc_delta(o, "difference", (int64_t)(mapped * own->page_size - walked));
-	mw__doc_u64(o, "in_use", MW__T_BYTES, own->pages_in_use * own->page_size);
-	mw__doc_u64(o, "free_dirty", MW__T_BYTES, own->pages_dirty * own->page_size);
-	mw__doc_u64(o, "free_clean", MW__T_BYTES, own->pages_clean * own->page_size);
-	mw__doc_u64(o, "peak", MW__T_BYTES, own->pages_peak * own->page_size);
-	mw__doc_u64(o, "huge", MW__T_BYTES, own->huge_pages * own->page_size);
-	mw__doc_u64(o, "metadata", MW__T_BYTES, own->meta_bytes);
-	mw__doc_u64(o, "metadata_used", MW__T_BYTES, own->meta_used);
-	mw__doc_u64(o, "requested_ever", MW__T_BYTES, own->requested_ever);
-	mw__doc_u64(o, "scavenged_ever", MW__T_BYTES, own->scavenged);
-	mw__doc_u64(o, "scavenges", MW__T_COUNT, own->n_scavenges);
-	mw__doc_u64(o, "mmap_calls", MW__T_COUNT, own->n_mmap);
-	mw__doc_u64(o, "munmap_calls", MW__T_COUNT, own->n_munmap);
-	mw__doc_u64(o, "madvise_calls", MW__T_COUNT, own->n_madvise);
-	mw__doc_u64(o, "mremap_calls", MW__T_COUNT, own->n_mremap);
-	mw__doc_u64(o, "failed_calls", MW__T_COUNT, own->n_failed);
-	mw__doc_u64(o, "heap_lock_waits", MW__T_COUNT, own->heap_waits);
-	mw__doc_u64(o, "program_errors", MW__T_COUNT, own->n_errors);
-	mw__doc_u64(o, "threads_gone", MW__T_COUNT, own->n_threads_gone);
-}
-
 static void add_roads(struct mw__heap_view *v)
 {
 	const struct mw__bridge *b = &v->bridge;
@@ -157,7 +126,6 @@ static void add_roads(struct mw__heap_view *v)
 		road_row(t, mw__owners[r->owner].what, mw__owners[r->owner].id, r->books, r->mapped, r->resident, false);
 	}
 	road_row(t, "sum", NULL, b->books, b->mapped, b->totals[MW__B_HEAP_RESIDENT], true);
-	add_counters(v);
 }
 
 /* ---------------------------------------------------------------------- head */
@@ -242,6 +210,7 @@ static int fill(struct mw__heap_view *v)
 	if (mw__view_heap_private(v) < 0 || mw__view_heap_picture(v) < 0)
 		return -MW_E_NOMEM;
 	mw__view_heap_sites(v);
+	mw__view_heap_work(v);
 	add_roads(v);
 	mw__view_notes(v->root, v->snap);
 	return 0;

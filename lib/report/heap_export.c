@@ -426,9 +426,19 @@ static void fold_frame(struct mw__str *s, const struct mw__own_frame *f)
 		fold_symbol(s, *f->lines[i - 1].function ? f->lines[i - 1].function : "?");
 }
 
+static const char *private_heap_name(const struct mw__own_site *site, char *buf, size_t n)
+{
+	snprintf(buf, n, "[private heap%s%s]", site->heap ? " " : "", site->heap ? site->heap : "");
+	return buf;
+}
+
 static void fold_site(struct mw__str *s, const char *program, const struct mw__own_site *site)
 {
+	char name[64];
+
 	fold_name(s, program);
+	if (site->is_private)
+		fold_name(s, private_heap_name(site, name, sizeof(name)));
 	if (!site->n_frames)
 		fold_name(s, no_room);
 	for (uint32_t i = site->n_frames; i-- > 0;)

@@ -12,11 +12,12 @@
 #define MAX_SITES 8	/* on the screen */
 #define MAX_FRAMES 6
 
-enum { S_LIVE, S_LIVE_COUNT, S_EVER, S_COUNT, S_SAMPLES, S_LIVE_SAMPLES, S_FRAMES };
+enum { S_LIVE, S_LIVE_COUNT, S_EVER, S_COUNT, S_SAMPLES, S_LIVE_SAMPLES, S_PRIVATE, S_HEAP, S_FRAMES };
 static const struct mw__col site_cols[] = {
 	{ "live_bytes", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL }, { "live", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "bytes", NULL, MW__T_BYTES, MW__COL_JSON_ONLY, NULL },      { "allocations", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "samples", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },    { "live_samples", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "private", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },     { "heap", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "frames", NULL, MW__T_TABLE, MW__COL_JSON_ONLY, NULL },
 };
 static const struct mw__col frame_cols[] = {
@@ -103,9 +104,10 @@ static void print_site(struct mw__heap_view *v, const struct mw__own_site *s)
 	uint64_t sizes[] = { s->live_bytes, s->bytes };
 	uint32_t shown = v->opts->all ? s->n_frames : (uint32_t)mw__min(s->n_frames, MAX_FRAMES);
 
-	mw__doc_linef(v->root, sizes, 2, "\001 live in about %llu blocks, \001 ever in %llu (%llu of %llu samples live)",
+	mw__doc_linef(v->root, sizes, 2, "\001 live in %llu blocks, \001 ever in %llu (samples: %llu live of %llu)%s%s%s",
 		      (unsigned long long)s->live_count, (unsigned long long)s->count, (unsigned long long)s->live_samples,
-		      (unsigned long long)s->samples);
+		      (unsigned long long)s->samples, !s->is_private ? "" : s->heap ? ", private heap \"" : ", private heaps without name",
+		      s->heap ? s->heap : "", s->heap ? "\"" : "");
 	if (!s->n_frames)
 		mw__doc_line(v->root, "    stacks for which there was no room", NULL, 0);
 	for (uint32_t i = 0; i < shown; i++)
@@ -130,6 +132,8 @@ void mw__view_heap_sites(struct mw__heap_view *v)
 		mw__row_u64(t, row, S_COUNT, s->count);
 		mw__row_u64(t, row, S_SAMPLES, s->samples);
 		mw__row_u64(t, row, S_LIVE_SAMPLES, s->live_samples);
+		mw__row_bool(t, row, S_PRIVATE, s->is_private);
+		mw__row_text(t, row, S_HEAP, s->heap);
 		struct mw__doc_node *frames = mw__row_node(t, row, S_FRAMES, MW__T_TABLE, frame_cols, 6);
 
 		for (uint32_t k = 0; k < s->n_frames; k++)

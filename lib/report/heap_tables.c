@@ -18,7 +18,8 @@ static double share(uint64_t part, uint64_t whole)
 
 enum {
 	C_CLASS, C_LABEL, C_SIZE, C_SPAN, C_OBJECTS, C_TAIL, C_WORST, C_SPANS, C_LIVE, C_BYTES, C_REQUESTED, C_WASTE, C_CACHED, C_TRANSFER,
-	C_FREE, C_SAMPLED, C_MALLOCS, C_FREES, C_FETCHED, C_FLUSHED, C_WAITS, C_SERVED, C_BAR
+	C_FREE, C_SAMPLED, C_MALLOCS, C_FREES, C_FETCHED, C_FLUSHED, C_FETCHES, C_TRANSFERS, C_FLUSHES, C_MADE, C_FREED, C_PEAK, C_WAITS,
+	C_SERVED, C_BAR
 };
 static const struct mw__col class_cols[] = {
 	{ "class", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
@@ -41,6 +42,12 @@ static const struct mw__col class_cols[] = {
 	{ "frees", "FREES", MW__T_COUNT, MW__COL_HIDDEN, "frees ever" },
 	{ "fetched", "FETCHED", MW__T_COUNT, MW__COL_HIDDEN, "objects that threads took from spans, ever" },
 	{ "flushed", "FLUSHED", MW__T_COUNT, MW__COL_HIDDEN, "objects that threads gave back, ever" },
+	{ "fetches", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "transfers", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "flushes", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "spans_made", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "spans_freed", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
+	{ "spans_peak", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "lock_waits", "WAITS", MW__T_COUNT, MW__COL_HIDDEN, "times a thread had to wait for the class's lock" },
 	{ "served", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },
 	{ "bar", "", MW__T_BAR, 0, "share of all live bytes in size classes" },
@@ -123,6 +130,12 @@ static void class_row(struct mw__heap_view *v, struct mw__doc_node *t, unsigned 
 	mw__row_u64(t, row, C_FREES, mw__sub0(c->n_malloc, c->live));
 	mw__row_u64(t, row, C_FETCHED, c->fetched);
 	mw__row_u64(t, row, C_FLUSHED, c->flushed);
+	mw__row_u64(t, row, C_FETCHES, c->n_fetches);
+	mw__row_u64(t, row, C_TRANSFERS, c->n_transfers);
+	mw__row_u64(t, row, C_FLUSHES, c->n_flushes);
+	mw__row_u64(t, row, C_MADE, c->n_made);
+	mw__row_u64(t, row, C_FREED, c->n_freed);
+	mw__row_u64(t, row, C_PEAK, c->n_spans_peak);
 	mw__row_u64(t, row, C_WAITS, c->n_waits);
 	mw__row_bool(t, row, C_SERVED, c->is_served);
 	mw__row_share(t, row, C_BAR, share(c->live * c->size, all));

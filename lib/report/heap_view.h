@@ -23,6 +23,8 @@ void mw__view_heap_threads(struct mw__heap_view *v);
 MW_MUST_CHECK int mw__view_heap_private(struct mw__heap_view *v);
 /* heap_picture.c: "arenas" */
 MW_MUST_CHECK int mw__view_heap_picture(struct mw__heap_view *v);
+/* heap_work.c: "counters", "events" */
+void mw__view_heap_work(struct mw__heap_view *v);
 /* heap_sites.c: "sites" */
 void mw__view_heap_sites(struct mw__heap_view *v);
 

@@ -62,7 +62,7 @@ static const char *name_source(unsigned i)
 #define CHAR(type, m) FIELD(type, m, MW__F_CHAR, NULL)
 #define TEXT(type, m) FIELD(type, m, MW__F_TEXT, NULL)
 #define NAME(type, m, fn) FIELD(type, m, MW__F_NAME, fn)
-#define TABLE(table, type) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type) }
+#define TABLE(table, type) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type), 0 }
 
 static const struct mw__field target[] = {
 	PID(mw__target, pid), TEXT(mw__target, comm), TEXT(mw__target, exe), TEXT(mw__target, cmdline),

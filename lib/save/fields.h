@@ -33,6 +33,7 @@ struct mw__fields {
 	const struct mw__field *v;
 	size_t n;
 	size_t size;	/* of the struct */
+	size_t first;	/* rows of older versions have so many of the members only; 0: all */
 };
 
 extern const struct mw__fields mw__target_fields, mw__status_fields, mw__roads_fields,

@@ -8,7 +8,8 @@
 #define NUMBER(type, m) FIELD(type, m, MW__F_NUMBER)
 #define BOOL(type, m) FIELD(type, m, MW__F_BOOL)
 #define TEXT(type, m) FIELD(type, m, MW__F_TEXT)
-#define TABLE(table, type) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type) }
+#define GROWN_TABLE(table, type, first) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type), first }
+#define TABLE(table, type) GROWN_TABLE(table, type, 0)
 
 static const struct mw__field own[] = {
 	TEXT(mw__own, image), FIELD(mw__own, region, MW__F_ADDR), NUMBER(mw__own, major), NUMBER(mw__own, minor),
@@ -20,7 +21,11 @@ static const struct mw__field own[] = {
 	NUMBER(mw__own, n_threads_gone), NUMBER(mw__own, n_samples), NUMBER(mw__own, n_errors), NUMBER(mw__own, heap_waits),
 	NUMBER(mw__own, n_mmap), NUMBER(mw__own, n_munmap), NUMBER(mw__own, n_madvise), NUMBER(mw__own, n_mremap),
 	NUMBER(mw__own, n_failed), NUMBER(mw__own, scavenged), NUMBER(mw__own, n_scavenges), NUMBER(mw__own, n_run_hits),
-	NUMBER(mw__own, n_large), NUMBER(mw__own, n_huge),
+	NUMBER(mw__own, n_large), NUMBER(mw__own, n_huge), NUMBER(mw__own, errors[0]), NUMBER(mw__own, errors[1]),
+	NUMBER(mw__own, errors[2]), NUMBER(mw__own, errors[3]), NUMBER(mw__own, errors[4]), NUMBER(mw__own, errors[5]),
+	NUMBER(mw__own, errors[6]), NUMBER(mw__own, errors[7]), NUMBER(mw__own, mmap_bytes), NUMBER(mw__own, munmap_bytes),
+	NUMBER(mw__own, madvise_bytes), NUMBER(mw__own, mremap_bytes), NUMBER(mw__own, faults_saved), NUMBER(mw__own, calls_saved),
+	NUMBER(mw__own, n_moves), NUMBER(mw__own, moved), NUMBER(mw__own, n_events),
 };
 const struct mw__fields mw__own_fields = TABLE(own, mw__own);
 
@@ -30,8 +35,11 @@ static const struct mw__field class[] = {
 	NUMBER(mw__own_class, transfer), NUMBER(mw__own_class, sampled), NUMBER(mw__own_class, live), NUMBER(mw__own_class, n_malloc),
 	NUMBER(mw__own_class, fetched), NUMBER(mw__own_class, flushed), NUMBER(mw__own_class, n_waits),
 	NUMBER(mw__own_class, requested), NUMBER(mw__own_class, requested_min), NUMBER(mw__own_class, requested_max),
+#define CLASS_FIRST 18	/* members of the first version */
+	NUMBER(mw__own_class, n_fetches), NUMBER(mw__own_class, n_flushes), NUMBER(mw__own_class, n_transfers),
+	NUMBER(mw__own_class, n_made), NUMBER(mw__own_class, n_freed), NUMBER(mw__own_class, n_spans_peak),
 };
-static const struct mw__fields class_fields = TABLE(class, mw__own_class);
+static const struct mw__fields class_fields = GROWN_TABLE(class, mw__own_class, CLASS_FIRST);
 
 static const struct mw__field span[] = {
 	NUMBER(mw__own_span, base), NUMBER(mw__own_span, npages), NUMBER(mw__own_span, use), NUMBER(mw__own_span, cls),
@@ -62,8 +70,10 @@ static const struct mw__fields thread_fields = TABLE(thread, mw__own_thread);
 static const struct mw__field site[] = {
 	NUMBER(mw__own_site, samples), NUMBER(mw__own_site, live_samples), NUMBER(mw__own_site, bytes),
 	NUMBER(mw__own_site, live_bytes), NUMBER(mw__own_site, count), NUMBER(mw__own_site, live_count),
+#define SITE_FIRST 6
+	BOOL(mw__own_site, is_private), TEXT(mw__own_site, heap),
 };
-static const struct mw__fields site_fields = TABLE(site, mw__own_site);
+static const struct mw__fields site_fields = GROWN_TABLE(site, mw__own_site, SITE_FIRST);
 
 static const struct mw__field range[] = { NUMBER(mw__own_range, start), NUMBER(mw__own_range, end) };
 static const struct mw__fields range_fields = TABLE(range, mw__own_range);
@@ -78,6 +88,12 @@ static const struct mw__field heap[] = {
 };
 static const struct mw__fields heap_fields = TABLE(heap, mw__own_heap);
 
+static const struct mw__field event[] = {
+	NUMBER(mw__own_event, number), NUMBER(mw__own_event, time_ms), NUMBER(mw__own_event, addr), NUMBER(mw__own_event, npages),
+	NUMBER(mw__own_event, kind), NUMBER(mw__own_event, cls),
+};
+static const struct mw__fields event_fields = TABLE(event, mw__own_event);
+
 const struct mw__own_list mw__own_lists[MW__N_OWN_LISTS] = {
 	{ "heap_classes", &class_fields, offsetof(struct mw__own, classes), MW__OWN_CLASSES, true },
 	{ "heap_spans", &span_fields, offsetof(struct mw__own, spans), MW__SAVE_OWN_MAX, false },
@@ -87,6 +103,7 @@ const struct mw__own_list mw__own_lists[MW__N_OWN_LISTS] = {
 	{ "heap_sites", &site_fields, offsetof(struct mw__own, sites), 1u << 16, false },
 	{ "heap_metadata", &range_fields, offsetof(struct mw__own, metas), 1u << 16, false },
 	{ "heap_private", &heap_fields, offsetof(struct mw__own, heaps), 1u << 20, false },
+	{ "heap_events", &event_fields, offsetof(struct mw__own, events), 1u << 16, false },
 };
 
 static const struct mw__field saved_frame[] = {

@@ -17,7 +17,7 @@ struct mw__own_list {
 	size_t max;
 	bool is_array;
 };
-#define MW__N_OWN_LISTS 8
+#define MW__N_OWN_LISTS 9
 extern const struct mw__own_list mw__own_lists[MW__N_OWN_LISTS];
 extern const struct mw__fields mw__own_fields;
 

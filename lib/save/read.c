@@ -285,13 +285,13 @@ static int read_struct(struct reader *r, const struct mw__fields *fields, struct
 	return 0;
 }
 
-/* [VALUE,...]: all members of the table, in its order; a later version may have more. */
+/* [VALUE,...]: all members of the table, in its order; a later version may have more, an earlier one fewer. */
 static int read_row(struct reader *r, const struct mw__fields *fields, struct json_object *o, const char *key, void *base)
 {
 	mw__fields_init(fields, base);
-	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) < fields->n)
+	if (!json_object_is_type(o, json_type_array) || json_object_array_length(o) < (fields->first ? fields->first : fields->n))
 		return fail(r, "%s: not a row of %zu values", key, fields->n);
-	for (size_t i = 0; i < fields->n; i++) {
+	for (size_t i = 0; i < fields->n && i < json_object_array_length(o); i++) {
 		int rc = read_member(r, &fields->v[i], json_object_array_get_idx(o, i), base);
 
 		if (rc < 0)

@@ -28,7 +28,7 @@ well_said() {
 	[ -z "$out" ] || { echo "standard output: $out"; return 1; }
 	[[ $(sed -n 1p <<<"$err") =~ ^memwhy:\ [^:]+ ]] || { echo "error: $err"; return 1; }
 	local rest
-	rest=$(sed 1d <<<"$err")
+	rest=$(sed '1d; /^  /d' <<<"$err")	# rows of a list are deeper
 	[ -z "$rest" ] || [[ $rest =~ ^hint:\ .+$ ]] || { echo "after the error: $rest"; return 1; }
 	[ "$(wc -l <<<"$rest")" -le 1 ]
 }

@@ -38,6 +38,8 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	well_said
 	contains "$err" "$first"
 	contains "$err" "$target"
+	[ "$(grep -cE "^ +($first|$target) +[0-9]+ (s|min|h)  " <<<"$err")" = 2 ]
+	contains "$err" "$(tr '\0' ' ' <"/proc/$first/cmdline" | cut -c1-30)"
 	contains "$err" "hint: give one of the pids"
 }
 

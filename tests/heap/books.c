@@ -114,6 +114,31 @@ static void spin(long id, uint64_t *s)
 	}
 }
 
+/* A large block that comes and goes. */
+static void reuse(int n)
+{
+	for (int i = 0; i < n; i++) {
+		char *volatile p = malloc(65536);
+
+		p[0] = 1;
+		free(p);
+	}
+}
+
+/* One error of three kinds, and two of another; with errors=count. */
+static void misuse(void)
+{
+	static char here[64];
+	char *volatile p = malloc(200), *volatile q = here;
+	volatile int inside = 16;
+
+	free(p + inside);
+	free(q);
+	free(q);
+	free(p);
+	free(p);
+}
+
 static void *work(void *arg)
 {
 	long id = (long)arg;
@@ -130,6 +155,12 @@ static void *work(void *arg)
 				drop(id, k, 1);
 		if (mode == 's')
 			spin(id, &s);
+		if (mode == 'r' && id == 0)
+			reuse(101);
+		if (mode == 'w' && id == 0)
+			reuse(1);
+		if (mode == 'e' && id == 0)
+			misuse();
 		pthread_barrier_wait(&barrier);
 	}
 }

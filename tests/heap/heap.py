@@ -17,6 +17,7 @@ from tap import Tap  # noqa: E402
 
 MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
 BUILD = os.environ.get("BUILD", "build")
+PRIVATE_NAMES = ("requests", "parser", None, "a name that is longer than ther", "cache")
 TOTALS = ("requested", "allocated", "in_spans", "in_arenas", "mapped", "resident", "vsz")
 
 
@@ -34,11 +35,11 @@ def heap(pid, *args):
 class Program:
     """books.c under the allocator; a context, so that it ends whatever happens."""
 
-    def __init__(self, *options, program="books", wrapper=True):
+    def __init__(self, *options, program="books", wrapper=True, malloc=""):
         argv = [MEMWHY, "run", *options, "--"] if wrapper else []
         self.proc = subprocess.Popen(argv + [f"{BUILD}/tests/heap/{program}"], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, bufsize=0,
-                                     env=dict(os.environ, MEMWHY_MALLOC="background=off"))  # it shall stand still
+                                     env=dict(os.environ, MEMWHY_MALLOC="background=off" + malloc))  # it shall stand still
 
     def ask(self, line):
         os.write(self.proc.stdin.fileno(), line.encode())
@@ -184,8 +185,8 @@ def check_private(t):
         a = heap(told["pid"])
         t.check("private heaps agree with the program's books", private_complaints(a, told) + exact_complaints(a))
         names = [(h["name"], h["single"]) for h in sorted(a["private_heaps"], key=lambda h: h["id"])]
-        t.check("by their names", [] if names == [("requests", False), ("parser", True), (None, False), (
-            "a name that is longer than ther", False), ("cache", False)] else [str(names)])
+        want = [(name, name == "parser") for name in PRIVATE_NAMES]
+        t.check("by their names", [] if names == want else [str(names)])
         sizes = [h["bytes"] for h in a["private_heaps"]]
         t.check("largest first", [] if sizes == sorted(sizes, reverse=True) else [str(sizes)])
         t.check("the bridge sums, books, mappings and explain agree", bridge_complaints(a) + reconcile_complaints(a))
@@ -205,6 +206,73 @@ def check_private(t):
         kept = d["blocks"]["kept"]
         t.check("freed huge mappings that are kept are accounted to the byte", bridge_complaints(d) + reconcile_complaints(d, False) +
                 ([] if kept["count"] >= 3 and kept["bytes"] >= 12 << 20 else [str(kept)]))
+
+
+def check_private_sites(t):
+    """Every block of more than a few bytes is sampled, so the sites of a heap tell what was asked for in it."""
+    with Program(program="private", wrapper=False, malloc=",sample=1") as p:
+        told = json.loads(p.proc.stdout.readline())
+        for what in ("", "more", "destroy"):
+            told = p.ask(what) if what else told
+            d = heap(told["pid"])
+            ids = {h["id"]: h["name"] for h in d["private_heaps"]}
+            out = [f"not private: {s}" for s in d["sites"] if s["heap"] and not s["private"]]
+            for i, w in enumerate(told["heaps"]):
+                name = PRIVATE_NAMES[i]
+                sites = [s for s in d["sites"] if s["private"] and s["heap"] == name]
+                got, count = sum(s["live_bytes"] for s in sites), sum(s["live"] for s in sites)
+                # a block of n bytes is missed with probability exp(-n), else it stands for more: the variance of
+                # its bytes is below 0.7 for any n, so 1000 is 30 standard deviations; each sample is rounded once
+                slack = w["objects"] + 1000 if w["alive"] else 0
+                if abs(got - (w["asked"] if w["alive"] else 0)) > slack or (not w["alive"] and count):
+                    out.append(f"{name}: {got} bytes in {count}, asked for {w['asked']}, alive {w['alive']}, {len(ids)} heaps")
+                if w["alive"] and "main" not in [f["function"] for s in sites for f in s["frames"]]:
+                    out.append(f"{name}: no stack")
+            t.check(f"private heaps are sampled, and the sites agree with the books{what and ', ' + what}", out)
+        code, text, _ = memwhy("heap", told["pid"])
+        folded = memwhy("heap", "--folded", "-", told["pid"])[1]
+        t.check("the screen and folded stacks tell the heap of a site",
+                [] if code == 0 and ', private heap "requests"' in " ".join(text.split()) and "[private heap requests];" in folded
+                else [text, folded])
+
+
+def check_work(t):
+    with Program("--errors=count") as p:
+        pid = p.ask("g")["pid"]
+        p.ask("w")
+        a = heap(pid)
+        p.ask("r")
+        b = heap(pid)
+        delta = {k: b["counters"][k] - a["counters"][k] for k in ("faults_saved", "calls_saved", "large_reused")}
+        # 8 pages of 8 KiB each time, and a call to map and one to unmap
+        want = {"faults_saved": 101 * 16, "calls_saved": 202, "large_reused": 101}
+        t.check("a block that comes and goes 101 times saves as many faults and calls", [] if delta == want else [str(delta)])
+        p.ask("e")
+        c = heap(pid)
+        wrong = {k: v for k, v in c["counters"]["errors"].items() if v}
+        t.check("errors of the program are counted by kind", [] if wrong == {
+            "double_free": 1, "foreign_free": 2, "interior_free": 1} and c["counters"]["program_errors"] == 4 else [str(wrong)])
+        out = []
+        for k in c["classes"]:
+            if k["spans_made"] - k["spans_freed"] != k["spans"] or not k["spans"] <= k["spans_peak"] <= k["spans_made"]:
+                out.append(f"spans of {k}")
+            if not k["fetches"] <= k["fetched"] or not k["flushes"] <= k["flushed"] or not k["transfers"] <= k["fetches"]:
+                out.append(f"batches of {k}")
+        sums = c["counters"]
+        out += [f"sum of {a} is not {sums[b]}" for a, b in (("fetches", "fetches"), ("flushes", "flushes"), ("transfers", "transfers"), (
+            "spans_made", "spans_made"), ("spans_freed", "spans_freed"), ("lock_waits", "class_lock_waits"))
+                if sum(k[a] for k in c["classes"]) != sums[b]]
+        if sums["refills"] != sum(k["refills"] for k in c["threads"]) or sums["peak"] < sums["in_use"] + sums["huge"]:
+            out.append(f"{sums}")
+        t.check("counters of classes, threads and the heap fit together", out)
+        numbers = [e["number"] for e in c["events"]]
+        times = [e["time_ms"] for e in c["events"]]
+        t.check("the ring of events, oldest first, up to the last", [] if numbers == list(range(numbers[0], sums["events"] + 1)) and
+                len(numbers) == min(1024, sums["events"]) and times == sorted(times) and all(e["kind"] for e in c["events"]) else [
+                    str(c["events"][:3]), str(sums["events"])])
+        code, text, _ = memwhy("heap", "--width=80", pid)
+        words = ("WHAT IT HAS DONE", "high-water mark", "saved by reuse", "lock waits", "2 x free of a foreign pointer", "WHAT HAPPENED LAST")
+        t.check("the screen tells all of it", [w for w in words if w not in text] if code == 0 else [text])
 
 
 def check_given_back(t, name, doc):
@@ -259,10 +327,12 @@ def check_sites(t):
 
 
 def check_refusals(t):
-    other = subprocess.Popen(["sleep", "60"])
-    code, out, err = memwhy("heap", other.pid)
-    other.kill()
-    other.wait()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdin.write(b"x\n")
+        other.stdin.flush()
+        other.stdout.readline()  # what it runs, it runs
+        code, out, err = memwhy("heap", other.pid)
+        other.kill()
     t.check("another allocator is named, exit status 3",
             [] if code == 3 and not out and "glibc malloc" in err and "hint:" in err else [str((code, out, err))])
 
@@ -305,6 +375,20 @@ def check_saved(t):
         if code not in (0, 3) or (code == 3 and not err.startswith("memwhy: ")):
             out.append(f"{at} {m}: {code} {err}")
     t.check("a spoiled one is an answer or an error, 80 times", out)
+    shorter = []  # as before the newest members were saved
+    for line in lines[:-1]:
+        first = {'{"heap_classes"': 18, '{"heap_sites"': 6}.get(line.split(":")[0])
+        if first:
+            doc = json.loads(line)
+            line = json.dumps({k: [row[:first] for row in v] for k, v in doc.items()}, separators=(",", ":"))
+        if not line.startswith('{"heap_events"'):
+            shorter.append(re.sub(r'"(faults_saved|errors\[\d\])":\d+,', "", line))
+    with open(f"{path}.before", "w", encoding="utf-8") as f:
+        f.write("\n".join(shorter + ['{"end":{"records":%d}}' % (len(shorter) - 1)]) + "\n")
+    code, out, err = memwhy("heap", "--json", f"{path}.before")
+    doc = json.loads(out) if code == 0 else {}
+    t.check("one of an older version is told, with nulls", [] if code == 0 and doc["counters"]["faults_saved"] is None and
+            doc["classes"][0]["fetches"] is None and not doc["events"] and memwhy("heap", f"{path}.before")[0] == 0 else [err])
     with open(f"{path}.old", "w", encoding="utf-8") as f:
         kept = [line for line in lines[:-1] if not line.startswith('{"heap')]
         f.write("\n".join(kept + ['{"end":{"records":%d}}' % (len(kept) - 1)]) + "\n")
@@ -342,6 +426,8 @@ def main():
     else:
         t.skip("linked in", "could not be built")
     check_private(t)
+    check_private_sites(t)
+    check_work(t)
     check_running(t)
     check_sites(t)
     check_refusals(t)
