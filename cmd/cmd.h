@@ -40,6 +40,7 @@ struct settings {
 	pid_t pid;		/* -p */
 	double after;		/* seconds that a started command runs before it is explained */
 	const char *output;	/* -o of record */
+	int dashes;		/* where "--" stood before getopt put the operands behind it; 0: nowhere */
 };
 
 struct command {
@@ -71,6 +72,8 @@ bool take_number(const char *name, const char *text, double min, double max, dou
 bool take_word(const char *name, const char *text, const char *const *words, int *ret);
 
 /* target.c */
+/* Are the operands, of which there is at least one, a command to start: only options before "--"? */
+bool is_command(const struct settings *s, char **operands);
 /* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
 

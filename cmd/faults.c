@@ -110,7 +110,7 @@ static int get_recording(struct request *q, const struct settings *s, int argc, 
 	struct mw_err err = {};
 	int rc;
 
-	if (argc > 0 && !s->pid && !strcmp(argv[-1], "--"))
+	if (argc > 0 && is_command(s, argv))
 		rc = run_command(q, argv, ret, &err);
 	else if (argc + (s->pid != 0) != 1)
 		return fail_text(EXIT_USAGE, "memwhy faults -p PID, memwhy faults -- COMMAND, or memwhy faults FILE",

@@ -294,6 +294,8 @@ int next_option(const struct command *cmd, int argc, char **argv, struct setting
 
 	build_parser(&p, cmd);
 	argv[0] = program_name;	/* what getopt puts before its messages */
+	for (int i = 1; i < argc && !s->dashes; i++)
+		s->dashes = strcmp(argv[i], "--") ? 0 : i;
 	for (;;) {
 		int id = getopt_long(argc, argv, p.shorts, p.longs, NULL);
 

@@ -115,12 +115,17 @@ static bool is_number(const char *s)
 	return *s && strspn(s, "0123456789") == strlen(s);
 }
 
+bool is_command(const struct settings *s, char **operands)
+{
+	/* getopt stepped over "--"; an operand that stood before it would be behind it now */
+	return !s->pid && !strcmp(operands[-1], "--") && s->dashes == optind - 1;
+}
+
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret)
 {
 	struct stat st;
 
-	/* getopt stepped over "--": a command follows */
-	if (argc > 0 && !s->pid && !strcmp(argv[-1], "--"))
+	if (argc > 0 && is_command(s, argv))
 		return run_child(s, argv, ret);
 	if (argc + (s->pid != 0) != 1)
 		return fail_text(EXIT_USAGE, "a target is a pid, the name of a process, a core or saved snapshot, or -- COMMAND",

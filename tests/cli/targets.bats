@@ -122,6 +122,18 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	jq -e '.target.command == "sleep --help"' <<<"$(sed -n '/^{/,$p' <<<"$out")"
 }
 
+@test "an operand before -- is no part of the command behind it: status 2, nothing is started" {
+	local view
+	for view in explain pages sections tlb faults; do
+		expect 2 "$view" touch -- "$BATS_TEST_TMPDIR/made"
+		contains "$err" "hint:"
+		[ ! -e "$BATS_TEST_TMPDIR/made" ]
+	done
+	start_target
+	expect 0 explain "$target" --
+	contains "$out" "(pid $target)"
+}
+
 @test "-- COMMAND that cannot be started: status 3" {
 	expect 3 explain -- /nonexistent/program
 	well_said
