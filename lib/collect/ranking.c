@@ -17,6 +17,7 @@
 #include "../model/ranking.h"
 #include "../proc/proc.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ struct reading {
 	int root_fd;		/* /proc */
 	uint32_t last_uid;
 	const char *last_user;
+	struct mw_err err;	/* why the last one was not read */
 };
 
 /* The user's name; users mostly come in runs. */
@@ -133,11 +135,6 @@ static int read_run(struct mw_ranking *ret, int fd, const struct mw__run *run, b
 	return 0;
 }
 
-static bool is_hugetlb(const struct mw__vma *v)
-{
-	return !strncmp(v->name, "/dev/hugepages/", 15) || !strncmp(v->name, "/anon_hugepage", 14);
-}
-
 /* The frames behind what RSS counts: no zero page, no hugetlb. */
 static int read_frames(struct mw_ranking *ret, const struct mw__proc *proc, struct mw__ranked *row)
 {
@@ -149,10 +146,12 @@ static int read_frames(struct mw_ranking *ret, const struct mw__proc *proc, stru
 	row->frame = ret->frames.n;
 	mw__snapshot_init(&snap);
 	snap.target.page_size = PAGE;
-	if (fd >= 0 && mw__maps_read(proc, &snap, NULL) == 0 && mw__pages_scan(proc, &snap, NULL) == 0) {
+	/* which mappings are of hugetlb takes more than their names, and is asked of who has such pages */
+	if (fd >= 0 && mw__maps_read(proc, &snap, NULL) == 0 && mw__pages_scan(proc, &snap, NULL) == 0 &&
+	    (!row->status.hugetlb || mw__files_collect(proc, &snap, NULL) == 0)) {
 		row->frames_known = true;
 		for (size_t i = 0; rc == 0 && i < snap.vmas.n; i++)
-			for (uint32_t k = 0; rc == 0 && k < snap.vmas.v[i].n_runs && !is_hugetlb(&snap.vmas.v[i]); k++) {
+			for (uint32_t k = 0; rc == 0 && k < snap.vmas.v[i].n_runs && snap.vmas.v[i].kind != MW__HUGETLB; k++) {
 				const struct mw__run *run = &snap.runs.v[snap.vmas.v[i].run + k];
 
 				if (run->state & MW__PRESENT && !(run->state & MW__ZERO))
@@ -175,6 +174,8 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	snprintf(name, sizeof(name), "%d", pid);
 	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .own_pids = true, .root = "/proc" };
 	proc->pid_fd = openat(r->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc->pid_fd < 0)
+		mw__fail(&r->err, MW_E_OS, errno, "/proc/%s: open", name);
 	return proc->pid_fd >= 0;
 }
 
@@ -183,7 +184,7 @@ static int read_details(struct reading *r, const struct mw__proc *proc, struct m
 {
 	uint64_t size = row->status.vm_size, rss = row->status.vm_rss;
 
-	if (mw__status_read(proc, &row->status, &r->ret->arena, &row->command, NULL) < 0)
+	if (mw__status_read(proc, &row->status, &r->ret->arena, &row->command, &r->err) < 0)
 		return -MW_E_GONE;
 	if (size != MW_UNKNOWN) {
 		row->status.vm_size = size;
@@ -201,7 +202,10 @@ static int read_sizes(struct reading *r, const struct mw__proc *proc, struct mw_
 	if (!r->opts.largest)
 		return read_details(r, proc, row);
 	mw__statm_read(proc, PAGE, &row->status.vm_size, &row->status.vm_rss);
-	return row->status.vm_size == MW_UNKNOWN ? -MW_E_GONE : 0;
+	if (row->status.vm_size != MW_UNKNOWN)
+		return 0;
+	mw__fail(&r->err, MW_E_OS, errno, "/proc/%d/statm: read", row->pid);
+	return -MW_E_GONE;
 }
 
 static int read_process(struct reading *r, pid_t pid)
@@ -376,9 +380,15 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 		rc = read_process(&r, pids[i]);
 	if (rc == 0)
 		rc = look_at_largest(&r);
+	if (rc < 0)
+		mw__fail_nomem(&r.err, "ranking");
+	else if (r.ret->n_vanished == n)	/* we have not: it is not they that vanished */
+		rc = -r.err.code;
 	if (rc < 0) {
 		mw_ranking_destroy(r.ret);
-		return mw__fail_nomem(err, "ranking");
+		if (err)
+			*err = r.err;
+		return rc;
 	}
 	*ret = r.ret;
 	return 0;

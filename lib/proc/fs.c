@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -43,6 +44,25 @@ static bool has_own_pids(int root_fd)
 	return readlinkat(root_fd, "self", link, sizeof(link) - 1) > 0 && !strcmp(link, own);
 }
 
+int mw__proc_fail_unmounted(const char *root, struct mw_err *err)
+{
+	mw__fail(err, MW_E_NOT_FOUND, 0, "%s: no proc file system is mounted there", root);
+	mw__hint(err, "mount -t proc proc /proc");
+	return -MW_E_NOT_FOUND;
+}
+
+/* What has no directory may be hidden, or /proc may be anything. */
+static int fail_missing(const struct mw__proc *proc, bool is_default, struct mw_err *err)
+{
+	if (!proc->is_live && is_default)
+		return mw__proc_fail_unmounted(proc->root, err);
+	if (!proc->own_pids || (kill(proc->pid, 0) < 0 && errno != EPERM))
+		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", proc->pid);
+	mw__fail(err, MW_E_PERM, 0, "pid %d: open: hidden: %s is mounted with hidepid", proc->pid, proc->root);
+	mw__hint(err, "ask as its owner or as root, or mount -o remount,hidepid=0 /proc");
+	return -MW_E_PERM;
+}
+
 int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err)
 {
 	struct statfs fs;
@@ -61,8 +81,7 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 	snprintf(name, sizeof(name), "%d", pid);
 	proc->pid_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (proc->pid_fd < 0)
-		return mw__fail(err, code_of(errno), errno == ENOENT ? 0 : errno, "pid %d: %s", pid,
-				errno == ENOENT ? "no such process" : "open");
+		return errno == ENOENT ? fail_missing(proc, !root, err) : mw__fail(err, code_of(errno), errno, "pid %d: open", pid);
 	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	proc->root_fd = fd;
 	fd = -1;

@@ -32,6 +32,8 @@ struct mw__proc {
 /* root NULL: /proc. mw__proc_close() accepts a struct that was never opened if pid_fd is -1. */
 MW_MUST_CHECK int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err);
 void mw__proc_close(struct mw__proc *proc);
+/* root holds no process, not even us. Returns the code. */
+int mw__proc_fail_unmounted(const char *root, struct mw_err *err);
 /*
  * When the main thread has ended and others live on, /proc/PID shows no memory any more; a living thread's
  * directory does. True when one was found and is used from now on.

@@ -175,6 +175,11 @@ static bool has_name(const char *name, const char *comm, const char *exe)
 	return exe && *exe == '/' && !strcmp(mw__basename(exe), name);
 }
 
+static int fail_list(int error, struct mw_err *err)
+{
+	return error == ENOENT ? mw__proc_fail_unmounted("/proc", err) : mw__fail(err, MW_E_OS, error, "/proc: list processes");
+}
+
 int mw__status_find(const char *name, pid_t **ret, size_t *count, struct mw_err *err)
 {
 	enum pids_item items[] = { PIDS_ID_PID, PIDS_CMD, PIDS_EXE };
@@ -183,12 +188,13 @@ int mw__status_find(const char *name, pid_t **ret, size_t *count, struct mw_err 
 	int rc = procps_pids_new(&info, items, 3);
 
 	if (rc < 0)
-		return mw__fail(err, MW_E_OS, -rc, "/proc: list processes");
+		return fail_list(-rc, err);
 	struct pids_fetch *f = procps_pids_reap(info, PIDS_FETCH_TASKS_ONLY);
 
 	if (!f) {
+		rc = fail_list(errno, err);
 		procps_pids_unref(&info);
-		return mw__fail(err, MW_E_OS, errno, "/proc: list processes");
+		return rc;
 	}
 	for (int i = 0; i < f->counts->total; i++) {
 		const struct pids_stack *s = f->stacks[i];
@@ -219,7 +225,7 @@ int mw__status_list(pid_t **ret, size_t *count, struct mw_err *err)
 	MW_VEC(pid_t) pids = {};
 
 	if (!dir)
-		return mw__fail(err, MW_E_OS, errno, "/proc: list processes");
+		return fail_list(errno, err);
 	for (struct dirent *d; (d = readdir(dir));) {
 		const char *p = d->d_name, *end = p + strlen(p);
 		uint64_t pid;
@@ -234,8 +240,9 @@ int mw__status_list(pid_t **ret, size_t *count, struct mw_err *err)
 		}
 		*slot = (pid_t)pid;
 	}
-	if (pids.n)
-		qsort(pids.v, pids.n, sizeof(*pids.v), compare_pids);
+	if (!pids.n)	/* not even we are there */
+		return mw__proc_fail_unmounted("/proc", err);
+	qsort(pids.v, pids.n, sizeof(*pids.v), compare_pids);
 	*ret = pids.v;
 	*count = pids.n;
 	return 0;

@@ -166,6 +166,50 @@ teardown() { end_targets; }
 	contains "$err" "none/x.snap"
 }
 
+@test "top: processes that could not be read are not 0 processes: status 3" {
+	local status=0
+	prlimit --nofile=5 "$memwhy" top >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- 4>&- 5>&- || status=$?
+	[ "$status" = 3 ]
+	grep -q "^memwhy: /proc.*Too many open files" "$BATS_TEST_TMPDIR/err"
+	[ ! -s "$BATS_TEST_TMPDIR/out" ]
+}
+
+# A mount namespace of its own, in which "$1" is done to /proc; then memwhy as somebody without rights, or as we are.
+in_other_proc() { # MOUNT [ARGUMENT...]
+	local mount=$1
+	shift
+	install -m 755 "$memwhy" "$BATS_TEST_TMPDIR/copy"
+	chmod 755 "$BATS_TEST_TMPDIR" "${BATS_TEST_TMPDIR%/*}" "${BATS_TEST_TMPDIR%/*/*}"
+	status=0
+	# shellcheck disable=SC2016
+	timeout 60 unshare -m sh -c "$mount || exit 77; exec \"\$@\"" sh "$@" \
+		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null || status=$?
+	out=$(cat "$BATS_TEST_TMPDIR/out") err=$(cat "$BATS_TEST_TMPDIR/err")
+	[ "$status" != 77 ] || skip "no mounts may be made: $err"
+}
+
+@test "without a /proc: status 3, and no process is said not to be there" {
+	[ "$(id -u)" = 0 ] || skip "mounts need root"
+	for c in "explain $$" "top" "nosuchname"; do
+		# shellcheck disable=SC2086
+		in_other_proc "mount -t tmpfs none /proc" "$BATS_TEST_TMPDIR/copy" $c
+		[ "$status" = 3 ]
+		well_said
+		contains "$err" "no proc file system is mounted"
+	done
+}
+
+@test "hidepid: a process that is hidden is not said to be none" {
+	[ "$(id -u)" = 0 ] || skip "mounts need root"
+	local who=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
+	in_other_proc "mount -t proc -o hidepid=2 proc /proc" "${who[@]}" "$BATS_TEST_TMPDIR/copy" $$
+	[ "$status" = 3 ]
+	well_said
+	contains "$err" "hidepid"
+	in_other_proc "mount -t proc -o hidepid=2 proc /proc" "${who[@]}" "$BATS_TEST_TMPDIR/copy" 4194303
+	contains "$err" "no such process"
+}
+
 @test "doctor and demo refuse what they do not take" {
 	expect 2 doctor name
 	well_said

@@ -94,6 +94,35 @@ def check_most(tap):
     os.unlink(path)
 
 
+def check_hugetlb(tap):
+    """A memfd of hugetlb pages has the name of any memfd; RSS does not count it, nor may its frames be counted once."""
+    knob = "/proc/sys/vm/nr_hugepages"
+    code = "import ctypes,mmap,os,sys\nf=os.memfd_create('x', os.MFD_HUGETLB)\nos.ftruncate(f, 4 << 20)\nm=mmap.mmap(f, 4 << 20)\nm[0]=m[2<<20]=1\n" \
+           "ctypes.CDLL(None).prctl(15,b'mw-hugetlb')\nprint('{\"ready\":true}',flush=True)\nsys.stdin.read()"
+    name = "frames of hugetlb pages are not counted"
+    try:
+        with open(knob, encoding="ascii") as file:
+            before = int(file.read())
+        with open(knob, "w", encoding="ascii") as file:
+            file.write(str(before + 2))
+    except OSError as error:
+        tap.skip(name, f"hugetlb pages: {error}")
+        return
+    try:
+        with running([sys.executable, "-c", code], READY) as p:
+            groups = memwhy("top", "--json", "--by=command")["groups"]
+            group = next((g for g in groups if g["group"] == "mw-hugetlb"), None)
+            if not p.is_ready:
+                tap.skip(name, "no hugetlb pages could be had")
+            elif not group or group["once"] is None:
+                tap.skip(name, "frame numbers need CAP_SYS_ADMIN")
+            else:
+                tap.check(name, [] if group["once"] <= group["rss_sum"] else [str(group)])
+    finally:
+        with open(knob, "w", encoding="ascii") as file:
+            file.write(str(before))
+
+
 def check_mappers(tap, pids):
     """Who maps the pages that two processes share: each all 1024 of the shared memory, and nobody else."""
     shared = next((s, e) for s, e, perm, _, _ in target.mappings(pids[0]) if perm == "rw-s" and e - s == 4 * MIB)
@@ -171,6 +200,7 @@ def main():
         check_screen(tap)
     check_growing(tap)
     check_most(tap)
+    check_hugetlb(tap)
     memwhy("top", "--rank=age", status=2)
     memwhy("top", "--by=age", status=2)
     memwhy("top", "1", status=2)
