@@ -18,7 +18,7 @@ SOVER   := 0
 # What the build needs, what the tests need beside it, and what `make lint` and
 # `make fuzz` need beside that, by Debian's package names.
 DEPS := gcc libc6-dev libelf-dev libdw-dev libdwarf-dev libproc2-dev libsmartcols-dev \
-	libjson-c-dev zlib1g-dev libzstd-dev libiberty-dev
+	libjson-c-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev
 DEPS_CHECK := python3 bats mandoc procps gdb elfutils binutils golang-go busybox-static \
 	gcc-multilib g++ musl-tools util-linux jq pkgconf redis-server libdebuginfod1
 # assemblers and linkers of other machines, and yaml2obj: tests/elf/machines.py
@@ -28,9 +28,9 @@ DEPS_CHECK += llvm-14 $(patsubst %,binutils-%,arm-linux-gnueabi aarch64-linux-gn
 DEPS_LINT := clang-tidy-14 cppcheck shellcheck codespell mandoc
 DEPS_FUZZ := clang-14 libclang-rt-14-dev
 
-LIBS := -lelf -ldwarf -lproc2 -lsmartcols -ljson-c -liberty -lz -lzstd -lm
+LIBS := -lelf -ldwarf -lproc2 -lsmartcols -ljson-c -liberty -lz -lzstd -llzma -lm
 # Of these the command loads when it first calls them (lib/README.md, Start-up); LATE= links it plainly.
-LATE := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),dwarf proc2 smartcols json-c zstd m elf z)
+LATE := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),dwarf proc2 smartcols json-c zstd lzma m elf z)
 # Where linker and C library know how, 6,000 pointers to relocate are 1.5 KiB to read at each start, not 140.
 RELR := $(if $(LATE),$(shell printf '%s\n' '\#include <features.h>' '\#if __GLIBC_PREREQ(2, 36)' relr '\#endif' | \
 	$(CC) -E -P - 2>/dev/null))
@@ -104,7 +104,7 @@ $(B)/libmemwhy.pc: lib/memwhy.h Makefile
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 		'Name: libmemwhy' 'Description: explains the memory of a process' \
 		'Version: $(VERSION)' 'Requires.private: libelf libproc2 smartcols json-c' \
-		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd -lm' \
+		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd -llzma -lm' \
 		'Cflags: -I$${includedir}' >$@
 
 $(B)/late.S: cmd/late.sh Makefile $(CMD_OBJ) $(B)/libmemwhy.a

@@ -5,19 +5,24 @@
  * .debug beside it, and below /usr/lib/debug by the file's whole path. A name proves nothing: build IDs must
  * agree, or where one is missing the CRC that .gnu_debuglink carries. Servers are asked last and only on request, through
  * libdebuginfod, which is loaded then, so that nobody else pays for its libraries.
+ *
+ * Fedora's packages carry the symbols of their functions with them, compressed ("MiniDebugInfo" in gdb's manual).
  */
 #include "debugfile.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <lzma.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../base/cleanup.h"
 #include "../base/size.h"
 #include "notes.h"
 
@@ -167,6 +172,87 @@ static struct mw_elf *by_servers(struct mw_elf *elf, const char *id)
 		s.end(client);
 	free(path);
 	return debug ? believe(elf, debug, id, NULL) : NULL;
+}
+
+/* ------------------------------------------------------------ MiniDebugInfo */
+
+#define MINI_SECTION ".gnu_debugdata"
+#define MINI_DICTIONARY (UINT64_C(72) << 20)	/* that of xz -9 is 64 MiB, of xz 8 */
+#define MINI_LEAST (UINT64_C(16) << 20)		/* may always come out */
+#define MINI_RATIO 64				/* times the section's size may come out, too */
+
+/* Everything in memory that liblzma holds. */
+struct unxz {
+	lzma_stream z;
+	uint8_t in[16384], out[65536];
+};
+
+static void end_unxz(struct unxz **x)
+{
+	if (*x)
+		lzma_end(&(*x)->z);
+	free(*x);
+}
+
+/* size bytes at off through xz to fd. What came out, or 0 when it is damaged or more than limit. */
+static uint64_t unxz(const struct mw_elf *elf, uint64_t off, uint64_t size, uint64_t limit, int fd)
+{
+	MW_CLEANUP(end_unxz) struct unxz *x = calloc(1, sizeof(*x));
+	lzma_ret rc = x ? lzma_stream_decoder(&x->z, MINI_DICTIONARY, 0) : LZMA_MEM_ERROR;
+
+	while (rc == LZMA_OK) {
+		if (!x->z.avail_in && size) {
+			x->z.next_in = x->in;
+			x->z.avail_in = mw__min(size, sizeof(x->in));
+			if (!mw__elf_read(elf, off, x->in, x->z.avail_in))
+				return 0;
+			off += x->z.avail_in;
+			size -= x->z.avail_in;
+		}
+		x->z.next_out = x->out;
+		x->z.avail_out = sizeof(x->out);
+		rc = lzma_code(&x->z, size ? LZMA_RUN : LZMA_FINISH);
+		size_t n = sizeof(x->out) - x->z.avail_out;
+
+		if (x->z.total_out > limit || write(fd, x->out, n) != (ssize_t)n)
+			return 0;
+	}
+	return rc == LZMA_STREAM_END ? x->z.total_out : 0;
+}
+
+/* An ELF file that has nothing but the symbols of functions that .dynsym does not have. */
+static struct mw_elf *embedded(struct mw_elf *elf)
+{
+	size_t i = mw__elf_section_by_name(elf, MINI_SECTION);
+	const char *path = mw__arena_printf(&elf->arena, "%s(" MINI_SECTION ")", elf->path);
+
+	if (i >= elf->n_sh || !path)
+		return NULL;
+	uint64_t size = mw__elf_section_bytes(elf, i), limit = mw__max(MINI_LEAST, size * MINI_RATIO);
+	int fd = size ? memfd_create("memwhy-symbols", MFD_CLOEXEC) : -1;
+	uint64_t plain = fd >= 0 ? unxz(elf, elf->sh[i].off, size, limit, fd) : 0;
+	struct mw_elf *ret = NULL;
+
+	if (!plain && fd >= 0)
+		close(fd);
+	if (!plain || mw__elf_open_part(fd, 0, plain, path, &ret, NULL) < 0)
+		mw__elf_diag(elf, MW__ELF_BAD, MINI_SECTION, size, elf->sh[i].off, limit,
+			     MINI_SECTION ": its %llu bytes are not an ELF file packed by xz", (unsigned long long)size);
+	else if (ret->kind == MW__ELF_FILE && ret->eh.machine == elf->eh.machine)
+		return ret;
+	mw_elf_close(ret);
+	return NULL;
+}
+
+struct mw_elf *mw__elf_debug_symbols(struct mw_elf *elf)
+{
+	struct mw_elf *debug = mw__elf_debug(elf);
+
+	if (debug || elf->embedded_tried)
+		return debug ? debug : elf->embedded;
+	elf->embedded_tried = true;
+	elf->embedded = embedded(elf);
+	return elf->embedded;
 }
 
 struct mw_elf *mw__elf_debug(struct mw_elf *elf)

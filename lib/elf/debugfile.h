@@ -11,5 +11,10 @@
  * believed only when its build ID or its checksum agrees.
  */
 struct mw_elf *mw__elf_debug(struct mw_elf *elf);
+/*
+ * The same, or else the file that elf carries in .gnu_debugdata: it has the functions that .dynsym does not
+ * have, and no DWARF. NULL when there is neither.
+ */
+struct mw_elf *mw__elf_debug_symbols(struct mw_elf *elf);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The symbols of an image come from the first of these that has any: its .symtab, the .symtab of its
- * separate debug file, Go's .gopclntab, its .dynsym.
+ * separate debug file, its .gnu_debugdata together with its .dynsym, Go's .gopclntab, its .dynsym.
  */
 #include "detail.h"
 
@@ -78,7 +78,7 @@ static void close_elf(struct mw_elf **elf)
 }
 
 static int from_debug_file(int fd, const struct mw__image *img, const char *path, struct mw__arena *arena,
-			   struct mw__symbols *ret)
+			   struct mw__symbols *ret, bool *has_all)
 {
 	MW_CLEANUP(close_elf) struct mw_elf *file = NULL;
 	struct stat st;
@@ -86,13 +86,16 @@ static int from_debug_file(int fd, const struct mw__image *img, const char *path
 
 	if (own < 0 || mw__elf_open_part(own, 0, (uint64_t)st.st_size, path ? path : "", &file, NULL) < 0)
 		return 0;
-	struct mw_elf *debug = file->kind == MW__ELF_FILE ? mw__elf_debug(file) : NULL;
+	struct mw_elf *debug = file->kind == MW__ELF_FILE ? mw__elf_debug_symbols(file) : NULL;
 	MW_CLEANUP(end_elf) Elf *elf = debug ? elf_begin(debug->fd, ELF_C_READ, NULL) : NULL;
 	int rc = elf ? mw__detail_symtab(elf, img, SHT_SYMTAB, arena, ret) : 0;
 
 	if (rc <= 0)
 		return rc;
-	ret->from = mw__arena_str(arena, debug->path);
+	bool is_part = debug == file->embedded;
+
+	*has_all = !is_part;
+	ret->from = is_part ? ".gnu_debugdata" : mw__arena_str(arena, debug->path);
 	return ret->from ? 1 : -MW_E_NOMEM;
 }
 
@@ -100,10 +103,16 @@ static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const cha
 			struct mw__detail *ret)
 {
 	struct mw__symbols found = {};
+	bool has_all = true;
 	int rc = mw__detail_symtab(elf, img, SHT_SYMTAB, arena, &found);
 
 	if (rc == 0)
-		rc = from_debug_file(fd, img, path, arena, &found);
+		rc = from_debug_file(fd, img, path, arena, &found, &has_all);
+	if (rc > 0 && !has_all) {
+		rc = mw__detail_symtab(elf, img, SHT_DYNSYM, arena, &found);
+		found.from = ".gnu_debugdata, .dynsym";
+		rc = rc < 0 ? rc : 1;
+	}
 	if (rc == 0)
 		rc = mw__detail_pclntab(elf, img, arena, &found);
 	if (rc == 0)

@@ -512,6 +512,8 @@ static void destroy(struct mw_elf *elf)
 	}
 	if (elf->debug)
 		destroy(elf->debug);
+	if (elf->embedded)
+		destroy(elf->embedded);
 	for (size_t i = 0; i < elf->chunks.n; i++)
 		free(elf->chunks.v[i].p);
 	MW_VEC_FREE(&elf->chunks);

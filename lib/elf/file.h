@@ -75,9 +75,9 @@ struct mw_elf {
 	struct mw__shdr *sh;
 	size_t n_sh;
 	struct mw__strtab shstr;
-	bool dynamic_tried, debug_tried;
+	bool dynamic_tried, debug_tried, embedded_tried;
 	bool ask_servers;			/* debuginfod may be asked for the debug file */
-	struct mw_elf *debug;			/* debugfile.c */
+	struct mw_elf *debug, *embedded;	/* debugfile.c */
 	struct mw__elf_dynamic *dyn;	/* dynamic.c */
 	struct mw__elf_versions *vers;	/* versions.c */
 	struct mw__symtab_known *symtabs;	/* symbols.c: those opened so far */

@@ -261,7 +261,7 @@ static void add_symbols(struct job *j, bool each_frame)
 	struct mw__symtab t;
 	bool found = add_symtab(j, j->elf, ".symtab");
 
-	if (!found && (debug = mw__elf_debug(j->elf)))
+	if (!found && (debug = mw__elf_debug_symbols(j->elf)))
 		found = add_symtab(j, debug, mw__arena_printf(&j->elf->arena, ".symtab of %s", debug->path));
 	if (!found)
 		add_go(j);

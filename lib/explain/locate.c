@@ -114,10 +114,12 @@ static size_t symbols_below(const struct mw__detail *d, uint64_t addr)
 	return low;
 }
 
-/* A label reaches up to the end of its section at most, and never when only exported symbols are known. */
+/* A label reaches up to the end of its section at most, and never when only exported symbols and functions are known. */
 static bool reaches(const struct mw__image *img, const struct mw__symbol *label, uint64_t addr)
 {
-	return strcmp(img->detail->symbols_from, ".dynsym") != 0 &&
+	const char *from = img->detail->symbols_from;
+
+	return strcmp(from, ".dynsym") != 0 && strncmp(from, ".gnu_debugdata", 14) != 0 &&
 	       mw__image_section_at(img, img->bias + label->addr) == mw__image_section_at(img, addr);
 }
 

@@ -167,7 +167,7 @@ static size_t add_debug_symbols(const struct mw__elf_view *v)
 {
 	bool wanted = (v->opts->views & MW_ELF_SYMBOLS) && !v->opts->use_dynamic &&
 		      mw__elf_section_by_type(v->elf, SHT_SYMTAB, 1) >= v->elf->n_sh;
-	struct mw_elf *debug = wanted ? mw__elf_debug(v->elf) : NULL;
+	struct mw_elf *debug = wanted ? mw__elf_debug_symbols(v->elf) : NULL;
 	size_t i = debug ? mw__elf_section_by_type(debug, SHT_SYMTAB, 1) : 0;
 	struct mw__symtab tab;
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Separate debug files: by checksum, from a debuginfod server on the loopback that this test is, and never from
-one that nobody named; members of archives, thin ones too. TAP on standard output."""
+one that nobody named; symbols that a file carries packed; members of archives, thin ones too. TAP on standard output."""
 import http.server
 import json
+import lzma
 import os
 import re
 import shutil
@@ -136,6 +137,64 @@ def test_servers(tmp):
     server.shutdown()
 
 
+MINI_SOURCE = """#include <unistd.h>
+static int __attribute__((noinline)) hidden_one(int x) { return x * 3 + 1; }
+static int __attribute__((noinline)) hidden_two(int x) { return hidden_one(x) ^ 5; }
+int exported(int x) { return hidden_two(x) + 2; }
+int main(void) { char c; write(1, "x", 1); return read(0, &c, 1) + exported(1) == 99; }
+"""
+
+
+def add_mini(d, plain, name):
+    """A stripped copy of d/full whose .gnu_debugdata is plain, as the packagers of Fedora make it."""
+    path = os.path.join(d, name)
+    with open(path + '.xz', 'wb') as f:
+        f.write(plain)
+    run('strip', '-o', path, 'full', cwd=d)
+    run('objcopy', '--add-section', '.gnu_debugdata=' + path + '.xz', path)
+    return path
+
+
+def test_mini(tmp):
+    d = os.path.join(tmp, 'mini')
+    os.makedirs(d)
+    open(os.path.join(d, 'x.c'), 'w').write(MINI_SOURCE)
+    run(CC, '-O1', '-rdynamic', '-w', '-Wl,--build-id=none', '-o', 'full', 'x.c', cwd=d)
+    dynamic = {x.split()[0] for x in run('nm', '-D', '--defined-only', '-P', 'full', cwd=d).splitlines()}
+    funcs = {x.split()[0] for x in run('nm', '--defined-only', '-P', 'full', cwd=d).splitlines() if x.split()[1] in 'tT'}
+    open(os.path.join(d, 'keep'), 'w').write('\n'.join(sorted(funcs - dynamic)) + '\n')
+    run('objcopy', '--only-keep-debug', 'full', 'full.debug', cwd=d)
+    run('objcopy', '-S', '--keep-symbols=keep', 'full.debug', 'mini', cwd=d)
+    packed = lzma.compress(open(os.path.join(d, 'mini'), 'rb').read())
+    path = add_mini(d, packed, 'stripped')
+    rc, a = ask('-s', path)
+    tables = a['files'][0].get('debug_symbols', [])
+    found = {e['name'] for t in tables for e in t['entries'] if e['name']}
+    check('.gnu_debugdata: its symbols are those that .dynsym lacks', rc == 0 and found == funcs - dynamic, (rc, found))
+    rc, a = ask('--sizes=symbol', path)
+    sizes = {o['name']: o['memory'] for o in a['files'][0]['sizes']['owners']}
+    want = {x.split()[0]: int(x.split()[3], 16) for x in run('nm', '-P', '-S', 'full', cwd=d).splitlines() if len(x.split()) > 3}
+    check('--sizes=symbol has local and exported functions', all(sizes.get(n) == want[n] for n in ('hidden_one', 'hidden_two', 'exported')), sizes)
+    p = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    p.stdout.read(1)
+    with open('/proc/%d/maps' % p.pid) as f:
+        base = min(int(x.split('-')[0], 16) for x in f if x.rstrip().endswith(path))
+    addr = base + address_of(os.path.join(d, 'full'), 'hidden_two') + 1
+    answer = json.loads(subprocess.run([MEMWHY, 'at', '--json', str(p.pid), '%#x' % addr], stdout=subprocess.PIPE, timeout=120).stdout)
+    p.communicate(b'x')
+    at = answer['addresses'][0]
+    check('memwhy at names a local function of the running program', (at['symbol'], at['symbols_from']) == ('hidden_two', '.gnu_debugdata, .dynsym'), at)
+    half = bytearray(packed)
+    half[len(half) // 2] ^= 0x10
+    for name, bytes_ in (('damaged', bytes(half)), ('cut', packed[:-40]), ('text', b'no xz'),
+                         ('bomb', lzma.compress(bytes(100 << 20))), ('not ELF', lzma.compress(b'hello' * 100))):
+        rc, a = ask('-s', add_mini(d, bytes_, name.replace(' ', '')))
+        f = a['files'][0]
+        check('.gnu_debugdata: %s: a finding, and the other symbols' % name, rc == 1 and
+              any(x['field'] == '.gnu_debugdata' for x in f['diagnostics']) and not f.get('debug_symbols') and
+              any(e['name'] == 'exported' for t in f['symbols'] for e in t['entries']), (rc, f['diagnostics']))
+
+
 def test_archives(tmp):
     d = os.path.join(tmp, 'ar')
     os.makedirs(os.path.join(d, 'sub'))
@@ -171,6 +230,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         test_checksum(tmp)
         test_servers(tmp)
+        test_mini(tmp)
         test_archives(tmp)
     print('1..%d' % N)
     return 1 if FAILED else 0
