@@ -120,22 +120,32 @@ static bool inflate_section(struct mw_elf *elf, size_t i, struct mw__contents *c
 
 /* Absolute relocations that debug sections use: machine, type, bytes. */
 static const struct {
-	uint16_t machine;
-	uint8_t type, size;
+	uint16_t machine, type;
+	uint8_t size;
 } absolute[] = {
 	{ EM_X86_64, 1, 8 }, { EM_X86_64, 10, 4 }, { EM_X86_64, 11, 4 }, { EM_X86_64, 17, 8 }, { EM_X86_64, 21, 4 },
 	{ EM_386, 1, 4 }, { EM_ARM, 2, 4 }, { EM_PPC, 1, 4 }, { EM_PPC64, 38, 8 }, { EM_PPC64, 1, 4 },
-	{ EM_S390, 4, 4 }, { EM_S390, 22, 8 }, { EM_MIPS, 2, 4 }, { 243, 1, 4 }, { 243, 2, 8 },
+	{ EM_S390, 4, 4 }, { EM_S390, 22, 8 }, { EM_MIPS, 2, 4 }, { EM_AARCH64, 257, 8 }, { EM_AARCH64, 258, 4 },
+	{ EM_SPARCV9, 32, 8 }, { EM_SPARCV9, 54, 8 }, { EM_SPARCV9, 3, 4 }, { EM_SPARCV9, 23, 4 }, { EM_68K, 1, 4 },
+	{ EM_RISCV, 1, 4 }, { EM_RISCV, 2, 8 }, { EM_RISCV, 33, 1 }, { EM_RISCV, 34, 2 }, { EM_RISCV, 35, 4 }, { EM_RISCV, 36, 8 },
+	{ EM_RISCV, 37, 1 }, { EM_RISCV, 38, 2 }, { EM_RISCV, 39, 4 }, { EM_RISCV, 40, 8 }, { EM_RISCV, 54, 1 }, { EM_RISCV, 55, 2 },
+	{ EM_RISCV, 56, 4 },
 };
 
 static unsigned absolute_size(uint64_t machine, uint64_t type)
 {
-	if (machine == EM_AARCH64)
-		return type == 257 ? 8 : type == 258 ? 4 : 0;
 	for (size_t i = 0; i < sizeof(absolute) / sizeof(absolute[0]); i++)
 		if (absolute[i].machine == machine && absolute[i].type == type)
 			return absolute[i].size;
 	return 0;
+}
+
+/* RISC-V's code may shrink when it is linked: a length is a difference, 33 to 36 add to it, 37 to 40 take away. */
+static uint64_t combine(uint64_t machine, uint64_t type, uint64_t place, uint64_t v)
+{
+	if (machine != EM_RISCV || type < 33 || type > 40)
+		return v;
+	return type <= 36 ? place + v : place - v;
 }
 
 static void put_num(uint8_t *p, unsigned size, bool big, uint64_t v)
@@ -144,7 +154,7 @@ static void put_num(uint8_t *p, unsigned size, bool big, uint64_t v)
 		p[big ? size - 1 - i : i] = (uint8_t)(v >> (8 * i));
 }
 
-static void apply(struct mw__contents *c, struct mw__reltab *t, const struct mw__rel *r)
+static void apply(struct mw__contents *c, struct mw__reltab *t, const struct mw__rel *r, const uint64_t *bases)
 {
 	const struct mw_elf *elf = t->elf;
 	unsigned size = absolute_size(elf->eh.machine, r->type);
@@ -158,13 +168,16 @@ static void apply(struct mw__contents *c, struct mw__reltab *t, const struct mw_
 		return;
 	}
 	mw__sym_at(&t->syms, r->sym, &s);
-	uint64_t addend = t->kind == MW__RELA ? (uint64_t)r->addend : mw__raw_num(c->p + at, size, elf->lay.big);
+	uint64_t place = mw__raw_num(c->p + at, size, elf->lay.big), v = s.value;
 
-	put_num(c->p + at, size, elf->lay.big, s.value + addend);
+	if (bases)	/* a variable that the linker will place has its alignment for a value */
+		v = mw__sym_in_section(&t->syms, &s) ? v + bases[s.section] : 0;
+	v += t->kind == MW__RELA ? (uint64_t)r->addend : place;
+	put_num(c->p + at, size, elf->lay.big, combine(elf->eh.machine, r->type, place, v));
 	c->relocated++;
 }
 
-static void relocate_section(struct mw_elf *elf, size_t section, struct mw__contents *c)
+static void relocate_section(struct mw_elf *elf, size_t section, struct mw__contents *c, const uint64_t *bases)
 {
 	for (size_t i = 1; i < elf->n_sh; i++) {
 		struct mw__reltab t;
@@ -175,13 +188,14 @@ static void relocate_section(struct mw_elf *elf, size_t section, struct mw__cont
 			continue;
 		for (size_t k = 0; k < t.n; k++) {
 			mw__rel_at(&t, k, &r);
-			apply(c, &t, &r);
+			apply(c, &t, &r, bases);
 		}
 		mw__elf_window_close(&t.raw);
 	}
 }
 
-bool mw__contents_read(struct mw_elf *elf, size_t section, bool inflate_it, bool relocate, struct mw__contents *ret)
+static bool read_contents(struct mw_elf *elf, size_t section, bool inflate_it, bool relocate, const uint64_t *bases,
+			  struct mw__contents *ret)
 {
 	struct mw__contents c = { .size = mw__elf_section_bytes(elf, section), .addr = elf->sh[section].addr };
 
@@ -197,9 +211,19 @@ bool mw__contents_read(struct mw_elf *elf, size_t section, bool inflate_it, bool
 		return false;
 	}
 	if (relocate)
-		relocate_section(elf, section, &c);
+		relocate_section(elf, section, &c, bases);
 	*ret = c;
 	return true;
+}
+
+bool mw__contents_read(struct mw_elf *elf, size_t section, bool inflate_it, bool relocate, struct mw__contents *ret)
+{
+	return read_contents(elf, section, inflate_it, relocate, NULL, ret);
+}
+
+bool mw__contents_link(struct mw_elf *elf, size_t section, const uint64_t *bases, struct mw__contents *ret)
+{
+	return read_contents(elf, section, true, true, bases, ret);
 }
 
 void mw__contents_deinit(struct mw__contents *c)

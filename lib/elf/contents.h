@@ -18,6 +18,8 @@ struct mw__contents {
 size_t mw__elf_find_section(const struct mw_elf *elf, const char *which);
 /* False, with a finding, when it cannot be had. */
 bool mw__contents_read(struct mw_elf *elf, size_t section, bool inflate, bool relocate, struct mw__contents *ret);
+/* Inflated and relocated as if section i of this relocatable object were at bases[i]. */
+bool mw__contents_link(struct mw_elf *elf, size_t section, const uint64_t *bases, struct mw__contents *ret);
 void mw__contents_deinit(struct mw__contents *c);
 
 #endif

@@ -190,7 +190,7 @@ struct source {
 	char buf[64];
 };
 
-static bool choose_source(struct mw_elf *elf, struct source *s)
+static bool choose_source(struct mw_elf *elf, const struct mw__dwarf_query *q, struct source *s)
 {
 	bool is_part = elf->base || (elf->member && !elf->own_path);
 	/* an elf without descriptor is a path that somebody wants to have asked */
@@ -198,10 +198,13 @@ static bool choose_source(struct mw_elf *elf, struct source *s)
 	struct mw_elf *from = debug ? debug : elf;
 
 	s->owner = debug ? debug->path : elf->own_path ? elf->own_path : elf->path;
-	s->copy = is_part || mw__elf_has_zstd_debug(from) ? mw__elf_plain_copy(from) : -1;
+	/* in a relocatable object every section is at address 0: who owns what is asked in offsets */
+	bool link = elf->eh.type == ET_REL && !debug && (q->ranges || q->rows);
+
+	s->copy = link ? mw__elf_linked_copy(from) : is_part || mw__elf_has_zstd_debug(from) ? mw__elf_plain_copy(from) : -1;
 	snprintf(s->buf, sizeof(s->buf), "/proc/self/fd/%d", s->copy >= 0 ? s->copy : elf->fd);
 	s->path = s->copy < 0 && (debug || (!elf->from_memory && access(s->owner, R_OK) == 0)) ? s->owner : s->buf;
-	return !is_part || s->copy >= 0;
+	return !(is_part || link) || s->copy >= 0;
 }
 
 static void name_owner(struct mw__dwarf_answer *a, const struct source *s)
@@ -223,8 +226,9 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);
-	if (!choose_source(elf, &from)) {
-		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF of this archive member is not read: it could not be copied");
+	if (!choose_source(elf, q, &from)) {
+		snprintf(ret->trouble, sizeof(ret->trouble), "DWARF is not read: %s", elf->eh.type == ET_REL ?
+			 "not all of its relocations are known here" : "the archive member could not be copied");
 		return 0;
 	}
 	MW_CLEANUP(mw__closep) int copy = from.copy;

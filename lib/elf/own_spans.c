@@ -347,6 +347,15 @@ static void add_slices(struct job *j, const struct mw__dwarf_record *r, uint32_t
 		add_span(j, off + at, len, name, true);
 }
 
+/* What DWARF says is at [start, end): offsets in relocatable objects, see mw__elf_linked_copy(). */
+static void add_place(struct job *j, uint64_t start, uint64_t end, uint32_t name)
+{
+	bool is_off = j->elf->eh.type == ET_REL;
+
+	if (!is_off || end <= j->elf->size)
+		add_span(j, start, end - start, name, is_off);
+}
+
 static bool is_this_file(const struct mw_elf *elf, const char *path)
 {
 	return !strcmp(path, elf->own_path ? elf->own_path : elf->path);
@@ -378,7 +387,7 @@ static void add_units(struct job *j, const struct mw__dwarf_answer *a)
 		if (u && r->kind == MW__DWARF_SLICE && here)
 			add_slices(j, r, u->index);
 		else if (u && r->kind == MW__DWARF_RANGE && r->n[1] > r->n[0] && !(r->n[3] && j->elf->lay.big))
-			add_span(j, r->n[0], r->n[1] - r->n[0], u->index, false);
+			add_place(j, r->n[0], r->n[1], u->index);
 	}
 	MW_VEC_FREE(&units);
 }
@@ -432,7 +441,7 @@ static void add_lines(struct job *j, const struct mw__dwarf_answer *a)
 			name = add_name(j, mw__arena_printf(&j->elf->arena, "%s:%llu", sources.v[p->source - 1],
 							    (unsigned long long)p->line));
 		last = p;
-		add_span(j, r->n[0], r->n[1] - r->n[0], name, false);
+		add_place(j, r->n[0], r->n[1], name);
 	}
 	MW_VEC_FREE(&sources);
 	MW_VEC_FREE(&places);

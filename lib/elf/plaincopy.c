@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The copy has the bytes of the file, behind them each inflated section, and section headers that point there.
+ * The copy has the bytes of the file, behind them each inflated or linked section, and section headers that point there.
  * Nothing else moves, so that every other offset stays true.
  */
 #include "plaincopy.h"
@@ -12,7 +12,7 @@
 #include "../base/cleanup.h"
 #include "contents.h"
 
-enum { FLAGS = 2, OFF = 4, SIZE = 5 };	/* of mw__shdr_fields */
+enum { TYPE = 1, FLAGS = 2, OFF = 4, SIZE = 5 };	/* of mw__shdr_fields */
 
 static bool is_zstd_debug(const struct mw_elf *elf, size_t i)
 {
@@ -55,19 +55,66 @@ static bool put_field(const struct mw_elf *elf, int fd, size_t section, int fiel
 	return pwrite(fd, raw, size, (off_t)mw__elf_field_off(elf, mw__elf_sh_off(elf, section), f)) == (ssize_t)size;
 }
 
-/* Section i inflated at the end, which moves on. What cannot be inflated stays as it is. */
-static bool move_section(struct mw_elf *elf, int fd, size_t i, uint64_t *end)
+/* Section i inflated, or linked, at the end, which moves on. What cannot be inflated stays as it is. */
+static bool move_section(struct mw_elf *elf, int fd, size_t i, const uint64_t *bases, uint64_t *end)
 {
 	struct mw__contents c;
 
-	if (!mw__contents_read(elf, i, true, false, &c))
-		return true;
-	bool ok = pwrite(fd, c.p, c.size, (off_t)*end) == (ssize_t)c.size && put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
+	if (!(bases ? mw__contents_link(elf, i, bases, &c) : mw__contents_read(elf, i, true, false, &c)))
+		return !bases;
+	bool ok = !(bases && c.not_relocated) && pwrite(fd, c.p, c.size, (off_t)*end) == (ssize_t)c.size &&
+		  put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
 		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c.size);
 
 	*end += (c.size + 15) & ~UINT64_C(15);
 	mw__contents_deinit(&c);
 	return ok;
+}
+
+static bool is_debug(const struct mw_elf *elf, size_t i)
+{
+	return i < elf->n_sh && !strncmp(mw__elf_section_name(elf, i), ".debug_", 7) && elf->sh[i].type != SHT_NOBITS;
+}
+
+/* Its relocations were applied: libdwarf must not do it again. */
+static bool is_applied(const struct mw_elf *elf, size_t i)
+{
+	return (elf->sh[i].type == SHT_RELA || elf->sh[i].type == SHT_REL) && is_debug(elf, elf->sh[i].info);
+}
+
+/* NULL without memory. Sections that take no bytes of the file are behind it. */
+static uint64_t *choose_bases(struct mw_elf *elf)
+{
+	uint64_t *bases = mw__arena_array(&elf->arena, elf->n_sh + 1, sizeof(*bases)), end = elf->size;
+
+	for (size_t i = 1; bases && i < elf->n_sh; i++) {
+		const struct mw__shdr *s = &elf->sh[i];
+
+		if (!(s->flags & SHF_ALLOC))
+			continue;
+		bases[i] = s->type == SHT_NOBITS ? end : s->off;
+		if (s->type == SHT_NOBITS && __builtin_add_overflow(end, s->size, &end))
+			return NULL;
+	}
+	return bases;
+}
+
+int mw__elf_linked_copy(struct mw_elf *elf)
+{
+	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-copy", MFD_CLOEXEC);
+	uint64_t end = (elf->size + 15) & ~UINT64_C(15);
+	const uint64_t *bases = choose_bases(elf);
+
+	if (fd < 0 || !bases || !copy_bytes(elf, fd))
+		return -1;
+	for (size_t i = 1; i < elf->n_sh; i++)
+		if ((is_debug(elf, i) && !move_section(elf, fd, i, bases, &end)) ||
+		    (is_applied(elf, i) && !put_field(elf, fd, i, TYPE, SHT_NULL)))
+			return -1;
+	int ret = fd;
+
+	fd = -1;
+	return ret;
 }
 
 int mw__elf_plain_copy(struct mw_elf *elf)
@@ -78,7 +125,7 @@ int mw__elf_plain_copy(struct mw_elf *elf)
 	if (fd < 0 || !copy_bytes(elf, fd))
 		return -1;
 	for (size_t i = 1; i < elf->n_sh; i++)
-		if (is_zstd_debug(elf, i) && !move_section(elf, fd, i, &end))
+		if (is_zstd_debug(elf, i) && !move_section(elf, fd, i, NULL, &end))
 			return -1;
 	int ret = fd;
 

@@ -124,7 +124,7 @@ def decoded_lines(path):
     got = collections.Counter()
     rows = []
     for line in run('objdump', '--dwarf=decodedline', path).split('\n'):
-        m = re.match(r'^(\S+\.[ch]) +(\d+|-) +0x([0-9a-f]+)', line)
+        m = re.match(r'^(\S+\.[ch]) +(\d+|-) +(?:0x)?([0-9a-f]+)', line)
         if m:
             rows.append((m.group(1), m.group(2), int(m.group(3), 16)))
     for (f, n, a), (_, _, b) in zip(rows, rows[1:]):
@@ -166,13 +166,43 @@ def test_units(tmp):
 def test_lines(tmp):
     prog = os.path.join(tmp, 'prog')
     want = decoded_lines(prog)
+    got = line_owners(prog, 'memory')
+    check('%d source lines own what objdump says' % len(want), want and got == want,
+          {k: (got[k], want[k]) for k in set(got) | set(want) if got[k] != want[k]})
+
+
+def line_owners(path, key):
     got = collections.Counter()
-    for name, n in owners(prog, 'file-line').items():
+    for name, n in owners(path, 'file-line', key).items():
         m = re.match(r'(.*):(\d+)$', name)
         if m:
             got[(os.path.basename(m.group(1)), int(m.group(2)))] += n
-    check('%d source lines own what objdump says' % len(want), want and +got == want,
-          {k: (got[k], want[k]) for k in set(got) | set(want) if got[k] != want[k]})
+    return +got
+
+
+def test_objects(tmp):
+    """Relocatable objects: every section is at address 0, so who owns what is told by relocations."""
+    for flags in ([], ['-ffunction-sections', '-fdata-sections'], ['-gdwarf-4'], ['-gz=zlib'], ['-m32', '-fno-pie']):
+        name, path = 'object%s.o' % ''.join(flags), os.path.join(tmp, 'object.o')
+        cmd = [CC, '-g', '-O1', *flags, '-c', 'one.c', '-o', path]
+        if subprocess.run(cmd, stderr=subprocess.DEVNULL, cwd=tmp).returncode:
+            skip(name, 'the compiler does not know ' + ' '.join(flags))
+            continue
+        want, got = decoded_lines(path), line_owners(path, 'file')
+        check('%s: %d source lines own what objdump says' % (name, len(want)), want and got == want,
+              {k: (got[k], want[k]) for k in set(got) | set(want) if got[k] != want[k]})
+        bss = sum(int(x.split()[1], 16) for x in run('nm', '-S', path).split('\n')
+                  if len(x.split()) == 4 and x.split()[2] in 'bB')
+        parts = 0
+        if '-gz=zlib' not in flags:     # the parts of a compressed section have no place of their own
+            info = [int(x, 16) for x in re.findall(r'Length: +0x([0-9a-f]+)', run('readelf', '-wi', path))]
+            lines = [int(x) for x in re.findall(r'^  Length: +(\d+)', run('readelf', '--debug-dump=rawline', path), re.M)]
+            parts = sum(info) + sum(lines) + 4 * len(info + lines)
+        own = owners(path, 'unit', 'file')
+        check('%s: its unit owns its code and data' % name, own.get('one.c') == object_bytes(path) - bss + parts,
+              (own, object_bytes(path), bss, parts))
+        w = sums(path, exact=False)
+        check('%s: sums' % name, not w and own['[ELF header]'] in (52, 64), (w, own))
 
 
 def test_symbols(tmp):
@@ -296,6 +326,7 @@ def main():
         build(tmp)
         test_units(tmp)
         test_lines(tmp)
+        test_objects(tmp)
         test_symbols(tmp)
         test_debug_symbols(tmp)
         test_frames(tmp)
