@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "contents.h"
+#include "linefiles.h"
+
 #define MAX_DEPTH 64
 
 struct child {
@@ -26,7 +29,11 @@ struct child {
 	bool type_found;
 	uint64_t unit;		/* DIE offset of the unit at hand */
 	uint64_t n_sources;	/* that were sent */
+	struct mw_elf *file;	/* the same file, for its .debug_line: see linefiles.c */
+	struct mw__contents table;
+	bool table_tried;
 	struct buffer *out;
+	char real[4096];	/* path of what libdwarf opened */
 };
 
 /* Records of a unit go out together. */
@@ -344,8 +351,8 @@ static size_t lower_bound(const uint64_t *addrs, size_t n, uint64_t addr)
 	return lo;
 }
 
-/* One walk over the table: the first row that covers each of the ascending addresses, or NULL. */
-static void find_rows(Dwarf_Line *lines, Dwarf_Signed n, const uint64_t *addrs, size_t n_addrs, Dwarf_Line *found)
+/* One walk over the table: the first row that covers each of the ascending addresses, or -1. */
+static void find_rows(Dwarf_Line *lines, Dwarf_Signed n, const uint64_t *addrs, size_t n_addrs, Dwarf_Signed *found)
 {
 	for (Dwarf_Signed i = 0; i + 1 < n; i++) {
 		Dwarf_Addr a, b;
@@ -355,10 +362,82 @@ static void find_rows(Dwarf_Line *lines, Dwarf_Signed n, const uint64_t *addrs, 
 			continue;
 		for (size_t k = lower_bound(addrs, n_addrs, a); k < n_addrs && addrs[k] < b; k++) {
 			dwarf_lineendsequence(lines[i], &end, NULL);
-			if (!end && !found[k])
-				found[k] = lines[i];
+			if (!end && found[k] < 0)
+				found[k] = i;
 		}
 	}
+}
+
+/* ------------------------------------------------------------------- files */
+
+/* The rows of a line table, and which of them are of the file that is meant where none was named. */
+struct rows {
+	Dwarf_Line *v;
+	Dwarf_Signed n;
+	bool *defaults;	/* or NULL */
+};
+
+static bool table_of(Dwarf_Die cu, uint64_t *ret)
+{
+	Dwarf_Attribute a;
+	Dwarf_Off o;
+
+	if (dwarf_attr(cu, DW_AT_stmt_list, &a, NULL) != DW_DLV_OK || dwarf_global_formref(a, &o, NULL) != DW_DLV_OK)
+		return false;
+	*ret = o;
+	return true;
+}
+
+static void find_defaults(struct child *c, Dwarf_Die cu, struct rows *r)
+{
+	uint64_t off;
+	size_t n = 0;
+
+	if (!c->table_tried && mw_elf_open(c->real, &c->file, NULL) == 0) {
+		size_t i = mw__elf_section_by_name(c->file, ".debug_line");
+
+		if (i < c->file->n_sh && !mw__contents_read(c->file, i, true, false, &c->table))
+			c->table.p = NULL;
+	}
+	c->table_tried = true;
+	if (!c->table.p || !table_of(cu, &off))
+		return;
+	r->defaults = mw__line_defaults(c->table.p, c->table.size, off, c->file->lay.big, &n);
+	if (n == (size_t)r->n)
+		return;
+	free(r->defaults);
+	r->defaults = NULL;
+}
+
+/* The number of the file of row i; libdwarf's number is wrong where it is the default of DWARF 5. */
+static bool file_of(const struct rows *r, Dwarf_Signed i, uint64_t *ret, bool *is_default)
+{
+	Dwarf_Unsigned file = 0;
+
+	if (dwarf_line_srcfileno(r->v[i], &file, NULL) != DW_DLV_OK)
+		return false;
+	*is_default = r->defaults && r->defaults[i] && !file;
+	*ret = *is_default ? 1 : file;
+	return true;
+}
+
+/* Its path, malloc'ed, or NULL. */
+static char *path_of(const struct child *c, Dwarf_Die cu, const struct rows *r, Dwarf_Signed i)
+{
+	char *path = NULL, **files = NULL, *ret = NULL;
+	Dwarf_Signed n = 0;
+	bool is_default;
+	uint64_t file;
+
+	if (!file_of(r, i, &file, &is_default))
+		return NULL;
+	if (is_default && dwarf_srcfiles(cu, &files, &n, NULL) == DW_DLV_OK && file < (uint64_t)n)
+		return strdup(files[file]);
+	if (dwarf_linesrc(r->v[i], &path, NULL) == DW_DLV_OK) {
+		ret = strdup(path);
+		dwarf_dealloc(c->dbg, path, DW_DLA_STRING);
+	}
+	return ret;
 }
 
 static const char *call_file(const struct child *c, char **files, Dwarf_Signed n, uint64_t file)
@@ -368,14 +447,13 @@ static const char *call_file(const struct child *c, char **files, Dwarf_Signed n
 	return files && i < (uint64_t)n ? files[i] : "";
 }
 
-static void send_frames(const struct search *s, Dwarf_Line row, Dwarf_Die cu)
+static void send_frames(const struct search *s, const struct rows *rows, Dwarf_Signed row, Dwarf_Die cu)
 {
 	Dwarf_Unsigned line = 0;
-	char *src = NULL, **files = NULL;
+	char *src = path_of(s->c, cu, rows, row), **files = NULL;
 	Dwarf_Signed n_files = 0;
 
-	dwarf_lineno(row, &line, NULL);
-	dwarf_linesrc(row, &src, NULL);
+	dwarf_lineno(rows->v[row], &line, NULL);
 	dwarf_srcfiles(cu, &files, &n_files, NULL);
 	const char *file = src ? src : "";
 	uint64_t at = line;
@@ -389,9 +467,10 @@ static void send_frames(const struct search *s, Dwarf_Line row, Dwarf_Die cu)
 		at = f->call_line;
 		file = call_file(s->c, files, n_files, f->call_file);
 	}
+	free(src);
 }
 
-static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, Dwarf_Line row)
+static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, const struct rows *rows, Dwarf_Signed row)
 {
 	struct search *s = calloc(1, sizeof(*s));
 	uint64_t high;
@@ -402,28 +481,35 @@ static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, Dwa
 	s->addr = addr;
 	bounds_of(cu, &s->base, &high);
 	each_child(c, cu, find_frames, s);
-	send_frames(s, row, cu);
+	send_frames(s, rows, row, cu);
 	free(s);
 }
 
-static void find_addresses(const struct child *c, Dwarf_Die cu)
+static void find_addresses(struct child *c, Dwarf_Die cu)
 {
 	size_t n_addrs = c->q->n_addrs;
 	uint64_t *addrs = calloc(n_addrs, sizeof(*addrs));
-	Dwarf_Line *found = calloc(n_addrs, sizeof(*found)), *lines = NULL;
+	Dwarf_Signed *found = malloc(n_addrs * sizeof(*found));
+	struct rows rows = { 0 };
 	Dwarf_Line_Context lc = NULL;
 	Dwarf_Unsigned version;
 	Dwarf_Small tables;
-	Dwarf_Signed n = 0;
 
 	if (addrs && found && dwarf_srclines_b(cu, &version, &tables, &lc, NULL) == DW_DLV_OK) {
 		memcpy(addrs, c->q->addrs, n_addrs * sizeof(*addrs));
 		qsort(addrs, n_addrs, sizeof(*addrs), compare_addrs);
-		if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) == DW_DLV_OK)
-			find_rows(lines, n, addrs, n_addrs, found);
 		for (size_t i = 0; i < n_addrs; i++)
-			if (found[i] && (!i || addrs[i] != addrs[i - 1]))
-				send_address(c, cu, addrs[i], found[i]);
+			found[i] = -1;
+		if (dwarf_srclines_from_linecontext(lc, &rows.v, &rows.n, NULL) == DW_DLV_OK)
+			find_rows(rows.v, rows.n, addrs, n_addrs, found);
+		for (size_t i = 0; i < n_addrs; i++) {
+			if (found[i] < 0 || (i && addrs[i] == addrs[i - 1]))
+				continue;
+			if (!rows.defaults)
+				find_defaults(c, cu, &rows);
+			send_address(c, cu, addrs[i], &rows, found[i]);
+		}
+		free(rows.defaults);
 		dwarf_srclines_dealloc_b(lc);
 	}
 	free(addrs);
@@ -715,12 +801,12 @@ struct sources {
 	size_t n;
 };
 
-static bool source_of(struct child *c, struct sources *s, Dwarf_Line line, uint64_t *ret)
+static bool source_of(struct child *c, Dwarf_Die cu, struct sources *s, const struct rows *rows, Dwarf_Signed i, uint64_t *ret)
 {
-	Dwarf_Unsigned file = 0;
-	char *path = NULL;
+	uint64_t file;
+	bool is_default;
 
-	if (dwarf_line_srcfileno(line, &file, NULL) != DW_DLV_OK || file > UINT16_MAX * 16u)
+	if (!file_of(rows, i, &file, &is_default) || file > UINT16_MAX * 16u)
 		return false;
 	if (file >= s->n) {
 		size_t n = (file + 1) * 2;
@@ -733,11 +819,13 @@ static bool source_of(struct child *c, struct sources *s, Dwarf_Line line, uint6
 		s->n = n;
 	}
 	if (!s->global[file]) {
-		if (dwarf_linesrc(line, &path, NULL) != DW_DLV_OK)
+		char *path = path_of(c, cu, rows, i);
+
+		if (!path)
 			return false;
 		s->global[file] = ++c->n_sources;
 		send(c, MW__DWARF_SOURCE, (uint64_t[5]){ c->n_sources }, path, "", "");
-		dwarf_dealloc(c->dbg, path, DW_DLA_STRING);
+		free(path);
 	}
 	*ret = s->global[file];
 	return true;
@@ -762,22 +850,24 @@ static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
 	Dwarf_Line_Context lc = NULL;
 	Dwarf_Unsigned version, number;
 	Dwarf_Small tables;
-	Dwarf_Line *lines = NULL;
-	Dwarf_Signed n = 0;
+	struct rows rows = { 0 };
 	struct sources sources = { 0 };
 	struct row r = { 0 };
 	bool dropped = false, starts = true;
 
 	if (dwarf_srclines_b(cu, &version, &tables, &lc, NULL) != DW_DLV_OK)
 		return;
-	if (dwarf_srclines_from_linecontext(lc, &lines, &n, NULL) != DW_DLV_OK)
-		n = 0;
-	for (Dwarf_Signed i = 0; i + 1 < n; i++) {
+	if (dwarf_srclines_from_linecontext(lc, &rows.v, &rows.n, NULL) != DW_DLV_OK)
+		rows.n = 0;
+	if (as_rows && rows.n)
+		find_defaults(c, cu, &rows);
+	for (Dwarf_Signed i = 0; i + 1 < rows.n; i++) {
 		Dwarf_Addr low, high;
 		Dwarf_Bool end = 0;
 		uint64_t source = 0;
 
-		if (dwarf_lineaddr(lines[i], &low, NULL) != DW_DLV_OK || dwarf_lineendsequence(lines[i], &end, NULL) != DW_DLV_OK)
+		if (dwarf_lineaddr(rows.v[i], &low, NULL) != DW_DLV_OK ||
+		    dwarf_lineendsequence(rows.v[i], &end, NULL) != DW_DLV_OK)
 			break;
 		if (end) {
 			starts = true;
@@ -786,8 +876,9 @@ static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
 		if (starts)
 			dropped = is_dropped(low);
 		starts = false;
-		if (dropped || dwarf_lineaddr(lines[i + 1], &high, NULL) != DW_DLV_OK || high <= low ||
-		    dwarf_lineno(lines[i], &number, NULL) != DW_DLV_OK || (as_rows && !source_of(c, &sources, lines[i], &source)))
+		if (dropped || dwarf_lineaddr(rows.v[i + 1], &high, NULL) != DW_DLV_OK || high <= low ||
+		    dwarf_lineno(rows.v[i], &number, NULL) != DW_DLV_OK ||
+		    (as_rows && !source_of(c, cu, &sources, &rows, i, &source)))
 			continue;
 		if (!as_rows)
 			number = 0;
@@ -799,17 +890,15 @@ static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
 	}
 	flush_row(c, &r, as_rows);
 	free(sources.global);
+	free(rows.defaults);
 	dwarf_srclines_dealloc_b(lc);
 }
 
 static void send_owned(struct child *c, Dwarf_Die cu, uint64_t start, uint64_t end)
 {
 	uint64_t low = 0, high, lines = MW_UNKNOWN;
-	Dwarf_Attribute a;
-	Dwarf_Off o;
 
-	if (dwarf_attr(cu, DW_AT_stmt_list, &a, NULL) == DW_DLV_OK && dwarf_global_formref(a, &o, NULL) == DW_DLV_OK)
-		lines = o;
+	table_of(cu, &lines);
 	send(c, MW__DWARF_SLICE, (uint64_t[5]){ start, end - start, c->unit, lines }, "", "", "");
 	bounds_of(cu, &low, &high);
 	if (!each_range(c, cu, low, send_range, c))
@@ -871,15 +960,16 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 {
 	struct child c = { .q = q, .fd = fd, .out = calloc(1, sizeof(*c.out)) };
 	Dwarf_Error error = NULL;
-	char real[4096] = "";
 
 	if (!c.out)
 		_exit(1);
-	int rc = dwarf_init_path(q->path, real, sizeof(real), DW_DLC_READ, DW_GROUPNUMBER_ANY, drop_error, &c, &c.dbg,
+	int rc = dwarf_init_path(q->path, c.real, sizeof(c.real), DW_DLC_READ, DW_GROUPNUMBER_ANY, drop_error, &c, &c.dbg,
 				 NULL, 0, NULL, &error);
 
 	if (rc == DW_DLV_OK) {
-		send(&c, MW__DWARF_FROM, NULL, *real ? real : q->path, "", "");
+		if (!*c.real)
+			snprintf(c.real, sizeof(c.real), "%s", q->path);
+		send(&c, MW__DWARF_FROM, NULL, c.real, "", "");
 		rc = walk_units(&c, &error);
 		if (rc == DW_DLV_ERROR)
 			send_error(&c, error);
@@ -890,4 +980,6 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 	send(&c, MW__DWARF_DONE, NULL, "", "", "");
 	flush(&c);
 	free(c.out);
+	free(c.table.p);
+	mw_elf_close(c.file);
 }

@@ -182,7 +182,7 @@ def line_owners(path, key):
 
 def test_objects(tmp):
     """Relocatable objects: every section is at address 0, so who owns what is told by relocations."""
-    for flags in ([], ['-ffunction-sections', '-fdata-sections'], ['-gdwarf-4'], ['-gz=zlib'], ['-m32', '-fno-pie']):
+    for flags in ([], ['-ffunction-sections', '-fdata-sections'], ['-gdwarf-4'], ['-gz=zlib'], ['-m32', '-fno-pie'], ['-O0']):
         name, path = 'object%s.o' % ''.join(flags), os.path.join(tmp, 'object.o')
         cmd = [CC, '-g', '-O1', *flags, '-c', 'one.c', '-o', path]
         if subprocess.run(cmd, stderr=subprocess.DEVNULL, cwd=tmp).returncode:
