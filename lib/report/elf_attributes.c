@@ -74,12 +74,17 @@ static const struct tag {
 	{ "riscv", 12, false, "RISCV_priv_spec_revision", { 0 } },
 };
 
+#define POWER_FLOATS(long_double) \
+	"unspecified hard/soft float, " long_double " long double", "hard float, " long_double " long double", \
+	"soft float, " long_double " long double", "single-precision hard float, " long_double " long double"
+
 /* The vendor "gnu" means something else to each machine. */
 static const struct {
 	uint16_t machine;
 	struct tag tag;
 } gnu_tags[] = {
-	{ EM_PPC, { "gnu", 4, false, "GNU_Power_ABI_FP", { "unspecified hard/soft float", "hard float", "soft float", "single-precision hard float" } } },
+	{ EM_PPC, { "gnu", 4, false, "GNU_Power_ABI_FP", {	/* bits 0-1 float, 2-3 long double */
+	  POWER_FLOATS("unspecified"), POWER_FLOATS("128-bit IBM"), POWER_FLOATS("64-bit"), POWER_FLOATS("128-bit IEEE") } } },
 	{ EM_PPC, { "gnu", 8, false, "GNU_Power_ABI_Vector", { "unspecified", "generic", "AltiVec", "SPE" } } },
 	{ EM_PPC, { "gnu", 12, false, "GNU_Power_ABI_Struct_Return", { "unspecified", "r3/r4", "memory" } } },
 	{ EM_S390, { "gnu", 8, false, "GNU_S390_ABI_Vector", { "any", "software", "hardware" } } },

@@ -242,6 +242,21 @@ def cross(tmp, prefix, as_options, ld_options, size):
     return [path + '.o', path + '.so'], None
 
 
+def go_program(tmp, arch):
+    """A program of the Go compiler, which knows machines that Debian has no cross binutils for."""
+    go, path = shutil.which('go'), os.path.join(tmp, 'go-' + arch)
+    if not go:
+        return None, 'there is no go'
+    with open(path + '.go', 'w') as f:
+        f.write('package main\n\nfunc main() { println("x") }\n')
+    env = dict(os.environ, GOOS='linux', GOARCH=arch, CGO_ENABLED='0', GOCACHE=os.path.join(tmp, 'cache'), GOPROXY='off',
+               GOPATH=os.path.join(tmp, 'go'), GO111MODULE='off', GOFLAGS='')
+    p = subprocess.run([go, 'build', '-o', path, path + '.go'], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if p.returncode:
+        return None, p.stderr.decode().strip().split('\n')[-1][:100]
+    return [path], None
+
+
 class Report:
     def __init__(self):
         self.n = self.failed = 0
@@ -305,6 +320,11 @@ def main():
                 r.case(name, paths)
             else:
                 r.skip(name, reason)
+        paths, reason = go_program(tmp, 'loong64')
+        if paths:
+            r.case('Go: loong64', paths)
+        else:
+            r.skip('Go: loong64', reason)
     for key, n in r.c.passed_over.items():
         if n:
             print('# explained %d times: %s' % (n, compare.EXPLAINED[key]))
