@@ -150,12 +150,8 @@ void mw__jsonw_bool(struct mw__jsonw *w, bool v)
 	put_item(w, v ? "true" : "false");
 }
 
-void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v)
+void mw__jsonw_field(struct mw__jsonw *w, uint64_t v)
 {
-	if (v == MW_UNKNOWN) {
-		mw__jsonw_null(w);
-		return;
-	}
 	separate(w);
 	if (sizeof(w->buf) - w->n <= MW__DIGITS)
 		flush(w);
@@ -164,30 +160,46 @@ void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v)
 	w->comma = true;
 }
 
-void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)
+void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v)
+{
+	if (v == MW_UNKNOWN)
+		mw__jsonw_null(w);
+	else
+		mw__jsonw_field(w, v);
+}
+
+void mw__jsonw_field_i64(struct mw__jsonw *w, int64_t v)
 {
 	char buf[24];
 
-	if (v == INT64_MIN) {
-		mw__jsonw_null(w);
-		return;
-	}
 	snprintf(buf, sizeof(buf), "%" PRId64, v);
 	put_item(w, buf);
 }
 
-void mw__jsonw_addr(struct mw__jsonw *w, uint64_t v)
+void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)
+{
+	if (v == INT64_MIN)
+		mw__jsonw_null(w);
+	else
+		mw__jsonw_field_i64(w, v);
+}
+
+void mw__jsonw_field_addr(struct mw__jsonw *w, uint64_t v)
 {
 	char buf[24], *end = buf + sizeof(buf), *p;
 
-	if (v == MW_UNKNOWN) {
-		mw__jsonw_null(w);
-		return;
-	}
 	*--end = '"';
 	p = mw__hex_back(end, v);
 	*--p = '"';
 	put_itemn(w, p, (size_t)(end + 1 - p));
+}
+
+void mw__jsonw_addr(struct mw__jsonw *w, uint64_t v)
+{
+	if (v == MW_UNKNOWN)
+		mw__jsonw_null(w);
+	else
+		mw__jsonw_field_addr(w, v);
 }
 
 /* Whatever the locale put between the digits becomes one point. */

@@ -52,6 +52,10 @@ void mw__jsonw_bool(struct mw__jsonw *w, bool v);
 void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v);	/* MW_UNKNOWN: null */
 void mw__jsonw_i64(struct mw__jsonw *w, int64_t v);	/* INT64_MIN: null */
 void mw__jsonw_addr(struct mw__jsonw *w, uint64_t v);	/* "0x..."; MW_UNKNOWN: null */
+/* The same of fields, which may have any value: never null. */
+void mw__jsonw_field(struct mw__jsonw *w, uint64_t v);
+void mw__jsonw_field_i64(struct mw__jsonw *w, int64_t v);
+void mw__jsonw_field_addr(struct mw__jsonw *w, uint64_t v);
 void mw__jsonw_double(struct mw__jsonw *w, double v);	/* NAN: null */
 void mw__jsonw_text(struct mw__jsonw *w, const char *s);	/* NULL: null */
 void mw__jsonw_textn(struct mw__jsonw *w, const char *s, size_t len);

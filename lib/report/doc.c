@@ -132,6 +132,14 @@ void mw__doc_u64(struct mw__doc_node *parent, const char *key, enum mw__type typ
 		node->cell.u = v;
 }
 
+void mw__doc_field(struct mw__doc_node *parent, const char *key, enum mw__type type, uint64_t v)
+{
+	struct mw__doc_node *node = add_node(parent, type, key);
+
+	if (node)
+		node->cell = (struct mw__cell){ .type = type, .len = MW__KNOWN, .u = v };
+}
+
 void mw__doc_text(struct mw__doc_node *parent, const char *key, const char *text)
 {
 	struct mw__doc_node *node = add_node(parent, MW__T_TEXT, key);
@@ -334,6 +342,16 @@ void mw__row_u64(struct mw__doc_node *table, struct mw__doc_row *row, size_t col
 
 	if (cell)
 		cell->u = v;
+}
+
+void mw__row_field(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, uint64_t v)
+{
+	struct mw__cell *cell = open_cell(table, row, col);
+
+	if (!cell)
+		return;
+	cell->u = v;
+	cell->len = MW__KNOWN;
 }
 
 void mw__row_delta(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, int64_t v)

@@ -45,7 +45,8 @@ struct mw__doc_node;
 
 struct mw__cell {
 	enum mw__type type;
-	uint32_t len;				/* of s, where a stream knows it; 0: ask strlen() */
+	/* Of s, where a stream knows it; 0: ask strlen(). Of a number, MW__KNOWN: not even 2^64-1 means unknown. */
+	uint32_t len;
 	union {
 		uint64_t u;
 		int64_t d;
@@ -55,6 +56,13 @@ struct mw__cell {
 		struct mw__doc_node *node;	/* nested: JSON only */
 	};
 };
+
+#define MW__KNOWN 1	/* a field of a file may have any value */
+
+static inline bool mw__cell_unknown(const struct mw__cell *c)
+{
+	return !c->len && (c->type == MW__T_DELTA ? c->d == INT64_MIN : c->u == MW_UNKNOWN);
+}
 
 enum {
 	MW__COL_HIDDEN = 1,	/* in text only when asked for (-o) */
@@ -139,6 +147,8 @@ struct mw__doc_node *mw__doc_table(struct mw__doc_node *parent, const char *key,
 void mw__doc_table_light(struct mw__doc_node *table);
 
 void mw__doc_u64(struct mw__doc_node *parent, const char *key, enum mw__type type, uint64_t v);
+/* The value of a field, whatever it is. */
+void mw__doc_field(struct mw__doc_node *parent, const char *key, enum mw__type type, uint64_t v);
 void mw__doc_text(struct mw__doc_node *parent, const char *key, const char *text);
 void mw__doc_bool(struct mw__doc_node *parent, const char *key, bool v);
 void mw__doc_delta(struct mw__doc_node *parent, const char *key, int64_t v);
@@ -163,6 +173,7 @@ void mw__doc_linef(struct mw__doc_node *parent, const uint64_t *sizes, size_t n_
 struct mw__doc_row *mw__doc_row(struct mw__doc_node *table);
 void mw__row_style(struct mw__doc_row *row, enum mw__row_style style);
 void mw__row_u64(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, uint64_t v);
+void mw__row_field(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, uint64_t v);
 void mw__row_delta(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, int64_t v);
 void mw__row_share(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, double v);
 void mw__row_text(struct mw__doc_node *table, struct mw__doc_row *row, size_t col, const char *text);

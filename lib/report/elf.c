@@ -85,7 +85,7 @@ static bool diag_row(void *ctx, size_t i, struct mw__cell *c)
 
 	mw__cell_text(&c[0], mw__elf_severities[d->severity]);
 	mw__cell_text(&c[1], d->field);
-	mw__cell_u64(&c[2], MW__T_ADDR, d->value);
+	mw__cell_field(&c[2], MW__T_ADDR, d->value);
 	mw__cell_u64(&c[3], MW__T_ADDR, d->off);
 	mw__cell_u64(&c[4], MW__T_ADDR, d->bound);
 	mw__cell_text(&c[5], d->text);

@@ -162,11 +162,11 @@ static void attribute(struct attrs *a, const char *vendor)
 	struct mw__doc_row *r = mw__doc_row(a->table);
 
 	mw__row_text(a->table, r, 0, vendor);
-	mw__row_u64(a->table, r, 1, tag);
+	mw__row_field(a->table, r, 1, tag);
 	mw__row_text(a->table, r, 2, known ? known->name : NULL);
 	if (!is_text || both) {
 		value = uleb(a);
-		mw__row_u64(a->table, r, 3, value);
+		mw__row_field(a->table, r, 3, value);
 		mw__row_text(a->table, r, 4, meaning(known, value));
 	}
 	if (is_text || both)

@@ -44,7 +44,7 @@ static bool hex_row(void *ctx, size_t i, struct mw__cell *c)
 		d->text[k] = b >= 32 && b < 127 ? (char)b : '.';
 	}
 	*h = d->text[n] = '\0';
-	mw__cell_u64(&c[0], MW__T_ADDR, d->addr + off);
+	mw__cell_field(&c[0], MW__T_ADDR, d->addr + off);
 	mw__cell_text(&c[1], d->hex);
 	mw__cell_text(&c[2], d->text);
 	return true;
@@ -67,7 +67,7 @@ static bool string_row(void *ctx, size_t i, struct mw__cell *c)
 	skip_nuls(d);
 	if (d->at >= d->size)
 		return false;
-	mw__cell_u64(&c[0], MW__T_ADDR, d->at);
+	mw__cell_field(&c[0], MW__T_ADDR, d->at);
 	mw__cell_text(&c[1], (char *)d->p + d->at);
 	d->at += strlen((char *)d->p + d->at);
 	return true;

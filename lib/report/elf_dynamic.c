@@ -59,9 +59,9 @@ static void dynamic_row(const struct mw__elf_view *v, struct mw__doc_node *t, co
 	default:
 		snprintf(text, sizeof(text), "%#llx", (unsigned long long)d->val);
 	}
-	mw__row_u64(t, r, 0, d->tag);
+	mw__row_field(t, r, 0, d->tag);
 	mw__row_text(t, r, 1, mw__view_name(tag ? tag->name : NULL, d->tag, buf, sizeof(buf)));
-	mw__row_u64(t, r, 2, d->val);
+	mw__row_field(t, r, 2, d->val);
 	mw__row_text(t, r, 3, text);
 	mw__row_text(t, r, 4, str);
 }

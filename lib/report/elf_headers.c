@@ -18,7 +18,10 @@
 static void number_row(struct mw__doc_node *h, const char *label, const char *key, enum mw__type type, uint64_t v,
 		       bool exists, const char *text)
 {
-	mw__doc_u64(h, key, type, exists ? v : MW_UNKNOWN);
+	if (exists)
+		mw__doc_field(h, key, type, v);
+	else
+		mw__doc_u64(h, key, type, MW_UNKNOWN);
 	if (!exists)
 		mw__view_line(h, "  %-34s missing", label);
 	else if (text && *text)
@@ -122,9 +125,9 @@ void mw__elf_view_header(const struct mw__elf_view *v)
 	mw__doc_text(h, "machine_name", m ? m->text : NULL);
 	mw__doc_text(h, "machine_tag", m ? m->tag : NULL);
 	mw__doc_text(h, "flags_text", mw__name_e_flags(elf->eh.flags, elf->eh.machine, buf));
-	mw__doc_u64(h, "segments", MW__T_COUNT, elf->phnum);
-	mw__doc_u64(h, "sections", MW__T_COUNT, elf->shnum);
-	mw__doc_u64(h, "section_names", MW__T_COUNT, elf->shstrndx);
+	mw__doc_field(h, "segments", MW__T_COUNT, elf->phnum);
+	mw__doc_field(h, "sections", MW__T_COUNT, elf->shnum);
+	mw__doc_field(h, "section_names", MW__T_COUNT, elf->shstrndx);
 }
 
 /* ---------------------------------------------------------------- segments */
@@ -219,17 +222,17 @@ static bool segment_row(void *ctx, size_t i, struct mw__cell *c)
 	const struct mw__phdr *p = &t->elf->ph[i];
 
 	mw__cell_u64(&c[0], MW__T_COUNT, i);
-	mw__cell_u64(&c[1], MW__T_COUNT, p->type);
+	mw__cell_field(&c[1], MW__T_COUNT, p->type);
 	mw__cell_text(&c[2], mw__view_name(mw__name_segment(p->type, t->elf->eh.machine), p->type, t->name,
 					   sizeof(t->name)));
-	mw__cell_u64(&c[3], MW__T_ADDR, p->off);
-	mw__cell_u64(&c[4], MW__T_ADDR, p->vaddr);
-	mw__cell_u64(&c[5], MW__T_ADDR, p->paddr);
-	mw__cell_u64(&c[6], MW__T_ADDR, p->filesz);
-	mw__cell_u64(&c[7], MW__T_ADDR, p->memsz);
-	mw__cell_u64(&c[8], MW__T_COUNT, p->flags);
+	mw__cell_field(&c[3], MW__T_ADDR, p->off);
+	mw__cell_field(&c[4], MW__T_ADDR, p->vaddr);
+	mw__cell_field(&c[5], MW__T_ADDR, p->paddr);
+	mw__cell_field(&c[6], MW__T_ADDR, p->filesz);
+	mw__cell_field(&c[7], MW__T_ADDR, p->memsz);
+	mw__cell_field(&c[8], MW__T_COUNT, p->flags);
 	mw__cell_text(&c[9], mw__name_segment_flags(p->flags, t->flags));
-	mw__cell_u64(&c[10], MW__T_ADDR, p->align);
+	mw__cell_field(&c[10], MW__T_ADDR, p->align);
 	join_sections(t, p);
 	mw__cell_text(&c[11], t->sections ? t->sections : "");
 	return true;
@@ -300,18 +303,18 @@ static bool section_row(void *ctx, size_t i, struct mw__cell *c)
 
 	mw__cell_u64(&c[0], MW__T_COUNT, i);
 	mw__cell_text(&c[1], mw__elf_section_name(t->elf, i));
-	mw__cell_u64(&c[2], MW__T_COUNT, s->type);
+	mw__cell_field(&c[2], MW__T_COUNT, s->type);
 	mw__cell_text(&c[3], mw__view_name(mw__name_section(s->type, t->elf->eh.machine), s->type, t->name,
 					   sizeof(t->name)));
-	mw__cell_u64(&c[4], MW__T_ADDR, s->addr);
-	mw__cell_u64(&c[5], MW__T_ADDR, s->off);
-	mw__cell_u64(&c[6], MW__T_ADDR, s->size);
-	mw__cell_u64(&c[7], MW__T_ADDR, s->entsize);
-	mw__cell_u64(&c[8], MW__T_ADDR, s->flags);
+	mw__cell_field(&c[4], MW__T_ADDR, s->addr);
+	mw__cell_field(&c[5], MW__T_ADDR, s->off);
+	mw__cell_field(&c[6], MW__T_ADDR, s->size);
+	mw__cell_field(&c[7], MW__T_ADDR, s->entsize);
+	mw__cell_field(&c[8], MW__T_ADDR, s->flags);
 	mw__cell_text(&c[9], mw__name_section_flags(s->flags, t->elf->eh.machine, t->flags));
-	mw__cell_u64(&c[10], MW__T_COUNT, s->link);
-	mw__cell_u64(&c[11], MW__T_COUNT, s->info);
-	mw__cell_u64(&c[12], MW__T_COUNT, s->align);
+	mw__cell_field(&c[10], MW__T_COUNT, s->link);
+	mw__cell_field(&c[11], MW__T_COUNT, s->info);
+	mw__cell_field(&c[12], MW__T_COUNT, s->align);
 	return true;
 }
 
@@ -356,7 +359,7 @@ static bool detail_row(void *ctx, size_t i, struct mw__cell *c)
 			n += snprintf(t->flags + n, sizeof(t->flags) - n, "%s%s", n ? ", " : "", bits[k].name);
 	mw__cell_u64(&c[0], MW__T_COUNT, i);
 	mw__cell_text(&c[1], mw__elf_section_name(t->elf, i));
-	mw__cell_u64(&c[2], MW__T_ADDR, t->elf->sh[i].flags);
+	mw__cell_field(&c[2], MW__T_ADDR, t->elf->sh[i].flags);
 	mw__cell_text(&c[3], t->flags);
 	return true;
 }

@@ -160,7 +160,7 @@ static bool field_row(void *ctx, size_t i, struct mw__cell *c)
 
 	explain(h, p, f, v);
 	mw__cell_text(&c[3], h->bytes);
-	mw__cell_u64(&c[5], MW__T_ADDR, v);
+	mw__cell_field(&c[5], MW__T_ADDR, v);
 	mw__cell_text(&c[6], h->meaning);
 	return true;
 }

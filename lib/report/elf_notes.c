@@ -68,7 +68,7 @@ static void add_note(const struct mw__elf_view *v, struct mw__doc_node *list, co
 	struct details d = { .object = o };
 
 	mw__doc_text(o, "owner", n->owner);
-	mw__doc_u64(o, "type", MW__T_COUNT, n->type);
+	mw__doc_field(o, "type", MW__T_COUNT, n->type);
 	mw__doc_text(o, "type_name", name);
 	mw__doc_u64(o, "size", MW__T_BYTES, n->desc_size);
 	mw__doc_u64(o, "offset", MW__T_ADDR, n->off);

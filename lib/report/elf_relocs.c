@@ -70,7 +70,7 @@ static void symbol_cells(struct relocs_ctx *c, size_t i, const struct mw__rel *r
 		return;
 	}
 	mw__sym_at(&c->tab.syms, r->sym, &s);
-	mw__cell_u64(&cell[5], MW__T_ADDR, s.value);
+	mw__cell_field(&cell[5], MW__T_ADDR, s.value);
 	const char *name = mw__namer_symbol(&c->namer, &c->tab.syms, r->sym, &s, &version, &hidden);
 
 	mw__cell_textn(&cell[7], name, c->namer.len);
@@ -82,15 +82,14 @@ static bool reloc_row(void *ctx, size_t i, struct mw__cell *cell)
 	struct mw__rel r;
 
 	mw__rel_at(&c->tab, i, &r);
-	mw__cell_u64(&cell[0], MW__T_ADDR, r.offset);
-	mw__cell_u64(&cell[1], MW__T_ADDR, r.info);
-	mw__cell_u64(&cell[2], MW__T_COUNT, r.type);
+	mw__cell_field(&cell[0], MW__T_ADDR, r.offset);
+	mw__cell_field(&cell[1], MW__T_ADDR, r.info);
+	mw__cell_field(&cell[2], MW__T_COUNT, r.type);
 	mw__cell_text(&cell[3], type_name(c, &r));
-	mw__cell_u64(&cell[4], MW__T_COUNT, r.sym);
+	mw__cell_field(&cell[4], MW__T_COUNT, r.sym);
 	symbol_cells(c, i, &r, cell);
 	if (c->tab.kind == MW__RELA) {
-		cell[6].type = MW__T_DELTA;
-		cell[6].d = r.addend;
+		mw__cell_field(&cell[6], MW__T_DELTA, (uint64_t)r.addend);
 	}
 	return true;
 }
@@ -100,7 +99,7 @@ static bool relr_row(void *ctx, size_t i, struct mw__cell *cell)
 	struct relocs_ctx *c = ctx;
 
 	(void)i;
-	mw__cell_u64(&cell[0], MW__T_ADDR, mw__relr_next(&c->tab));
+	mw__cell_field(&cell[0], MW__T_ADDR, mw__relr_next(&c->tab));
 	return true;
 }
 

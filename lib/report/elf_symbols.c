@@ -100,8 +100,8 @@ static bool symbol_row(void *ctx, size_t i, struct mw__cell *cell)
 	unsigned type = s.info & 15, bind = s.info >> 4;
 
 	mw__cell_u64(&cell[0], MW__T_COUNT, i);
-	mw__cell_u64(&cell[1], MW__T_ADDR, s.value);
-	mw__cell_u64(&cell[2], MW__T_BYTES, s.size);
+	mw__cell_field(&cell[1], MW__T_ADDR, s.value);
+	mw__cell_field(&cell[2], MW__T_BYTES, s.size);
 	mw__cell_text(&cell[3], mw__view_name(mw__name_sym_type(type), type, c->type, sizeof(c->type)));
 	mw__cell_text(&cell[4], mw__view_name(mw__name_sym_bind(bind), bind, c->bind, sizeof(c->bind)));
 	mw__cell_text(&cell[5], mw__name_sym_vis(s.other));

@@ -10,6 +10,18 @@
 
 static void write_node(struct mw__jsonw *w, const struct mw__doc_node *node);
 
+static void write_number(struct mw__jsonw *w, const struct mw__cell *cell)
+{
+	if (mw__cell_unknown(cell))
+		mw__jsonw_null(w);
+	else if (cell->type == MW__T_ADDR)
+		mw__jsonw_field_addr(w, cell->u);
+	else if (cell->type == MW__T_DELTA)
+		mw__jsonw_field_i64(w, cell->d);
+	else
+		mw__jsonw_field(w, cell->u);
+}
+
 static void write_cell(struct mw__jsonw *w, const struct mw__cell *cell)
 {
 	switch (cell->type) {
@@ -18,13 +30,9 @@ static void write_cell(struct mw__jsonw *w, const struct mw__cell *cell)
 		return;
 	case MW__T_BYTES:
 	case MW__T_COUNT:
-		mw__jsonw_u64(w, cell->u);
-		return;
 	case MW__T_ADDR:
-		mw__jsonw_addr(w, cell->u);
-		return;
 	case MW__T_DELTA:
-		mw__jsonw_i64(w, cell->d);
+		write_number(w, cell);
 		return;
 	case MW__T_SHARE:
 		mw__jsonw_double(w, cell->f);

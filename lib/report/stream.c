@@ -109,14 +109,14 @@ static const char *number(const struct mw__cell *c, char *buf, size_t *len, cons
 
 	switch (c->type) {
 	case MW__T_ADDR:
-		p = c->u == MW_UNKNOWN ? NULL : mw__hex_back(end, c->u);
+		p = mw__cell_unknown(c) ? NULL : mw__hex_back(end, c->u);
 		break;
 	case MW__T_BYTES:
 	case MW__T_COUNT:
-		p = c->u == MW_UNKNOWN ? NULL : mw__dec_back(end, c->u);
+		p = mw__cell_unknown(c) ? NULL : mw__dec_back(end, c->u);
 		break;
 	case MW__T_DELTA:
-		if (c->d == INT64_MIN)
+		if (mw__cell_unknown(c))
 			break;
 		p = mw__dec_back(end, c->d < 0 ? 0 - (uint64_t)c->d : (uint64_t)c->d);
 		if (c->d < 0)

@@ -70,6 +70,13 @@ static inline void mw__cell_u64(struct mw__cell *cell, enum mw__type type, uint6
 	cell->type = type;
 	cell->u = v;
 }
+/* The value of a field, whatever it is. */
+static inline void mw__cell_field(struct mw__cell *cell, enum mw__type type, uint64_t v)
+{
+	cell->type = type;
+	cell->len = MW__KNOWN;
+	cell->u = v;
+}
 static inline void mw__cell_text(struct mw__cell *cell, const char *text)
 {
 	cell->type = MW__T_TEXT;

@@ -82,10 +82,6 @@ static void put_bytes(const struct mw__text *t, struct mw__str *s, uint64_t v)
 
 static void put_delta(const struct mw__text *t, struct mw__str *s, int64_t v)
 {
-	if (v == INT64_MIN) {
-		mw__str_puts(s, "-");
-		return;
-	}
 	if (v)
 		mw__str_puts(s, v < 0 ? "-" : "+");
 	put_bytes(t, s, v < 0 ? -(uint64_t)v : (uint64_t)v);
@@ -135,14 +131,18 @@ static void put_string(const struct mw__text *t, struct mw__str *s, const char *
 		mw__text_put(t, s, text, strlen(text));
 }
 
-static void put_number(struct mw__str *s, const char *fmt, uint64_t v)
-	__attribute__((format(printf, 2, 0)));
-static void put_number(struct mw__str *s, const char *fmt, uint64_t v)
+static void put_number(const struct mw__text *t, struct mw__str *s, const struct mw__cell *cell)
 {
-	if (v == MW_UNKNOWN)
+	if (mw__cell_unknown(cell))
 		mw__str_puts(s, "-");
+	else if (cell->type == MW__T_DELTA)
+		put_delta(t, s, cell->d);
+	else if (cell->type == MW__T_ADDR)
+		mw__str_printf(s, "%08" PRIx64, cell->u);
+	else if (cell->type == MW__T_BYTES && cell->u != MW_UNKNOWN)
+		put_bytes(t, s, cell->u);
 	else
-		mw__str_printf(s, fmt, v);
+		mw__str_printf(s, "%" PRIu64, cell->u);
 }
 
 void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw__cell *cell)
@@ -152,16 +152,10 @@ void mw__text_cell(const struct mw__text *t, struct mw__str *s, const struct mw_
 		mw__str_puts(s, cell->b ? "yes" : "no");
 		break;
 	case MW__T_BYTES:
-		put_bytes(t, s, cell->u);
-		break;
 	case MW__T_COUNT:
-		put_number(s, "%" PRIu64, cell->u);
-		break;
 	case MW__T_ADDR:
-		put_number(s, "%08" PRIx64, cell->u);
-		break;
 	case MW__T_DELTA:
-		put_delta(t, s, cell->d);
+		put_number(t, s, cell);
 		break;
 	case MW__T_SHARE:
 		put_share(t, s, cell->f);

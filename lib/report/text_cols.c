@@ -244,9 +244,8 @@ static bool is_unknown(const struct mw__cell *cell)
 	case MW__T_BYTES:
 	case MW__T_COUNT:
 	case MW__T_ADDR:
-		return cell->u == MW_UNKNOWN;
 	case MW__T_DELTA:
-		return cell->d == INT64_MIN;
+		return mw__cell_unknown(cell);
 	case MW__T_SHARE:
 	case MW__T_BAR:
 		return isnan(cell->f);

@@ -49,6 +49,7 @@ EXPLAINED = {
     'eu-mips64el': 'eu-readelf does not know how little-endian 64-bit MIPS stores r_info',
     'eu-copied': 'eu-readelf shows no version of a symbol that was copied from a library',
     'version-symbol': 'eu-readelf writes a version behind the symbol that stands for the same version',
+    'eu-signed': 'eu-readelf prints sizes of symbols from 2^63 on as negative numbers',
     'eu-header': 'eu-readelf refuses the file',
 }
 # ours: readelf's

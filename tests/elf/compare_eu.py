@@ -86,12 +86,15 @@ def segments(c, path, ours, out):
     c.equal('eu: segments: interpreter', path, ours['interpreter'], m[1] if m else None)
 
 
-SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]{8,16})\s+(\d+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+(\S+)\s+(<unknown>: \d+|\S+)(?: (.*))?$', re.M)
+SYMBOL = re.compile(r'^\s*(\d+): ([0-9a-f]{8,16})\s+(-?\d+) (<.*?>: \d+|\S+)\s+(<.*?>: \d+|\S+)\s+(\S+)\s+(<unknown>: \d+|\S+)(?: (.*))?$', re.M)
 VISIBILITY = {'HIDDEN': 'HIDDEN', 'INTERNAL': 'INTERNAL', 'PROTECTED': 'PROTECTED', 'DEFAULT': 'DEFAULT'}
 
 
 def symbol(c, where, o, r):
-    c.equal('eu: symbols: numbers', where, [o['index'], num(o['value']), o['size']], [int(r[0]), num(r[1]), int(r[2])])
+    size = int(r[2])
+    if size < 0:
+        c.explain('eu-signed', where)
+    c.equal('eu: symbols: numbers', where, [o['index'], num(o['value']), o['size']], [int(r[0]), num(r[1]), size % (1 << 64)])
     bind = {'GNU_UNIQUE': 'UNIQUE'}.get(r[4], r[4])
     kind = {'GNU_IFUNC': 'IFUNC'}.get(r[3], r[3])
     if kind.startswith('<') or bind.startswith('<') or '+' in kind + bind or '<' in o['type'] + o['bind']:

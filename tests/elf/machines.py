@@ -135,6 +135,32 @@ def every_tag(lay, machine, flags):
     return o.image()
 
 
+def every_bit(lay, machine, flags):
+    """Fields of which all bits are set, and the least addend: values as others, not unknown ones."""
+    o = Object(lay, machine, flags, 3)
+    n, w = lay.num, lay.word
+    ones = (1 << 8 * w) - 1
+    text = o.add('.text', 1, bytes(64), 6)
+    symtab = len(o.sections)
+    o.add('.symtab', 2, lay.sym(0, 0, 0, 0, 0) + lay.sym(1, ones, ones, 0x11, text), link=symtab + 1, info=1, entsize=lay.symsize)
+    o.add('.strtab', 3, b'\0name\0')
+    o.add('.rela.text', 4, n(ones, w) + n(reloc_info(lay, machine, 1, 1), w) + n(1 << 8 * w - 1, w), link=symtab, info=text,
+          entsize=3 * w)
+    o.segments.append({'type': 4, 'flags': 4, 'align': ones, 'vaddr': ones, 'paddr': ones})
+    o.segments.append({'type': 2, 'of': len(o.sections)})
+    o.add('.dynamic', 6, n(13, w) + n(ones, w) + n(0, 2 * w), 3, link=symtab + 1, entsize=2 * w)
+    return o.image()
+
+
+def all_bits_are_shown(path):
+    ones, least = '0x' + 16 * 'f', '-9223372036854775808'
+    wrong = []
+    for option, want in (('-s', [ones, '18446744073709551615']), ('-r', [ones, ones, least]), ('-l', [ones] * 2), ('-d', [ones])):
+        text = subprocess.run([compare.MEMWHY, 'elf', option, path], stdout=subprocess.PIPE).stdout.decode()
+        wrong += [(option, x) for x in want if text.count(x) < want.count(x)]
+    return wrong
+
+
 YAML = '''--- !ELF
 FileHeader:
   Class: ELFCLASS%(bits)d
@@ -276,6 +302,11 @@ class Report:
                 print('# %s: %s' % (what, line))
             print('# %s: %d differences' % (what, len(lines)))
 
+    def check(self, name, wrong):
+        self.n += 1
+        self.failed += bool(wrong)
+        print('%sok %d - %s %s' % ('not ' if wrong else '', self.n, name, wrong or ''))
+
     def skip(self, name, reason):
         self.n += 1
         print('ok %d - %s # SKIP %s' % (self.n, name, reason))
@@ -300,6 +331,9 @@ def main():
                 if not k:
                     r.case('numbers: %s: objects' % what, write(every_number(lay, machine, flags, n_types)))
                 r.case('numbers: %s: tags' % what, write(every_tag(lay, machine, flags)))
+            r.case('numbers: %s: all bits' % name, write(every_bit(lay, machine, 0)))
+            if is64 and name == 'x86_64':
+                r.check('all bits are shown as such', all_bits_are_shown(path))
         yaml2obj = shutil.which('yaml2obj-14') or shutil.which('yaml2obj')
         for machine, bits, data, reloc, a in YAMLS:
             name = 'yaml2obj: %s, %d bit, %s' % (machine, bits, data)
