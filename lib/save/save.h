@@ -18,7 +18,7 @@
  *
  * Keys are the members of the structs in model/snapshot.h. A number that is not known is
  * null. Within a major version members and kinds of records are only added, and a reader
- * passes over those that it does not know.
+ * passes over those that it does not know: of a record its first key tells the kind.
  */
 #ifndef MW_SAVE_SAVE_H
 #define MW_SAVE_SAVE_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A snapshot comes back from its file as it was; a damaged file gives an error and nothing else. */
+#include "save/own_fields.h"
 #include "save/save.h"
 
 #include <errno.h>
@@ -353,9 +354,14 @@ static void check_bodies(void)
 		{ "\n" END(0), "line 2: the line is empty" },
 		{ "{}{}\n" END(1), "line 2: not an object of JSON" },
 		{ "[]\n" END(1), "line 2: not an object of JSON" },
-		{ "{\"a\":1,}\n" END(1), "line 2: not an object of JSON" },
-		{ "{\"a\":\"\xff\"}\n" END(1), "line 2: not an object of JSON" },
-		{ "{\"a\":[[[[[[[[[[[[]]]]]]]]]]]]}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"note\":{},}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"note\":\"\xff\"}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"note\":[[[[[[[[[[[[]]]]]]]]]]]]}\n" END(1), "line 2: not an object of JSON" },
+		{ "{\"note\"", "line 2: not an object of JSON" },
+		{ " { \"vma\" : {\"end\":\"0x1000\",\"prot\":0}}\n" END(1), "mapping 0: it ends before it starts" },
+		{ "{\"x\":this is passed over}\n{\"notes\":[}\n{\"\":}\n" END(3), NULL },
+		{ "{}\n" END(1), "line 2: this is no record" },
+		{ "{\"\\u0076ma\":{}}\n" END(1), "line 2: this is no record" },
 		{ "{\"end\":{}}\n", "does not say how many" },
 		{ "{\"end\":1}\n", "does not say how many" },
 		{ "{\"end\":{\"records\":-1}}\n", "records is not a whole number" },
@@ -585,6 +591,57 @@ static void check_sink(void)
 }
 
 /* A text that is too long is cut, not in the middle of a character. */
+/* Lines that never end. */
+static ssize_t read_endless(void *cookie, char *buf, size_t size)
+{
+	static const char line[] = "{\"later\":1}\n";
+	uint64_t *at = cookie;
+
+	for (size_t i = 0; i < size; i++, ++*at)
+		buf[i] = *at < sizeof(head) - 1 ? head[*at] : line[(*at - (sizeof(head) - 1)) % (sizeof(line) - 1)];
+	return (ssize_t)size;
+}
+
+static void check_endless(void)
+{
+	uint64_t at = 0;
+	FILE *file = fopencookie(&at, "r", (cookie_io_functions_t){ .read = read_endless });
+	struct mw_snapshot *snap = NULL;
+	struct mw_err err = { .text = "" };
+
+	ok(file && mw__save_read(file, "endless", &snap, &err) == -MW_E_FORMAT && strstr(err.text, "line 16777218: too many records"),
+	   "reading records that nobody knows comes to an end: %s", err.text);
+	fclose(file);
+}
+
+/* Functions inlined into each other, and one too many. */
+static void check_heap_lines(void)
+{
+	for (unsigned n = 255; n <= 257; n++) {
+		struct mw_snapshot *snap = NULL;
+		struct mw_err err = { .text = "" };
+		struct mw__str text = { 0 };
+		bool right = true;
+
+		mw__str_printf(&text, "%s{\"heap\":{\"page_size\":4096,\"arena_size\":4096}}\n{\"heap_sites\":[[", head);
+		for (size_t i = 0; i < mw__own_lists[5].fields->n; i++)
+			mw__str_printf(&text, "%s0", i ? "," : "");
+		mw__str_puts(&text, "]]}\n{\"heap_frames\":[[0,1,\"f\",2,\"i\"]]}\n{\"heap_lines\":[");
+		for (unsigned i = 0; i < n; i++)
+			mw__str_printf(&text, "%s[0,0,\"f%u\",\"x.c\",%u]", i ? "," : "", i, i);
+		mw__str_puts(&text, "]}\n" END(4));
+		int rc = load(text.v, text.n, &snap, &err);
+		const struct mw__own_frame *f = rc == 0 && snap->own && snap->own->sites.n ? &snap->own->sites.v[0].frames[0] : NULL;
+
+		for (unsigned i = 0; f && i < f->n_lines; i++)
+			right &= f->lines[i].line == i && (unsigned)atoi(f->lines[i].function + 1) == i;
+		ok(n > 256 ? rc == -MW_E_FORMAT && strstr(err.text, "or full") : f && f->n_lines == n && right,
+		   "%u source lines of one frame %s", n, err.text);
+		mw_snapshot_destroy(snap);
+		mw__str_deinit(&text);
+	}
+}
+
 static void check_cut(void)
 {
 	struct mw_snapshot *snap = sample_create(1, 0, 0), *back = NULL;
@@ -654,6 +711,8 @@ int main(void)
 	check_nul();
 	check_long_line();
 	check_caps();
+	check_endless();
+	check_heap_lines();
 	check_paths();
 	check_damage();
 	check_sink();
