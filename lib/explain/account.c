@@ -205,6 +205,19 @@ static int keep_lines(struct adder *a)
 	return 0;
 }
 
+/* Of one file there are several objects where it was loaded twice, or mapped beside what was loaded of it. */
+static void mark_again(struct adder *a, const struct mw_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->images.n; i++) {
+		uint32_t file = snap->images.v[i].file;
+
+		if (file == MW__NONE)
+			continue;
+		a->by_image[i].is_again = a->by_file[file].is_again;
+		a->by_file[file].is_again = true;
+	}
+}
+
 static int keep_objects(struct adder *a, const struct mw__object *from, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -332,6 +345,7 @@ static int fill(struct adder *a, const struct mw_snapshot *snap)
 			a->account->reserved_proven += mw__extent_cause(&x, MW__N9);
 		a->account->n_extents++;
 	}
+	mark_again(a, snap);
 	int rc = split(a, snap);
 
 	a->account->swap = a->account->total.swap;

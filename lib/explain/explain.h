@@ -94,6 +94,7 @@ struct mw__object {
 	uint64_t regions, vsz, anon, file, shmem, huge, swap;
 	uint64_t unread;	/* bytes whose page states could not be read: then the amounts above are unknown */
 	bool swap_unknown;	/* of some of it nobody told how much is in swap */
+	bool is_again;		/* another object is of the same file: its image, or one that was loaded before */
 };
 
 struct mw_account {

@@ -346,9 +346,11 @@ static void add_sums(struct view *v)
 	mw__doc_line(v->root, "", NULL, 0);
 }
 
-enum { O_OBJECT, O_OWNER, O_REGIONS, O_VSZ, O_RSS, O_ANON, O_FILE, O_SHMEM, O_HUGE, O_SWAP, O_RANGES, O_BAR };
+enum { O_OBJECT, O_LABEL, O_AGAIN, O_OWNER, O_REGIONS, O_VSZ, O_RSS, O_ANON, O_FILE, O_SHMEM, O_HUGE, O_SWAP, O_RANGES, O_BAR };
 static const struct mw__col object_cols[] = {
-	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TRUNC, "image, mapped file, or kind of memory" },
+	{ "object", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
+	{ "label", "OBJECT", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "image, mapped file, or kind of memory" },
+	{ "again", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },
 	{ "owner", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "regions", NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL },
 	{ "vsz", "VSZ", MW__T_BYTES, 0, "size of all its ranges" },
@@ -366,11 +368,18 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 			enum mw__row_style style)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
+	MW_CLEANUP(mw__str_deinit) struct mw__str label = {};
 
 	if (!row)
 		return;
 	row->style = style;
+	if (o->is_again && o->image)
+		mw__str_printf(&label, "%s (again, at %llx)", name, (unsigned long long)o->image->start);
+	else if (o->is_again)
+		mw__str_printf(&label, "%s (mapped again)", name);
 	mw__row_text(t, row, O_OBJECT, name);
+	mw__row_text(t, row, O_LABEL, label.n ? label.v : name);
+	mw__row_bool(t, row, O_AGAIN, o->is_again);
 	mw__row_text(t, row, O_OWNER, style == MW__ROW_PLAIN || style == MW__ROW_JSON ? mw__owners[o->owner].id : NULL);
 	mw__row_u64(t, row, O_REGIONS, o->regions);
 	mw__row_u64(t, row, O_RANGES, o->regions);
