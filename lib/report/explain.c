@@ -377,6 +377,7 @@ static void fill_object(const struct view *v, struct mw__doc_node *t, const stru
 		mw__str_printf(&label, "%s (again, at %llx)", name, (unsigned long long)o->image->start);
 	else if (o->is_again)
 		mw__str_printf(&label, "%s (mapped again)", name);
+	t->doc->failed |= label.failed;
 	mw__row_text(t, row, O_OBJECT, name);
 	mw__row_text(t, row, O_LABEL, label.n ? label.v : name);
 	mw__row_bool(t, row, O_AGAIN, o->is_again);
