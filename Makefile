@@ -3,6 +3,7 @@
 # product lies below $(B).
 
 B       ?= build
+B_ABS   = $(if $(filter /%,$(B)),,$(CURDIR)/)$(B)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      ?= gcc
@@ -12,7 +13,8 @@ CLANG   ?= clang-14
 INSTALL ?= install
 
 VERSION := $(shell sed -n 's/^\#define MW_VERSION "\(.*\)"/\1/p' lib/memwhy.h)
-COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# Somebody else who installs what was built may not ask git about the tree: what the build knew then stays.
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || cat '$(B)/commit' 2>/dev/null || echo unknown)
 SOVER   := 0
 
 # What the build needs, what the tests need beside it, and what `make lint` and
@@ -39,7 +41,7 @@ CMD_LDFLAGS := $(if $(filter relr,$(RELR)),-Wl$(comma)-z$(comma)pack-relative-re
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wwrite-strings \
 	-Wpointer-arith -Wvla
 ALL_CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
-ALL_CFLAGS := -std=gnu11 $(WARN) -fvisibility=hidden -ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
+ALL_CFLAGS := -std=gnu11 $(WARN) -fvisibility=hidden '-ffile-prefix-map=$(CURDIR)=.' $(CFLAGS)
 
 V ?= 0
 Q := $(if $(filter 0,$(V)),@)
@@ -58,8 +60,10 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*
 CLI := $(wildcard tests/cli/*.bats)
 MAN := $(wildcard man/*.[1-8])
 
+COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
+
 .PHONY: all
-all: $(B)/memwhy $(B)/libmemwhy.a $(B)/libmemwhy.so $(B)/libmemwhy.pc
+all: $(B)/memwhy $(B)/libmemwhy.a $(B)/libmemwhy.so $(B)/libmemwhy.pc $(COMPLETIONS)
 
 # Parts with rules of their own; each adds to ALL_EXTRA, *_TESTS and *_TESTS_HEAVY.
 -include lib/alloc/alloc.mk
@@ -164,7 +168,7 @@ $(B)/tests/fault/test_collect: | $(B)/tests/fault/target
 TESTS_QUICK := tests/lib/layers.sh $(UNIT) $(FAULT)
 TESTS := $(TESTS_QUICK) tests/lib/readme.sh tests/lib/man.sh tests/golden/check.sh tests/lib/install.sh $(CLI) $(LIVE_TESTS) $(ELF_TESTS) $(FAULTS_TESTS) $(PAGES_TESTS) $(HEAP_TESTS) $(ALLOC_TESTS)
 TESTS_HEAVY := $(LIVE_TESTS_HEAVY) $(PAGES_TESTS_HEAVY) $(ELF_TESTS_HEAVY) $(ALLOC_TESTS_HEAVY)
-TEST_ENV = MEMWHY=$(CURDIR)/$(B)/memwhy BUILD=$(CURDIR)/$(B) CC='$(CC)'
+TEST_ENV = MEMWHY='$(B_ABS)/memwhy' BUILD='$(B_ABS)' CC='$(CC)'
 
 .PHONY: check check-quick check-heavy
 check: all $(TESTS) $(LIVE_TARGETS) $(HEAP_TARGETS) $(PAGES_PROGRAMS)
@@ -261,34 +265,35 @@ lint: $(LINT_OK)
 
 # ----------------------------------------------------------------- installing
 
+$(COMPLETIONS): $(B)/completions/%: $(B)/memwhy
+	@mkdir -p $(@D)
+	$(Q)$< completion $* >$@
+
 BASH_COMP ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMP  ?= $(PREFIX)/share/zsh/site-functions
 FISH_COMP ?= $(PREFIX)/share/fish/vendor_completions.d
 .PHONY: install uninstall
 install: all
-	$(INSTALL) -D -m 755 $(B)/memwhy $(DESTDIR)$(PREFIX)/bin/memwhy
-	$(INSTALL) -D -m 644 lib/memwhy.h $(DESTDIR)$(PREFIX)/include/memwhy.h
-	$(INSTALL) -D -m 644 $(B)/libmemwhy.a $(DESTDIR)$(PREFIX)/lib/libmemwhy.a
-	$(INSTALL) -D -m 755 $(B)/libmemwhy.so.$(SOVER) $(DESTDIR)$(PREFIX)/lib/libmemwhy.so.$(SOVER)
-	ln -sf libmemwhy.so.$(SOVER) $(DESTDIR)$(PREFIX)/lib/libmemwhy.so
-	$(INSTALL) -D -m 644 $(B)/libmemwhy.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc
+	$(INSTALL) -D -m 755 $(B)/memwhy "$(DESTDIR)$(PREFIX)/bin/memwhy"
+	$(INSTALL) -D -m 644 lib/memwhy.h "$(DESTDIR)$(PREFIX)/include/memwhy.h"
+	$(INSTALL) -D -m 644 $(B)/libmemwhy.a "$(DESTDIR)$(PREFIX)/lib/libmemwhy.a"
+	$(INSTALL) -D -m 755 $(B)/libmemwhy.so.$(SOVER) "$(DESTDIR)$(PREFIX)/lib/libmemwhy.so.$(SOVER)"
+	ln -sf libmemwhy.so.$(SOVER) "$(DESTDIR)$(PREFIX)/lib/libmemwhy.so"
+	$(INSTALL) -D -m 644 $(B)/libmemwhy.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc"
 	for m in $(MAN); do \
-		$(INSTALL) -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
-	$(B)/memwhy completion bash >$(B)/memwhy.bash
-	$(B)/memwhy completion zsh >$(B)/_memwhy
-	$(B)/memwhy completion fish >$(B)/memwhy.fish
-	$(INSTALL) -D -m 644 $(B)/memwhy.bash $(DESTDIR)$(BASH_COMP)/memwhy
-	$(INSTALL) -D -m 644 $(B)/_memwhy $(DESTDIR)$(ZSH_COMP)/_memwhy
-	$(INSTALL) -D -m 644 $(B)/memwhy.fish $(DESTDIR)$(FISH_COMP)/memwhy.fish
+		$(INSTALL) -D -m 644 $$m "$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}" || exit 1; done
+	$(INSTALL) -D -m 644 $(B)/completions/bash "$(DESTDIR)$(BASH_COMP)/memwhy"
+	$(INSTALL) -D -m 644 $(B)/completions/zsh "$(DESTDIR)$(ZSH_COMP)/_memwhy"
+	$(INSTALL) -D -m 644 $(B)/completions/fish "$(DESTDIR)$(FISH_COMP)/memwhy.fish"
 	$(INSTALL_EXTRA)
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/memwhy $(DESTDIR)$(PREFIX)/include/memwhy.h \
-		$(DESTDIR)$(PREFIX)/lib/libmemwhy.a $(DESTDIR)$(PREFIX)/lib/libmemwhy.so* \
-		$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a \
-		$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc $(DESTDIR)$(BASH_COMP)/memwhy \
-		$(DESTDIR)$(ZSH_COMP)/_memwhy $(DESTDIR)$(FISH_COMP)/memwhy.fish
-	for m in $(notdir $(MAN)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+	rm -f "$(DESTDIR)$(PREFIX)/bin/memwhy" "$(DESTDIR)$(PREFIX)/include/memwhy.h" \
+		"$(DESTDIR)$(PREFIX)/lib/libmemwhy.a" "$(DESTDIR)$(PREFIX)/lib/libmemwhy.so"* \
+		"$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so" "$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a" \
+		"$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h" \
+		"$(DESTDIR)$(PREFIX)/lib/pkgconfig/libmemwhy.pc" "$(DESTDIR)$(BASH_COMP)/memwhy" \
+		"$(DESTDIR)$(ZSH_COMP)/_memwhy" "$(DESTDIR)$(FISH_COMP)/memwhy.fish"
+	for m in $(notdir $(MAN)); do rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m"; done
 
 .PHONY: clean dist
 clean:

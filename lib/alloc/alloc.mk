@@ -7,7 +7,7 @@ ALLOC_OBJ := $(ALLOC_SRC:lib/alloc/%.c=$(B)/alloc/%.o)
 ALLOC_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wvla -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc \
 	-fno-builtin-realloc -fno-builtin-free -fno-plt -fno-stack-protector \
-	-fexceptions -ffile-prefix-map=$(CURDIR)=. -Ilib/alloc -I$(B)/alloc $(ALLOC_EXTRA_CFLAGS)
+	-fexceptions '-ffile-prefix-map=$(CURDIR)=.' -Ilib/alloc -I$(B)/alloc $(ALLOC_EXTRA_CFLAGS)
 ALLOC_LDFLAGS := -shared -Wl,-Bsymbolic -Wl,-z,relro,-z,now -Wl,-z,nodelete \
 	-Wl,--version-script=lib/alloc/alloc.map -Wl,-soname,libmemwhy-malloc.so
 
@@ -84,7 +84,7 @@ bench-alloc-instruments: $(B)/libmemwhy-malloc.so $(B)/alloc-bare/libmemwhy-mall
 		--with bare=$(B)/alloc-bare/libmemwhy-malloc.so $(BENCH_ARGS)
 
 INSTALL_EXTRA += $(INSTALL) -D -m 755 $(B)/libmemwhy-malloc.so \
-	$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so && \
+	"$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.so" && \
 	$(INSTALL) -D -m 644 lib/alloc/memwhy-malloc.h \
-	$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h && \
-	$(INSTALL) -D -m 644 $(B)/libmemwhy-malloc.a $(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a;
+	"$(DESTDIR)$(PREFIX)/include/memwhy-malloc.h" && \
+	$(INSTALL) -D -m 644 $(B)/libmemwhy-malloc.a "$(DESTDIR)$(PREFIX)/lib/libmemwhy-malloc.a";

@@ -674,7 +674,11 @@ MW_EXPORT void cfree(void *p)
 }
 
 /* Names that programs find inside glibc. */
+#if __has_attribute(copy)	/* gcc wants an alias to have the attributes of what it names */
 #define ALIAS(name) __attribute__((alias(#name), visibility("default"), copy(name)))
+#else
+#define ALIAS(name) __attribute__((alias(#name), visibility("default")))
+#endif
 void *__libc_malloc(size_t) ALIAS(malloc);
 void *__libc_calloc(size_t, size_t) ALIAS(calloc);
 void *__libc_realloc(void *, size_t) ALIAS(realloc);

@@ -50,6 +50,12 @@ else
 	done
 fi
 check "nothing installed names the tree it was built in" "$(grep -rlF "$PWD" "$root" 2>/dev/null)"
+spaced="$tmp/a place"
+mkdir -p "$spaced/tree"
+cp -r Makefile lib cmd "$spaced/tree"
+check "a path with a blank: it compiles there" "$(quiet make -s -C "$spaced/tree" B=build CC="$CC" build/lib/base/size.o build/libmemwhy-malloc.a)"
+check "and installs there" "$(quiet make -s install "$@" "DESTDIR=$spaced"
+	diff <(cd "$root/usr" && find . | sort) <(cd "$spaced/usr" && find . | sort) 2>&1)"
 check "make uninstall" "$(quiet make -s uninstall "$@")"
 check "nothing is left" "$(find "$root" ! -type d)"
 echo "1..$n"

@@ -40,7 +40,7 @@ $(LIVE_DIR)/musl-%: tests/live/%.c tests/live/truth.h
 	@mkdir -p $(@D)
 	-@! command -v musl-gcc >/dev/null || musl-gcc $(LIVE_CFLAGS) -static -o $@ $<
 
-LIVE_GO = GOCACHE=$(abspath $(LIVE_DIR))/go-cache GO111MODULE=off GOFLAGS= go build
+LIVE_GO = GOCACHE='$(B_ABS)/tests/live/go-cache' GO111MODULE=off GOFLAGS= go build
 $(LIVE_DIR)/server: tests/live/server.go
 	$(call say,GO,$@)
 	@mkdir -p $(@D)
