@@ -158,6 +158,37 @@ static void complete_permissions(struct mw__collector *c)
 			 "the ELF segments", n);
 }
 
+static bool is_of_image(const struct mw_snapshot *snap, const struct mw__vma *v)
+{
+	for (size_t i = 0; i < snap->images.n; i++)
+		if (snap->images.v[i].file == v->file)
+			return true;
+	return false;
+}
+
+/*
+ * Mappings of files that are no images may have been shared, if they were writable; of those without a
+ * PT_LOAD (gdb leaves shared ones out) that is unknown too. A loader maps images privately.
+ */
+static void say_not_shared(struct mw__collector *c)
+{
+	uint64_t bytes = 0, n = 0;
+	char size[MW__SIZE_TEXT];
+
+	for (size_t i = 0; i < c->snap->vmas.n; i++) {
+		const struct mw__vma *v = &c->snap->vmas.v[i];
+
+		if (v->kind != MW__FILE || is_of_image(c->snap, v) || (mw__core_load_at(c->core, v->start) && !(v->prot & MW__W)))
+			continue;
+		n++;
+		bytes += v->end - v->start;
+	}
+	if (n)
+		mw__note(c->snap, MW__WARNING, "core", "memwhy on the running process", "%llu mapping%s of files (%s) %s taken as private: "
+			 "a core file does not tell whether a mapping was shared", (unsigned long long)n, n == 1 ? "" : "s",
+			 mw__size_text(bytes, MW_UNIT_IEC, size), n == 1 ? "is" : "are");
+}
+
 static int add_threads(struct mw_snapshot *snap, const struct mw__core *core)
 {
 	for (size_t i = 0; i < core->threads.n; i++) {
@@ -314,6 +345,7 @@ static int collect(struct mw__collector *c, const char *path, struct mw_err *err
 	int rc = c->opts.no_objects ? 0 : mw__collect_objects(c, err);
 
 	complete_permissions(c);
+	say_not_shared(c);
 	for (size_t i = 0; rc == 0 && i < c->snap->images.n; i++)
 		if (c->snap->images.v[i].role == MW__PROGRAM)
 			c->snap->target.exe = c->snap->images.v[i].path;

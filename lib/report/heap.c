@@ -232,11 +232,17 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 	const char *name = t->comm && *t->comm ? t->comm : "?";
 
 	for (size_t i = 0; i < snap->notes.n; i++)
-		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc"))
-			return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid, snap->notes.v[i].reason);
+		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc")) {
+			int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid,
+					  snap->notes.v[i].reason);
+
+			if (snap->notes.v[i].remedy)
+				mw__hint(err, "%s", snap->notes.v[i].remedy);
+			return rc;
+		}
 	if (was_saved(snap)) {
 		int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): this saved snapshot holds which ranges are the heap's, but "
-				  "not what is inside: an older memwhy wrote it, or the heap was too large", name, t->pid);
+				  "not what is inside: an older memwhy wrote it", name, t->pid);
 
 		mw__hint(err, "memwhy explain shows the ranges; memwhy heap needs the process itself");
 		return rc;

@@ -314,10 +314,27 @@ static void write_stack(struct writer *w, uint32_t site, const struct mw__own_si
 	end_rows(w);
 }
 
+/* The file says why its inside is missing. */
+static void leave_out(struct writer *w)
+{
+	static const struct mw__note note = {
+		.severity = MW__WARNING, .source = "memwhy-malloc",
+		.reason = "the inside of the heap was not saved: it has more than 1048576 spans or free runs",
+		.remedy = "memwhy heap PID, while the process lives",
+	};
+
+	_Static_assert(MW__SAVE_OWN_MAX == 1048576, "as the note says");
+	write_record(w, "note", &mw__note_fields, &note);
+}
+
 static void write_own(struct writer *w, const struct mw__own *own)
 {
-	if (!own || own->spans.n > MW__SAVE_OWN_MAX || own->frees.n > MW__SAVE_OWN_MAX)
+	if (!own)
 		return;
+	if (own->spans.n > MW__SAVE_OWN_MAX || own->frees.n > MW__SAVE_OWN_MAX) {
+		leave_out(w);
+		return;
+	}
 	write_record(w, "heap", &mw__own_fields, own);
 	for (size_t i = 0; i < MW__N_OWN_LISTS; i++) {
 		const struct mw__own_list *l = &mw__own_lists[i];

@@ -10,6 +10,7 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 end=$(awk -v now="$(date +%s)" -v hours="${HOURS:-0.1}" 'BEGIN { printf "%d", now + 3600 * hours }')
 seed=${STRESS_SEED:-$(date +%s)}
+trap 'end=0' TERM # after the part that runs
 n=0 round=0 under=0
 
 # what a part said, numbered on; the time spent under the library

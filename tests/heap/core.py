@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -285,6 +286,34 @@ def check_hand(t, where):
     t.check("written by hand: every lie is refused, or left out", out)
 
 
+SHARER = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as f:
+    maps = [mmap.mmap(f.fileno(), 65536, flags=flags) for flags in (mmap.MAP_SHARED, mmap.MAP_PRIVATE)]
+    for m in maps:
+        m[0] = 1
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def check_shared(t, where):
+    """A core tells of a writable mapping of a file neither that it was shared nor that it was not."""
+    with open(f"{where}/data", "wb") as f:
+        f.write(bytes(65536))
+    with subprocess.Popen([sys.executable, "-c", SHARER, f"{where}/data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        p.stdout.readline()
+        path, why = gcore(p.pid, where)
+        p.stdin.close()
+    if not path:
+        t.skip("mappings of files in a core", why)
+        return
+    code, out, err = memwhy("explain", "--json", path)
+    notes = [n["reason"] for n in json.loads(out)["notes"]] if code == 0 else [err]
+    said = [n for n in notes if re.search(r"^[2-9]\d* mappings of files \([^)]*\) are taken as private", n)]
+    t.check("a core does not tell shared from private mappings of files, and memwhy says so", [] if said else notes)
+
+
 def main():
     t = Tap()
     os.environ["MEMWHY_MALLOC"] = "background=off"  # free memory stays where it is between two looks
@@ -292,6 +321,7 @@ def main():
         check_hand(t, where)
         check_gcore(t, where)
         check_kernel(t, where)
+        check_shared(t, where)
     return t.end()
 
 

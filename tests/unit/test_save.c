@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A snapshot comes back from its file as it was; a damaged file gives an error and nothing else. */
 #include "save/save.h"
+#include "save/own_fields.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -694,6 +695,35 @@ static void check_gzip(void)
 	mw__str_deinit(&again);
 }
 
+/* A heap with @n spans in the snapshot, of a page each; what comes back has as many, or none and a note. */
+static void check_heap(size_t n)
+{
+	struct mw_snapshot *snap = calloc(1, sizeof(*snap)), *back = NULL;
+	struct mw__own *own = NULL;
+	struct mw__str text = { 0 };
+	struct mw_err err = { .text = "" };
+
+	mw__snapshot_init(snap);
+	snap->target.page_size = 4096;
+	own = mw__arena_alloc(&snap->arena, sizeof(*own));
+	memset(own, 0, sizeof(*own));
+	own->page_size = 8192;
+	own->arena_size = 64 << 20;
+	for (size_t i = 0; i < n; i++)
+		*(struct mw__own_span *)MW_VEC_PUSH(&own->spans) = (struct mw__own_span){ .base = (1 + i) * 8192, .npages = 1,
+			.use = MW__OWN_LARGE, .nelems = 1, .used = 1, .requested = i % 8192, .usable = 8192 };
+	snap->own = own;
+	bool fits = n <= MW__SAVE_OWN_MAX, saved = save(snap, &text), read = saved && load(text.v, text.n, &back, &err) == 0;
+
+	if (!ok(read && (fits ? back->own && back->own->spans.n == n && back->own->spans.v[n - 1].base == n * 8192 && !back->notes.n
+			      : !back->own && back->notes.n == 1 && strstr(back->notes.v[0].reason, "was not saved")),
+		"a heap of %zu spans %s", n, fits ? "comes back" : "is left out, and the file says so"))
+		printf("# %d %d %s\n", saved, read, err.text);
+	mw_snapshot_destroy(back);
+	mw_snapshot_destroy(snap);
+	mw__str_deinit(&text);
+}
+
 int main(void)
 {
 	check_gzip();
@@ -714,5 +744,7 @@ int main(void)
 	check_damage();
 	check_sink();
 	check_cut();
+	check_heap(1000);
+	check_heap(MW__SAVE_OWN_MAX + 1);
 	return done_testing();
 }
