@@ -130,6 +130,8 @@ static bool find_installed(const char *file, char path[PATHS])
 	return false;
 }
 
+static const char with_hint[] = "--with=NAME=PATH: PATH is the shared library of an allocator";
+
 static int add_with(struct bench *b, const char *arg)
 {
 	const char *eq = strchr(arg, '=');
@@ -138,7 +140,7 @@ static int add_with(struct bench *b, const char *arg)
 	if (!eq || eq == arg)
 		return fail_text(EXIT_USAGE, NULL, "--with: %s is not NAME=PATH", arg);
 	if (!realpath(eq + 1, path))
-		return fail_text(EXIT_TARGET, NULL, "%s: open: %s", eq + 1, strerror(errno));
+		return fail_text(EXIT_TARGET, with_hint, "%s: open: %s", eq + 1, strerror(errno));
 	char name[64];
 
 	snprintf(name, sizeof(name), "%.*s", (int)(eq - arg), arg);
@@ -268,6 +270,23 @@ static int set_preload(const struct bench *b, const char *path)
 	if (n >= 0)
 		free(all);
 	return rc;
+}
+
+/* What the loader passes over, or has no malloc, would be measured as glibc. */
+static int check_allocators(const struct bench *b)
+{
+	char base[PATHS], path[PATHS];
+
+	for (size_t i = 0; i < b->n_allocators; i++) {
+		const struct allocator *a = &b->allocators[i];
+
+		if (set_preload(b, a->path) < 0 || !find_malloc_file(i ? path : base))
+			strcpy(i ? path : base, "?");
+		set_preload(b, "");
+		if (*a->path && !strcmp(path, base))
+			return fail_text(EXIT_TARGET, with_hint, "%s: preload: it is no library that has malloc", a->path);
+	}
+	return 0;
 }
 
 /* Start it and measure; false when it did not end well, which is said. */
@@ -469,8 +488,10 @@ static int go(struct bench *b)
 	b->runs = calloc((size_t)b->rounds * b->n_workloads * b->n_allocators, sizeof(*b->runs));
 	if (!b->runs)
 		return fail_text(EXIT_TARGET, NULL, "bench: out of memory");
+	code = check_allocators(b);
 	snprintf(b->scale_text, sizeof(b->scale_text), "%.9g", b->scale);
-	code = run_rounds(b) < 0 ? EXIT_TARGET : print_runs(b);
+	if (!code)
+		code = run_rounds(b) < 0 ? EXIT_TARGET : print_runs(b);
 	free(b->runs);
 	free(b->old_preload);
 	return code;
@@ -489,7 +510,9 @@ static int run(int argc, char **argv)
 	init_settings(&b->s);
 	for (int id; !code && (id = next_option(&cmd_bench, argc, argv, &b->s, &arg)) != -1;)
 		code = set_option(b, id, arg);
-	if (!code && b->serve)
+	if (!code && b->serve && !strcmp(b->serve, SERVE_MALLOC))
+		code = print_malloc_file();
+	else if (!code && b->serve)
 		code = serve_workload(b->serve, b->scale, b->count);
 	else if (!code) {
 		b->command = optind < argc ? argv + optind : NULL;

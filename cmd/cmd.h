@@ -106,6 +106,10 @@ int watch_child(struct watch *w, int *status);
 /* library.c: the absolute path of our allocator: lib, or the one that belongs to this command; 0 or -1 with an error printed. */
 #define PATHS 4096
 int find_allocator(const char *lib, char path[PATHS]);
+/* The file with the malloc of a program that is started now: this one is, with a word for bench --serve, and prints it. */
+#define SERVE_MALLOC "malloc?"
+bool find_malloc_file(char path[PATHS]);
+int print_malloc_file(void);
 
 /* workloads.c */
 /* Workload i with a few words about it, or NULL. */

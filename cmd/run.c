@@ -24,7 +24,7 @@
 enum { EXIT_RUN = 125, EXIT_CANNOT = 126, EXIT_ABSENT = 127 };
 
 enum { OPT_LIB = 1000, OPT_REPORT, OPT_SAMPLE, OPT_STACKS, OPT_RETAIN, OPT_DECAY, OPT_PURGE, OPT_THP, OPT_ERRORS, OPT_AUDIT,
-       OPT_ZERO, OPT_RANDOM, OPT_GUARD, OPT_HARD, OPT_SEED };
+       OPT_ZERO, OPT_RANDOM, OPT_GUARD, OPT_HARD, OPT_NOCACHE, OPT_BACKGROUND, OPT_SEED };
 
 static const struct opt own[] = {
 	{ OPT_LIB, "lib", "PATH", ARG_FILE, "the allocator, instead of the one beside this command", NULL },
@@ -41,6 +41,8 @@ static const struct opt own[] = {
 	{ OPT_RANDOM, "random", NULL, ARG_NONE, "place objects at random", NULL },
 	{ OPT_GUARD, "guard", NULL, ARG_NONE, "sampled blocks end at an unreadable page", NULL },
 	{ OPT_HARD, "hard", NULL, ARG_NONE, "audit, zero, random and guard", NULL },
+	{ OPT_NOCACHE, "nocache", NULL, ARG_NONE, "threads keep no free objects", NULL },
+	{ OPT_BACKGROUND, "background", "WHEN", ARG_WORDS, "whether a thread may give back what a silent program keeps", "on off" },
 	{ OPT_SEED, "seed", "NUMBER", ARG_NUMBER, "start of the allocator's random numbers", NULL },
 	{ 0 },
 };
@@ -159,28 +161,39 @@ static int open_command(const char *name)
 	return -1;
 }
 
-static bool has_interpreter(int fd, const Elf64_Ehdr *e)
+/* The loader that it names; "" if none, NULL if that cannot be told. */
+static const char *read_interpreter(int fd, const Elf64_Ehdr *e, char *buf, size_t size)
 {
 	for (unsigned i = 0; i < e->e_phnum; i++) {
 		Elf64_Phdr p;
 
 		if (pread(fd, &p, sizeof(p), (off_t)(e->e_phoff + i * sizeof(p))) != sizeof(p))
-			return true;	/* cannot tell: say nothing */
-		if (p.p_type == PT_INTERP)
-			return true;
+			return NULL;
+		if (p.p_type != PT_INTERP)
+			continue;
+		ssize_t n = p.p_filesz < size ? pread(fd, buf, p.p_filesz, (off_t)p.p_offset) : -1;
+
+		if (n < 0)
+			return NULL;
+		buf[n] = '\0';
+		return buf;
 	}
-	return false;
+	return "";
 }
 
-/* Programs that the loader will not preload run all the same, with the allocator they have. */
-static void warn_if_not_preloaded(const char *name)
+/*
+ * Programs that the loader will not preload run all the same, with the allocator they have. False: musl's
+ * loader would not start it with the allocator, which is made for glibc.
+ */
+static bool warn_if_not_preloaded(const char *name)
 {
+	char buf[PATHS];
 	int fd = open_command(name);
 	struct stat st;
 	Elf64_Ehdr e;
 
 	if (fd < 0)
-		return;
+		return true;
 	bool privileged = fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID) && geteuid() != 0;
 	bool is_elf = pread(fd, &e, sizeof(e), 0) == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG);
 
@@ -188,9 +201,15 @@ static void warn_if_not_preloaded(const char *name)
 		fail_text(0, NULL, "%s: it runs with raised privileges, so the loader ignores LD_PRELOAD", name);
 	else if (is_elf && e.e_ident[EI_CLASS] == ELFCLASS32)
 		fail_text(0, NULL, "%s: a 32-bit program, so the allocator cannot be preloaded", name);
-	else if (is_elf && !has_interpreter(fd, &e))
+	const char *loader = is_elf && e.e_ident[EI_CLASS] == ELFCLASS64 ? read_interpreter(fd, &e, buf, sizeof(buf)) : NULL;
+
+	if (loader && !*loader)
 		fail_text(0, NULL, "%s: it is statically linked, so the allocator cannot be preloaded", name);
 	close(fd);
+	if (!loader || !strstr(loader, "/ld-musl"))
+		return true;
+	fail_text(0, NULL, "%s: it runs on musl, for which the allocator is not made: not preloaded", name);
+	return false;
 }
 
 static int say_not_started(const char *name, int error)
@@ -253,10 +272,10 @@ static int run(int argc, char **argv)
 
 	if (code)
 		return code;
-	code = set_environment(&p);
+	if (warn_if_not_preloaded(argv[optind]))
+		code = set_environment(&p);
 	if (code)
 		return code;
-	warn_if_not_preloaded(argv[optind]);
 	if (!p.report) {
 		execvp(argv[optind], argv + optind);
 		return say_not_started(argv[optind], errno);

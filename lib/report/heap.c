@@ -94,8 +94,8 @@ enum { R_RANGE, R_OWNER, R_BOOKS, R_MAPPED, R_DIFF, R_RESIDENT };
 static const struct mw__col road_cols[] = {
 	{ "range", "TWO ROADS TO THE SAME RANGES", MW__T_TEXT, 0, "kind of range, as memwhy explain names it" },
 	{ "owner", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
-	{ "books", "BY ITS BOOKS", MW__T_BYTES, 0, "bytes by the allocator's books" },
-	{ "mapped", "BY MAPPINGS", MW__T_BYTES, 0, "bytes that mappings have there" },
+	{ "books", "BY BOOKS", MW__T_BYTES, 0, "bytes by the allocator's books" },
+	{ "mapped", "MAPPED", MW__T_BYTES, 0, "bytes that mappings have there" },
 	{ "difference", "DIFFERENCE", MW__T_DELTA, 0, "less the first" },
 	{ "resident", "RESIDENT", MW__T_BYTES, 0, "of them, by page states" },
 };

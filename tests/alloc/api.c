@@ -4,6 +4,7 @@
  * manual of glibc, whose choices programs have come to rely on.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/alloc/abi.h"
 #include "tap.h"
 
 void *reallocarray(void *, size_t, size_t);
@@ -246,19 +248,27 @@ static size_t resident(void)
 	return rss * 4096;
 }
 
+static size_t xml_total(const char *text, const char *type)
+{
+	char key[64];
+	const char *at;
+
+	snprintf(key, sizeof(key), "type=\"%s\"", type);
+	at = strstr(text, key);
+	at = at ? strstr(at, "size=\"") : NULL;
+	return at ? strtoul(at + 6, NULL, 10) : SIZE_MAX;
+}
+
 /* A total of malloc_info, in bytes. */
 static size_t info_total(const char *type)
 {
-	char key[64], *text = NULL, *at;
-	size_t len, value = SIZE_MAX;
+	char *text = NULL;
+	size_t len, value;
 	FILE *f = open_memstream(&text, &len);
 
 	malloc_info(0, f);
 	fclose(f);
-	snprintf(key, sizeof(key), "type=\"%s\" size=\"", type);
-	at = strstr(text, key);
-	if (at)
-		value = strtoul(at + strlen(key), NULL, 10);
+	value = xml_total(text, type);
 	free(text);
 	return value;
 }
@@ -295,6 +305,56 @@ static void test_saved(void)
 	}
 }
 
+/* Is every element closed in order, with quoted attributes, and only one at the top? */
+static int is_xml(const char *text)
+{
+	char open[16][24];
+	int depth = 0, tops = 0;
+
+	for (const char *p = text; (p = strchr(p, '<')); p++) {
+		size_t n = strcspn(p + 1 + (p[1] == '/'), " />");
+		const char *end = strchr(p, '>'), *name = p + 1 + (p[1] == '/');
+		int quotes = 0;
+
+		if (!end || n == 0 || n > 23 || depth == 16)
+			return 0;
+		for (const char *q = p; q < end; q++)
+			quotes += *q == '"';
+		if (quotes % 2)
+			return 0;
+		tops += depth == 0;
+		if (p[1] == '/') {
+			if (depth == 0 || strncmp(open[--depth], name, n) != 0 || open[depth][n])
+				return 0;
+		} else if (end[-1] != '/') {
+			memcpy(open[depth], name, n);
+			open[depth++][n] = 0;
+		}
+	}
+	return depth == 0 && tops == 1;
+}
+
+/* What it tells in glibc's words is what the region holds. */
+static void test_books(const char *info)
+{
+	const struct mw_region *r = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	struct mallinfo2 m = mallinfo2();
+
+	if (!r) {
+		skip("mallinfo2 beside the region", "the region has no name in a static program");
+		return;
+	}
+	ok(m.arena == r->heap.pages_mapped << MW_PAGE_SHIFT && m.uordblks + m.fordblks == m.arena &&
+		   m.hblkhd == r->heap.huge_pages << MW_PAGE_SHIFT && m.hblks == r->heap.n_huge_used &&
+		   m.keepcost == r->heap.pages_dirty << MW_PAGE_SHIFT && m.usmblks == r->heap.pages_peak << MW_PAGE_SHIFT &&
+		   m.fsmblks + m.keepcost + (r->heap.pages_clean << MW_PAGE_SHIFT) == m.fordblks,
+	   "mallinfo2 and the region agree");
+	ok(xml_total(info, "live") + xml_total(info, "cached") + xml_total(info, "free") == xml_total(info, "current"),
+	   "malloc_info adds up");
+	malloc_trim(0);
+	ok(r->heap.pages_dirty == 0 && mallinfo2().keepcost == 0 && malloc_trim(0) == 0, "after malloc_trim there is nothing to trim");
+}
+
 static void test_figures(void)
 {
 	struct mallinfo2 before = mallinfo2(), m;
@@ -313,8 +373,8 @@ static void test_figures(void)
 	f = open_memstream(&text, &len);
 	ok(malloc_info(0, f) == 0 && malloc_info(1, f) == EINVAL, "malloc_info takes option 0 only");
 	fclose(f);
-	ok(strstr(text, "<size class=\"32\" bytes=\"1024\"") && strstr(text, "</malloc>"),
-	   "malloc_info names the class");
+	ok(strstr(text, "<size class=\"32\" bytes=\"1024\"") && is_xml(text), "malloc_info names the class, in XML");
+	test_books(text);
 	free(text);
 	peak = resident();
 	for (int i = 0; i < 20000; i++)

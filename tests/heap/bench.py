@@ -127,6 +127,10 @@ def check_others(t):
     t.check("a run that takes too long is ended, and told", [] if code == 3 and err.count("not done in") == 3 else [f"{code} {err}"])
     code, out, err = bench("--only=none", f"--with=memwhy={BUILD}/libmemwhy-malloc.so", f"--with=memwhy={BUILD}/libmemwhy-malloc.so")
     t.check("a name is given once", [] if code == 2 and "already" in err else [f"{code} {err}"])
+    for path in ("/etc/passwd", MEMWHY, f"{BUILD}/libmemwhy.so"):
+        code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small", "--only=none", f"--with=x={path}")
+        t.check(f"what has no malloc is refused, and not measured as glibc: {os.path.basename(path)}", [] if code == 3 and not out and
+                "no library that has malloc" in err and "hint: --with=NAME=PATH" in err else [f"{code} {out} {err}"])
     for args, want, word in ((("--with=x",), 2, "NAME=PATH"), (("--with=x=/no/such",), 3, "/no/such"),
                              (("--rounds=0",), 2, "1 to 100"), (("-w", "nonsense"), 2, "nonsense"), (("--serve=nonsense",), 2, "")):
         code, out, err = bench(*args)

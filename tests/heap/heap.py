@@ -408,8 +408,8 @@ def check_screens(t):
             code, text, err = memwhy("heap", *args, pid)
             if code or err or "VSZ: all mappings" not in text:
                 out.append(f"{args}: {code} {err}")
-            if args == ("--width=80",) and max(map(len, text.splitlines())) > 80:
-                out.append("lines above 80 columns")
+            if args == ("--width=80",):
+                out += [f"above 80 columns: {line}" for line in text.splitlines() if len(line) > 80]
         code, _, err = memwhy("heap", "--picture=x", pid)
         if code != 2 or "none of" not in err:
             out.append(f"--picture=x: {code} {err}")

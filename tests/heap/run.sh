@@ -67,8 +67,8 @@ else
 	LD_PRELOAD=libm.so.6 "$M" run env >"$tmp/out" 2>"$tmp/err"
 	ok "what was preloaded stays so" has "$tmp/out" '^LD_PRELOAD=/.*/libmemwhy-malloc\.so:libm\.so\.6$'
 fi
-MEMWHY_MALLOC=retain=1m "$M" run --sample=4k --audit --errors=count env >"$tmp/out" 2>"$tmp/err"
-ok "options reach it, behind those that were there" has "$tmp/out" '^MEMWHY_MALLOC=retain=1m,sample=4k,audit=1,errors=count$'
+MEMWHY_MALLOC=retain=1m "$M" run --sample=4k --audit --errors=count --nocache --background=off env >"$tmp/out" 2>"$tmp/err"
+ok "options reach it, behind those that were there" has "$tmp/out" '^MEMWHY_MALLOC=retain=1m,sample=4k,audit=1,errors=count,nocache=1,background=off$'
 ok "a wrong word: 125" is "$(status_of "$M" run --errors=perhaps true)" 125
 ok "and it says which are right" has "$tmp/err" 'none of abort count'
 ok "a wrong number: 125" is "$(status_of "$M" run --sample=x true)" 125
@@ -79,6 +79,28 @@ ok "help" is "$(status_of "$M" run --help)" 0
 if command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; then
 	ok "a static program runs" is "$(status_of "$M" run busybox true)" 0
 	ok "and it is said that nothing was preloaded" has "$tmp/err" 'statically linked'
+fi
+printf 'int main(void) { return 7; }\n' >"$tmp/seven.c"
+if command -v musl-gcc >/dev/null && musl-gcc -o "$tmp/seven" "$tmp/seven.c" 2>/dev/null; then
+	ok "a program on musl runs" is "$(status_of "$M" run "$tmp/seven")" 7
+	ok "and it is said that nothing was preloaded" has "$tmp/err" 'runs on musl'
+else
+	n=$((n + 1))
+	echo "ok $n - a program on musl runs # SKIP no musl-gcc"
+fi
+if ${CC:-cc} -m32 -nostdlib -static -o "$tmp/small" -x c - 2>/dev/null <<END; then
+void _start(void) { __asm__ volatile("int \$0x80" : : "a"(1), "b"(9)); }
+END
+	if [ "$(status_of "$tmp/small")" = 9 ]; then
+		ok "a 32-bit program runs" is "$(status_of "$M" run "$tmp/small")" 9
+		ok "and it is said that nothing was preloaded" has "$tmp/err" '32-bit program'
+	else
+		n=$((n + 1))
+		echo "ok $n - a 32-bit program runs # SKIP the kernel runs none"
+	fi
+else
+	n=$((n + 1))
+	echo "ok $n - a 32-bit program runs # SKIP the compiler makes none"
 fi
 "$M" run --report -- sh -c 'echo out' >"$tmp/out" 2>"$tmp/err"
 ok "the end report goes to standard error" has "$tmp/err" 'requested: what the program asked for'
