@@ -204,6 +204,8 @@ struct mw_bin {
 
 enum mw_mcache_state { MW_MCACHE_FREE = 0, MW_MCACHE_LIVE = 1, MW_MCACHE_ORPHAN = 2 };
 
+enum mw_slow { MW_SLOW_NONE = 0, MW_SLOW_REFILL = 1, MW_SLOW_OVERFLOW = 2 };
+
 #define MW_MCACHE_RUNS 4
 
 /**
@@ -238,6 +240,8 @@ struct mw_mcache {
 	                                 * through next, newest first */
 	uint32_t runs_busy;             /* one was taken or kept since the thread last looked */
 	uint32_t reserved;
+	uint64_t bin_bytes;             /* what the bins have room for */
+	uint8_t last_slow[MW_N_CLASSES];/* enum mw_slow: what the bin was last */
 };
 
 /** The shared store of one class. All but the lock's waiters: under the lock. */

@@ -5,7 +5,8 @@
  * For each class a bin: an array of pointers with NULL sentinels below the first.
  * malloc pops, free pushes; neither takes a lock nor looks at a span. An empty bin
  * refills from its mcentral, a full one grows (8 entries at first, 64 KiB of objects
- * at most) or gives its older half back. Go's mcache holds a span a class instead:
+ * at most, and only when it has been empty since it was last full) or gives its older
+ * half back. Go's mcache holds a span a class instead:
  * there a collector frees, so nothing comes back one by one.
  *
  * A thread without an mcache uses NO_MCACHE, whose bins are all empty and full
@@ -20,6 +21,9 @@
 
 #include <pthread.h>
 
+#define RAMP 2u               /* batches that a bin grows to without being asked twice */
+#define BINS_MIN (1u << 20)   /* bytes that the bins of a thread have room for, */
+#define BINS_SHARE 8          /* besides this part of the heap */
 #define FIRST_CAP 8u
 #define LOOK_PERIOD 64u /* slow paths */
 
@@ -54,15 +58,32 @@ static void array_free(const struct mw_bin *b)
 		mw__meta_array_free(b->base - (RECENT - 1), array_size(b->cap));
 }
 
-static bool bin_grow(struct mw_bin *b, unsigned c)
+/* Bytes that the bins of a thread may have room for; each may begin all the same. */
+static uint64_t bins_limit(void)
 {
-	uint32_t max = mw__classes[c].max_bin, cap = b->cap ? b->cap * 2 : FIRST_CAP;
+	return BINS_MIN + (load_relaxed(&heap.pages_in_use) << MW_PAGE_SHIFT) / BINS_SHARE;
+}
+
+/*
+ * Room pays where objects come back and are wanted again. A thread that only takes or
+ * only gives meets the mcentral once a batch, however long its bin is.
+ */
+static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow event)
+{
+	const struct mw_class *k = &mw__classes[c];
+	uint32_t cap = b->cap ? b->cap * 2 : FIRST_CAP;
 	unsigned n = mw__mcache_count(b);
+	bool again = mc->last_slow[c] == event;
+	uint64_t bytes;
 	void **fresh;
 
-	cap = cap < max ? cap : max;
-	if (cap == b->cap || !(fresh = mw__meta_array(array_size(cap))))
+	mc->last_slow[c] = event;
+	cap = cap < k->max_bin ? cap : k->max_bin;
+	bytes = mc->bin_bytes + (uint64_t)(cap - b->cap) * k->size;
+	if (cap == b->cap || (again && b->cap >= RAMP * k->batch) ||
+	    (b->cap && bytes > bins_limit()) || !(fresh = mw__meta_array(array_size(cap))))
 		return false;
+	mc->bin_bytes = bytes;
 	memset(fresh, 0, RECENT * sizeof(void *));
 	fresh += RECENT - 1;
 	memcpy(fresh + 1, b->base + 1, n * sizeof(void *));
@@ -119,7 +140,7 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 
 	mw__mcache_enter(mc);
 	mc->n_refills++;
-	bin_grow(b, c);
+	bin_grow(mc, b, c, MW_SLOW_REFILL);
 	if (b->cap > 0) {
 		want = b->cap / 2 < mw__classes[c].batch ? b->cap / 2 : mw__classes[c].batch;
 		got = mw__central_fetch(c, b->base + 1, want);
@@ -153,7 +174,7 @@ void mw__mcache_overflow(mcache *mc, unsigned c)
 
 	mw__mcache_enter(mc);
 	mc->n_overflows++;
-	if (!bin_grow(b, c) && b->cap > 0)
+	if (!bin_grow(mc, b, c, MW_SLOW_OVERFLOW) && b->cap > 0)
 		flush_oldest(mc, c, (b->cap + 1) / 2);
 	mw__mcache_look(mc);
 	mw__mcache_leave(mc);
@@ -174,6 +195,7 @@ void mw__mcache_flush_all(mcache *mc)
 
 static void reset_bins(mcache *mc)
 {
+	mc->bin_bytes = 0;
 	for (unsigned c = 0; c < MW_N_CLASSES; c++) {
 		struct mw_bin *b = &mc->bins[c];
 

@@ -74,7 +74,8 @@ static mspan *run_for_class(const struct mw_class *k)
 {
 	mspan *s = mw__span_new();
 
-	if (s && !mw__run_alloc(s, k->pages, 1)) {
+	if (s && !mw__run_find(s, k->pages) && !(mw__large_spill() && mw__run_find(s, k->pages)) &&
+	    !mw__run_alloc(s, k->pages, 1)) {
 		mw__span_delete(s);
 		return NULL;
 	}

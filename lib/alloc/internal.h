@@ -192,6 +192,8 @@ bool mw__was_ours(const void *p);                /* a free page that was in use 
 mspan *mw__span_containing(uintptr_t p);         /* of a single block; slow */
 bool mw__run_alloc(mspan *s, uint32_t npages, uint32_t align_pages); /* fills base, npages, NEEDZERO */
 bool mw__run_alloc_large(mspan *s, uint32_t npages); /* a length that mw__run_round gives */
+bool mw__run_find(mspan *s, uint32_t npages);        /* these two: without growing */
+bool mw__run_find_large(mspan *s, uint32_t npages);
 bool mw__run_alloc_roomy(mspan *s, uint32_t npages, uint32_t room); /* room pages behind it are free, if possible */
 void mw__run_free(mspan *s);            /* pages back to the heap; s stays */
 void mw__run_free_clean(mspan *s);      /* without memory behind them */
@@ -243,6 +245,7 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room);
 void mw__large_free(mcache *mc, mspan *s);
 bool mw__large_resize(mspan *s, size_t size); /* in place */
 void mw__large_flush(mcache *mc);
+bool mw__large_spill(void);               /* the same for this thread, under the heap lock */
 void mw__large_look(mcache *mc);          /* drop half of the runs if none was used since the last look */
 mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls);
 void mw__sampled_free(mspan *s);

@@ -11,7 +11,8 @@
  */
 #include "internal.h"
 
-#define KEEP_PAGES 128u /* 1 MiB a thread, or its share of an eighth of the heap */
+#define KEEP_PAGES 64u /* 512 KiB a thread, or its share of a quarter of the heap */
+#define LARGEST 4       /* a kept run is at most this part of what may be kept */
 #define LENGTHS 7u       /* a cached run may be of the length wanted or of the next two */
 #define N_QUARANTINE 64
 
@@ -34,7 +35,7 @@ size_t mw__span_usable(const mspan *s)
 
 /* --- a thread's runs ------------------------------------------------------------- */
 
-/* Pages of free runs that a thread may keep: an eighth of the heap, for all of them. */
+/* Pages of free runs that a thread may keep: a quarter of the heap, for all of them. */
 static uint64_t keep_limit(void)
 {
 	uint64_t share = load_relaxed(&heap.pages_in_use) / 4 / (region.n_mcaches ? region.n_mcaches : 1);
@@ -69,14 +70,40 @@ static mspan *cached_run(mcache *mc, uint32_t n)
 	return s;
 }
 
-static void give_back(mspan *s)
+static void to_heap(mspan *s) /* heap lock */
 {
-	mw__heap_lock();
 	heap.n_large_frees++;
 	mw__span_retire(s);
 	mw__run_free(s);
 	mw__span_delete(s);
+}
+
+static void give_back(mspan *s)
+{
+	mw__heap_lock();
+	to_heap(s);
 	mw__heap_unlock();
+}
+
+/*
+ * The heap is about to grow: what this thread keeps is used before. Under the heap lock;
+ * inside a section of the mcache or not. False: there is nothing.
+ */
+bool mw__large_spill(void)
+{
+	mcache *mc = mw__mcache;
+	bool outside;
+
+	if (!mcache_is_real(mc) || mc->n_runs == 0)
+		return false;
+	outside = !(mc->seq & 1);
+	if (outside)
+		mw__mcache_enter(mc);
+	while (mc->n_runs > 0)
+		to_heap(take_out(mc, (uint32_t)__builtin_ctzll(mc->run_mask)));
+	if (outside)
+		mw__mcache_leave(mc);
+	return true;
 }
 
 /* Drop a run, of each length in turn. */
@@ -94,7 +121,7 @@ static bool keep_run(mcache *mc, mspan *s)
 	uint32_t list = mw_abi_run_list(s->npages);
 	uint64_t limit = keep_limit();
 
-	if (option(MW_OPT_NO_CACHE) || list >= MW_N_RUN_LISTS || s->npages > limit / 2)
+	if (option(MW_OPT_NO_CACHE) || list >= MW_N_RUN_LISTS || s->npages > limit / LARGEST)
 		return false;
 	while (mc->run_pages + s->npages > limit)
 		evict_run(mc);
@@ -130,7 +157,10 @@ static bool find_pages(mspan *s, uint32_t n, uint32_t align_pages, uint32_t room
 {
 	if (room)
 		return mw__run_alloc_roomy(s, n, room);
-	return align_pages > 1 ? mw__run_alloc(s, n, align_pages) : mw__run_alloc_large(s, n);
+	if (align_pages > 1)
+		return mw__run_alloc(s, n, align_pages);
+	return mw__run_find_large(s, n) || (mw__large_spill() && mw__run_find_large(s, n)) ||
+	       mw__run_alloc_large(s, n);
 }
 
 static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)

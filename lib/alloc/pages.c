@@ -513,11 +513,19 @@ bool mw__run_alloc(mspan *s, uint32_t n, uint32_t align)
  * often all of it that is touched; when such blocks come and go, the pages that they
  * begin with are then few, and free runs between them fit the next.
  */
+bool mw__run_find_large(mspan *s, uint32_t n)
+{
+	return find_run(s, n, 0, 1, mw_abi_run_granule(n));
+}
+
 bool mw__run_alloc_large(mspan *s, uint32_t n)
 {
-	uint32_t g = mw_abi_run_granule(n);
+	return mw__run_find_large(s, n) || (grow(n) && mw__run_find_large(s, n));
+}
 
-	return find_run(s, n, 0, 1, g) || (grow(n) && find_run(s, n, 0, 1, g));
+bool mw__run_find(mspan *s, uint32_t n)
+{
+	return find_run(s, n, 0, 1, 1);
 }
 
 bool mw__run_alloc_roomy(mspan *s, uint32_t n, uint32_t room)
