@@ -27,7 +27,7 @@ struct opt {
 	const char *name;	/* long name */
 	const char *arg;	/* NULL: takes none; "[X]": optional */
 	enum arg_kind kind;
-	const char *help;
+	const char *help;	/* NULL: taken, but not told */
 	const char *words;	/* ARG_WORDS: blank-separated */
 };
 

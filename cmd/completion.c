@@ -12,7 +12,8 @@ static void each_option(const struct command *cmd, void (*fn)(const struct comma
 {
 	for (const struct opt *const *t = cmd->tables; *t; t++)
 		for (const struct opt *o = *t; o->name; o++)
-			fn(cmd, o);
+			if (o->help)
+				fn(cmd, o);
 	for (const struct opt *o = opts_help; o->name; o++)
 		fn(cmd, o);
 }

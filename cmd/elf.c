@@ -17,7 +17,8 @@
 
 enum {
 	OPT_DYN_SYMS = 1000, OPT_PLAN, OPT_CHECK, OPT_SIZES, OPT_DIFF, OPT_HEX, OPT_UNITS, OPT_ADDR, OPT_TYPE, OPT_PID,
-	OPT_AT, OPT_MAP, OPT_PAGE_SIZE, OPT_DEBUG_FILE,
+	OPT_AT, OPT_MAP, OPT_PAGE_SIZE, OPT_EXCEPTION, OPT_NO_DEMANGLE, OPT_NOTHING, OPT_SYM_BASE,
+	OPT_NO_CTF, OPT_NO_SFRAME, OPT_NO_LTO, OPT_NO_DWARF, OPT_NO_SECTION,
 };
 
 static const struct opt own[] = {
@@ -52,6 +53,9 @@ static const struct opt own[] = {
 	{ OPT_PLAN, "plan", NULL, ARG_NONE, "the mappings that kernel and loader will make of the file", NULL },
 	{ OPT_PAGE_SIZE, "page-size", "BYTES", ARG_NUMBER, "page size of the load plan (default 4096)", NULL },
 	{ OPT_CHECK, "check", NULL, ARG_NONE, "whether it will run, what is wrong with it, how it is hardened", NULL },
+	{ 'L', "lint", NULL, ARG_NONE, "the same", NULL },
+	{ 'P', "process-links", NULL, ARG_NONE, "show the separate debug file after each file", NULL },
+	{ 'w', "debug-dump", "[WHAT]", ARG_TEXT, "f, F, frames: the unwind tables, as -u; other parts of DWARF are not dumped", NULL },
 	{ OPT_SIZES, "sizes", "[BY]", ARG_WORDS, "what the bytes of file and memory are: by section, segment, symbol, unit "
 	  "(compile units) or file-line", "section segment symbol unit file-line" },
 	{ OPT_DIFF, "diff", NULL, ARG_NONE, "with two files: how the sizes changed", NULL },
@@ -63,7 +67,43 @@ static const struct opt own[] = {
 	{ OPT_MAP, "map", "NAME", ARG_TEXT, "with --pid: the image of this mapping, such as [vdso]", NULL },
 	{ 0 },
 };
-static const struct opt *const tables[] = { own, opts_print, NULL };
+/* Of readelf and eu-readelf, so that command lines work as they are: see the manual page. */
+static const struct opt theirs[] = {
+	{ 'L', "enable-checks", NULL, ARG_NONE, NULL, NULL },
+	{ 'H', "help", NULL, ARG_NONE, NULL, NULL },
+	{ 'p', "strings", "SECTION", ARG_TEXT, NULL, NULL },
+	{ 'T', "silent-truncation", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_EXCEPTION, "exception", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_NO_DEMANGLE, "no-demangle", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_NOTHING, "recurse-limit", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_NOTHING, "no-recurse-limit", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_SYM_BASE, "sym-base", "BASE", ARG_NUMBER, NULL, NULL },
+	{ OPT_NO_CTF, "ctf", "SECTION", ARG_TEXT, NULL, NULL },
+	{ OPT_NO_CTF, "ctf-parent", "NAME", ARG_TEXT, NULL, NULL },
+	{ OPT_NO_CTF, "ctf-symbols", "SECTION", ARG_TEXT, NULL, NULL },
+	{ OPT_NO_CTF, "ctf-strings", "SECTION", ARG_TEXT, NULL, NULL },
+	{ OPT_NO_SFRAME, "sframe", "[SECTION]", ARG_TEXT, NULL, NULL },
+	{ OPT_NO_LTO, "lto-syms", NULL, ARG_NONE, NULL, NULL },
+	{ OPT_NO_DWARF, "dwarf-depth", "N", ARG_NUMBER, NULL, NULL },
+	{ OPT_NO_DWARF, "dwarf-start", "N", ARG_NUMBER, NULL, NULL },
+	{ OPT_NO_DWARF, "dwarf-skeleton", "FILE", ARG_FILE, NULL, NULL },
+	{ OPT_NO_SECTION, "elf-section", "[SECTION]", ARG_TEXT, NULL, NULL },
+	{ 'U', "unicode", "METHOD", ARG_TEXT, NULL, NULL },
+	{ 0 },
+};
+
+/* What of theirs is not there, and what helps. */
+static const struct {
+	int id;
+	const char *why, *hint;
+} absent[] = {
+	{ OPT_NO_CTF, "CTF is not read", "readelf --ctf reads it" },
+	{ OPT_NO_SFRAME, "SFrame is not read", "readelf --sframe reads it" },
+	{ OPT_NO_LTO, "symbol tables of link-time optimization are not read", "readelf --lto-syms reads them" },
+	{ OPT_NO_DWARF, "DWARF is not dumped", "--units, --addr, --type and -u answer from it; readelf -w dumps it" },
+	{ OPT_NO_SECTION, "no section is read as a file", "-s and --sizes=symbol have the symbols of .gnu_debugdata" },
+};
+static const struct opt *const tables[] = { own, opts_print, theirs, NULL };
 
 static const struct {
 	int id;
@@ -76,7 +116,8 @@ static const struct {
 	{ 'n', MW_ELF_NOTES }, { 'r', MW_ELF_RELOCS }, { 'u', MW_ELF_UNWIND | MW_ELF_CFI }, { 'd', MW_ELF_DYNAMIC },
 	{ 'V', MW_ELF_VERSIONS }, { 'A', MW_ELF_ATTRIBUTES }, { 'I', MW_ELF_HISTOGRAM }, { 'c', MW_ELF_INDEX },
 	{ OPT_HEX, MW_ELF_HEX_HEADERS }, { OPT_PLAN, MW_ELF_PLAN }, { OPT_CHECK, MW_ELF_CHECK },
-	{ OPT_SIZES, MW_ELF_SIZES }, { OPT_UNITS, MW_ELF_UNITS },
+	{ OPT_SIZES, MW_ELF_SIZES }, { OPT_UNITS, MW_ELF_UNITS }, { 'L', MW_ELF_CHECK },
+	{ OPT_EXCEPTION, MW_ELF_UNWIND | MW_ELF_CFI },
 };
 
 struct request {
@@ -126,6 +167,60 @@ static bool set_sizes(struct request *r, const char *by)
 	return true;
 }
 
+static bool one_of(const char *arg, const char *const *words)
+{
+	while (*words && strcmp(arg, *words))
+		words++;
+	return *words;
+}
+
+static bool say_absent(int id)
+{
+	size_t i = 0;
+
+	while (absent[i].id != id)
+		i++;
+	fail_text(0, absent[i].hint, "elf: %s", absent[i].why);
+	return false;
+}
+
+/* Frames are the only part of DWARF that is dumped; links are followed anyway. */
+static bool set_debug_dump(struct request *r, const char *arg)
+{
+	static const char *const frames[] = { "f", "F", "frames", "frames-interp", "frame", "exception", NULL };
+	static const char *const links[] = { "K", "N", "follow-links", "no-follow-links", NULL };
+
+	if (arg && one_of(arg, frames)) {
+		r->opts.views |= MW_ELF_UNWIND | MW_ELF_CFI;
+		return true;
+	}
+	if (arg && one_of(arg, links))
+		return true;
+	return say_absent(OPT_NO_DWARF);
+}
+
+static bool set_theirs(struct request *r, int id, const char *arg)
+{
+	static const char *const bases[] = { "0", "10", NULL }, *const methods[] = { "d", "default", "l", "locale", NULL };
+
+	switch (id) {
+	case OPT_NO_CTF: case OPT_NO_SFRAME: case OPT_NO_LTO: case OPT_NO_DWARF: case OPT_NO_SECTION: return say_absent(id);
+	case 'H': exit(print_help(&cmd_elf));
+	case OPT_NO_DEMANGLE: r->opts.demangle = false; return true;
+	case OPT_SYM_BASE:
+		if (one_of(arg, bases))
+			return true;
+		fail_text(0, NULL, "elf: --sym-base: sizes of symbols are decimal numbers, not in base %s", arg);
+		return false;
+	case 'U':
+		if (one_of(arg, methods))
+			return true;
+		fail_text(0, NULL, "elf: --unicode: characters are shown as the locale has them, not by the method %s", arg);
+		return false;
+	default: return true;
+	}
+}
+
 static bool set_pid(struct request *r, const char *arg)
 {
 	uint64_t v;
@@ -165,6 +260,8 @@ static bool set_option(struct request *r, int id, const char *arg)
 	switch (id) {
 	case 'C': r->opts.demangle = !arg || strcmp(arg, "none"); return true;
 	case 'D': r->opts.use_dynamic = true; return true;
+	case 'P': r->opts.process_links = true; return true;
+	case 'w': return set_debug_dump(r, arg);
 	case 'z': r->opts.decompress = true; return true;
 	case 'x': return add_dump(r->hex, &r->opts.n_hex, arg);
 	case 'p': return add_dump(r->strings, &r->opts.n_strings, arg);
@@ -184,7 +281,7 @@ static bool set_option(struct request *r, int id, const char *arg)
 	case OPT_AT: return parse_number("at", arg, &r->at);
 	case OPT_PAGE_SIZE: return parse_number("page-size", arg, &r->opts.page_size);
 	case OPT_PID: return set_pid(r, arg);
-	default: return true;
+	default: return set_theirs(r, id, arg);
 	}
 }
 

@@ -15,7 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define MAX_OPTS 64
+#define MAX_OPTS 96
 
 enum {
 	OPT_HELP = 256, OPT_PROCFS, OPT_CGROUPFS, OPT_MAX_STALL, OPT_PAGES, OPT_PSS, OPT_SMAPS, OPT_TRIES, OPT_AFTER, OPT_STRICT,
@@ -358,6 +358,8 @@ static void print_option(const struct opt *o)
 	const char *arg = o->arg ? o->arg : "";
 	char optional[24];
 
+	if (!o->help)
+		return;
 	if (*arg == '[') {
 		snprintf(optional, sizeof(optional), "[=%s", arg + 1);
 		arg = optional;

@@ -670,6 +670,7 @@ struct mw_elf_opts {
 	bool one_header;		/* with MW_ELF_HEX_HEADERS: only number header_index of each table */
 	uint64_t header_index;
 	bool ask_servers;		/* debuginfod servers may be asked for debug files */
+	bool process_links;		/* each file is followed by its separate debug file */
 };
 
 /**

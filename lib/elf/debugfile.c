@@ -178,7 +178,7 @@ static struct mw_elf *by_servers(struct mw_elf *elf, const char *id)
 
 #define MINI_SECTION ".gnu_debugdata"
 #define MINI_DICTIONARY (UINT64_C(72) << 20)	/* that of xz -9 is 64 MiB, of xz 8 */
-#define MINI_LEAST (UINT64_C(16) << 20)		/* may always come out */
+#define MINI_LEAST (UINT64_C(4) << 20)		/* may always come out */
 #define MINI_RATIO 64				/* times the section's size may come out, too */
 
 /* Everything in memory that liblzma holds. */

@@ -9,6 +9,7 @@
 
 #include "../base/err.h"
 #include "../elf/archive.h"
+#include "../elf/debugfile.h"
 #include "elf_view.h"
 
 void *mw__view_alloc(const struct mw__elf_view *v, size_t size)
@@ -195,10 +196,15 @@ int mw_report_elf(struct mw_elf *const *elfs, size_t n, const struct mw_elf_opts
 	if (!mine->page_size || mine->page_size & (mine->page_size - 1))
 		mine->page_size = 4096;
 	for (size_t i = 0; i < n; i++) {
-		if (elfs[i]->kind == MW__ELF_ARCHIVE)
+		if (elfs[i]->kind == MW__ELF_ARCHIVE) {
 			fill_archive(doc, list, elfs[i], mine);
-		else
-			fill_file(doc, list, elfs[i], mine, n > 1);
+			continue;
+		}
+		fill_file(doc, list, elfs[i], mine, n > 1 || mine->process_links);
+		struct mw_elf *debug = mine->process_links ? mw__elf_debug(elfs[i]) : NULL;
+
+		if (debug)
+			fill_file(doc, list, debug, mine, true);
 	}
 	return mw__doc_finish(doc, ret, err);
 }

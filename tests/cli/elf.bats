@@ -27,6 +27,41 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	done
 }
 
+@test "options of readelf that change nothing here are taken, combined letters too" {
+	for o in -T -H --silent-truncation --no-demangle --recurse-limit --no-recurse-limit --sym-base=10 -Ul -wK -WT; do
+		elf $o "$T/prog" >/dev/null
+	done
+	elf -h -l -S "$T/prog" >"$T/want"
+	elf -WhlS "$T/prog" | diff - "$T/want"
+	elf -e "$T/prog" | diff - "$T/want"
+	elf --strings=.dynstr "$T/prog" >"$T/want"
+	elf -p.dynstr "$T/prog" | diff - "$T/want"
+	elf -u "$T/prog" >"$T/want"
+	for o in -wf -wF --debug-dump=frames --exception; do elf $o "$T/prog" | diff - "$T/want"; done
+	elf --check "$T/prog" >"$T/want"
+	for o in -L --lint --enable-checks; do elf $o "$T/prog" | diff - "$T/want"; done
+}
+
+@test "options of readelf that are not there say so" {
+	for o in -w -wi --debug-dump=info --ctf=1 --sframe --lto-syms --dwarf-depth=1 --elf-section --sym-base=8 -Ue; do
+		run elf $o "$T/prog"
+		[ "$status" -eq 2 ]
+		[[ "$output" == "memwhy: elf: "* ]]
+	done
+}
+
+@test "-P shows the debug file after the file" {
+	command -v objcopy >/dev/null || skip "there is no objcopy"
+	echo 'static int hidden(int x) { return x; } int main(void) { return hidden(0); }' >"$T/p.c"
+	cc -g -O0 -o "$T/p" "$T/p.c"
+	objcopy --only-keep-debug "$T/p" "$T/p.debug"
+	strip "$T/p"
+	objcopy --add-gnu-debuglink="$T/p.debug" "$T/p"
+	run elf -P -S "$T/p"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"File: $T/p"*"File: $T/p.debug"*".debug_info"* ]]
+}
+
 @test "what is not ELF ends with 3 and says so" {
 	echo text >"$T/text"
 	: >"$T/empty"

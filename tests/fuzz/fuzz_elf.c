@@ -10,6 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "elf/contents.h"
+#include "elf/linefiles.h"
+#include "elf/plaincopy.h"
 #include "memwhy.h"
 
 static int drop(void *ctx, const void *bytes, size_t len)
@@ -43,6 +46,23 @@ static void report(struct mw_elf *elf, unsigned choice)
 	mw_document_destroy(doc);
 }
 
+/* What is done for the child that reads DWARF. */
+static void debug_lines(struct mw_elf *elf, unsigned choice)
+{
+	int copy = mw__elf_linked_copy(elf);
+	size_t i = mw__elf_section_by_name(elf, ".debug_line"), n = 0;
+	struct mw__contents c;
+
+	if (copy >= 0)
+		close(copy);
+	if (i >= elf->n_sh || !mw__contents_read(elf, i, true, false, &c))
+		return;
+	free(mw__line_defaults(c.p, c.size, choice & 0xf0, elf->lay.big, &n));
+	if (n > c.size)
+		abort();
+	mw__contents_deinit(&c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -56,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (mw_elf_open(path, &elf, NULL) == 0) {
 		report(elf, choice);
+		debug_lines(elf, choice);
 		mw_elf_close(elf);
 	}
 	close(fd);
