@@ -127,6 +127,7 @@ static const struct {
 	{ EM_386, 1, 4 }, { EM_ARM, 2, 4 }, { EM_PPC, 1, 4 }, { EM_PPC64, 38, 8 }, { EM_PPC64, 1, 4 },
 	{ EM_S390, 4, 4 }, { EM_S390, 22, 8 }, { EM_MIPS, 2, 4 }, { EM_AARCH64, 257, 8 }, { EM_AARCH64, 258, 4 },
 	{ EM_SPARCV9, 32, 8 }, { EM_SPARCV9, 54, 8 }, { EM_SPARCV9, 3, 4 }, { EM_SPARCV9, 23, 4 }, { EM_68K, 1, 4 },
+	{ EM_BPF, 2, 8 }, { EM_BPF, 3, 4 }, { EM_BPF, 4, 4 },
 	{ EM_RISCV, 1, 4 }, { EM_RISCV, 2, 8 }, { EM_RISCV, 33, 1 }, { EM_RISCV, 34, 2 }, { EM_RISCV, 35, 4 }, { EM_RISCV, 36, 8 },
 	{ EM_RISCV, 37, 1 }, { EM_RISCV, 38, 2 }, { EM_RISCV, 39, 4 }, { EM_RISCV, 40, 8 }, { EM_RISCV, 54, 1 }, { EM_RISCV, 55, 2 },
 	{ EM_RISCV, 56, 4 },

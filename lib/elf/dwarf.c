@@ -674,13 +674,16 @@ static bool find_type(void *ctx, Dwarf_Die die)
 static void send_unit(const struct child *c, Dwarf_Die cu)
 {
 	uint64_t low = MW_UNKNOWN, high = MW_UNKNOWN, language = 0;
+	const char *name = text_of(cu, DW_AT_name);
 	Dwarf_Off off = 0;
 
 	if (bounds_of(cu, &low, &high) && low == high)
 		low = high = MW_UNKNOWN;	/* several ranges, of which low_pc is the base */
 	number_of(cu, DW_AT_language, &language);
+	if (!*name)	/* a skeleton: the rest is in a file of its own */
+		name = text_of(cu, c->version >= 5 ? DW_AT_dwo_name : DW_AT_GNU_dwo_name);
 	dwarf_dieoffset(cu, &off, NULL);
-	send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, low, high, language, c->version }, text_of(cu, DW_AT_name),
+	send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, low, high, language, c->version }, name,
 	     text_of(cu, DW_AT_comp_dir), text_of(cu, DW_AT_producer));
 }
 

@@ -199,12 +199,14 @@ static bool choose_source(struct mw_elf *elf, const struct mw__dwarf_query *q, s
 
 	s->owner = debug ? debug->path : elf->own_path ? elf->own_path : elf->path;
 	/* in a relocatable object every section is at address 0: who owns what is asked in offsets */
-	bool link = elf->eh.type == ET_REL && !debug && (q->ranges || q->rows);
+	bool by_offset = elf->eh.type == ET_REL && !debug && (q->ranges || q->rows);
 
-	s->copy = link ? mw__elf_linked_copy(from) : is_part || mw__elf_has_zstd_debug(from) ? mw__elf_plain_copy(from) : -1;
+	s->copy = from->eh.type == ET_REL && from->fd >= 0 ? mw__elf_linked_copy(from, by_offset) : -1;
+	if (s->copy < 0 && !by_offset && (is_part || mw__elf_has_zstd_debug(from)))
+		s->copy = mw__elf_plain_copy(from);
 	snprintf(s->buf, sizeof(s->buf), "/proc/self/fd/%d", s->copy >= 0 ? s->copy : elf->fd);
 	s->path = s->copy < 0 && (debug || (!elf->from_memory && access(s->owner, R_OK) == 0)) ? s->owner : s->buf;
-	return !(is_part || link) || s->copy >= 0;
+	return !(is_part || by_offset) || s->copy >= 0;
 }
 
 static void name_owner(struct mw__dwarf_answer *a, const struct source *s)

@@ -55,20 +55,32 @@ static bool put_field(const struct mw_elf *elf, int fd, size_t section, int fiel
 	return pwrite(fd, raw, size, (off_t)mw__elf_field_off(elf, mw__elf_sh_off(elf, section), f)) == (ssize_t)size;
 }
 
-/* Section i inflated, or linked, at the end, which moves on. What cannot be inflated stays as it is. */
-static bool move_section(struct mw_elf *elf, int fd, size_t i, const uint64_t *bases, uint64_t *end)
+/* At the end, which moves on. */
+static bool move_contents(const struct mw_elf *elf, int fd, size_t i, struct mw__contents *c, uint64_t *end)
+{
+	bool ok = !c->not_relocated && pwrite(fd, c->p, c->size, (off_t)*end) == (ssize_t)c->size &&
+		  put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
+		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c->size);
+
+	*end += (c->size + 15) & ~UINT64_C(15);
+	mw__contents_deinit(c);
+	return ok;
+}
+
+/* Section i inflated at the end, which moves on. What cannot be inflated stays as it is. */
+static bool move_section(struct mw_elf *elf, int fd, size_t i, uint64_t *end)
 {
 	struct mw__contents c;
 
-	if (!(bases ? mw__contents_link(elf, i, bases, &c) : mw__contents_read(elf, i, true, false, &c)))
-		return !bases;
-	bool ok = !(bases && c.not_relocated) && pwrite(fd, c.p, c.size, (off_t)*end) == (ssize_t)c.size &&
-		  put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
-		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c.size);
+	return !mw__contents_read(elf, i, true, false, &c) || move_contents(elf, fd, i, &c, end);
+}
 
-	*end += (c.size + 15) & ~UINT64_C(15);
-	mw__contents_deinit(&c);
-	return ok;
+/* The same, relocated. */
+static bool link_section(struct mw_elf *elf, int fd, size_t i, const uint64_t *bases, uint64_t *end)
+{
+	struct mw__contents c;
+
+	return mw__contents_link(elf, i, bases, &c) && move_contents(elf, fd, i, &c, end);
 }
 
 static bool is_debug(const struct mw_elf *elf, size_t i)
@@ -82,12 +94,12 @@ static bool is_applied(const struct mw_elf *elf, size_t i)
 	return (elf->sh[i].type == SHT_RELA || elf->sh[i].type == SHT_REL) && is_debug(elf, elf->sh[i].info);
 }
 
-/* NULL without memory. Sections that take no bytes of the file are behind it. */
-static uint64_t *choose_bases(struct mw_elf *elf)
+/* NULL without memory. By offset, sections that take no bytes of the file are behind it. */
+static uint64_t *choose_bases(struct mw_elf *elf, bool by_offset)
 {
 	uint64_t *bases = mw__arena_array(&elf->arena, elf->n_sh + 1, sizeof(*bases)), end = elf->size;
 
-	for (size_t i = 1; bases && i < elf->n_sh; i++) {
+	for (size_t i = 1; bases && by_offset && i < elf->n_sh; i++) {
 		const struct mw__shdr *s = &elf->sh[i];
 
 		if (!(s->flags & SHF_ALLOC))
@@ -99,16 +111,16 @@ static uint64_t *choose_bases(struct mw_elf *elf)
 	return bases;
 }
 
-int mw__elf_linked_copy(struct mw_elf *elf)
+int mw__elf_linked_copy(struct mw_elf *elf, bool by_offset)
 {
 	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-copy", MFD_CLOEXEC);
 	uint64_t end = (elf->size + 15) & ~UINT64_C(15);
-	const uint64_t *bases = choose_bases(elf);
+	const uint64_t *bases = choose_bases(elf, by_offset);
 
 	if (fd < 0 || !bases || !copy_bytes(elf, fd))
 		return -1;
 	for (size_t i = 1; i < elf->n_sh; i++)
-		if ((is_debug(elf, i) && !move_section(elf, fd, i, bases, &end)) ||
+		if ((is_debug(elf, i) && !link_section(elf, fd, i, bases, &end)) ||
 		    (is_applied(elf, i) && !put_field(elf, fd, i, TYPE, SHT_NULL)))
 			return -1;
 	int ret = fd;
@@ -125,7 +137,7 @@ int mw__elf_plain_copy(struct mw_elf *elf)
 	if (fd < 0 || !copy_bytes(elf, fd))
 		return -1;
 	for (size_t i = 1; i < elf->n_sh; i++)
-		if (is_zstd_debug(elf, i) && !move_section(elf, fd, i, NULL, &end))
+		if (is_zstd_debug(elf, i) && !move_section(elf, fd, i, &end))
 			return -1;
 	int ret = fd;
 

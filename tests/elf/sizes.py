@@ -205,6 +205,27 @@ def test_objects(tmp):
         check('%s: sums' % name, not w and own['[ELF header]'] in (52, 64), (w, own))
 
 
+def test_split(tmp):
+    run(CC, '-g', '-O1', '-gsplit-dwarf', 'two.c', 'one.c', '-o', 'split', cwd=tmp)
+    names = {n for n in owners(os.path.join(tmp, 'split'), 'unit') if n.endswith('.dwo')}
+    check('units of split debug information have the names of its files', len(names) == 2, names)
+
+
+def test_bpf(tmp):
+    clang = shutil.which('clang-14') or shutil.which('clang')
+    if not clang:
+        skip('an object for BPF', 'there is no clang')
+        return
+    open(os.path.join(tmp, 'bpf.c'), 'w').write('struct s { char a; long b; } g;\nlong f(struct s *p)\n{\n\treturn p->b + g.a;\n}\n')
+    run(clang, '-g', '-O1', '-target', 'bpf', '-c', 'bpf.c', '-o', 'bpf.o', cwd=tmp)
+    path = os.path.join(tmp, 'bpf.o')
+    d = json.loads(run(MEMWHY, 'elf', '--json', '--units', '--type=s', path))['files'][0]['dwarf']
+    check('an object for BPF: its unit and a type', [u['name'] for u in d['units']] == ['bpf.c'] and d['type']['size'] == 16, d)
+    text = sum(int(x.split()[5], 16) for x in run('readelf', '-WS', path).replace('[ ', '[').split('\n') if re.search(r'\] \.text +PROGBITS', x))
+    got = line_owners(path, 'file')
+    check('an object for BPF: its lines own its code', text and sum(got.values()) == text, (got, text))
+
+
 def test_symbols(tmp):
     prog, wrong = os.path.join(tmp, 'prog'), {}
     got, want = owners(prog, 'symbol'), nm(os.path.join(tmp, 'prog'))
@@ -327,6 +348,8 @@ def main():
         test_units(tmp)
         test_lines(tmp)
         test_objects(tmp)
+        test_split(tmp)
+        test_bpf(tmp)
         test_symbols(tmp)
         test_debug_symbols(tmp)
         test_frames(tmp)

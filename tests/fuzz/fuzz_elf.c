@@ -49,7 +49,7 @@ static void report(struct mw_elf *elf, unsigned choice)
 /* What is done for the child that reads DWARF. */
 static void debug_lines(struct mw_elf *elf, unsigned choice)
 {
-	int copy = mw__elf_linked_copy(elf);
+	int copy = mw__elf_linked_copy(elf, choice & 1);
 	size_t i = mw__elf_section_by_name(elf, ".debug_line"), n = 0;
 	struct mw__contents c;
 
