@@ -3,6 +3,7 @@
 #include "../base/cleanup.h"
 #include "../base/err.h"
 #include "../base/size.h"
+#include "../base/str.h"
 #include "../model/probe.h"
 #include "doc.h"
 
@@ -17,8 +18,27 @@ static const struct mw__col cols[] = {
 	{ "what", "SOURCE", MW__T_TEXT, MW__COL_WRAP, "file, system call or setting" },
 	{ "gives", "GIVES", MW__T_TEXT, MW__COL_WRAP, "what memwhy knows by it" },
 	{ "found", "FOUND", MW__T_TEXT, MW__COL_WRAP, "what happened when it was tried" },
-	{ "enable", "TO ENABLE IT", MW__T_TEXT, MW__COL_WRAP | MW__COL_OPTIONAL, "what would make it work" },
+	{ "enable", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 };
+
+/* What would help, and all that it would help: most sources miss the same right. */
+static void add_remedies(struct mw_document *doc, const struct mw__probe *probe)
+{
+	for (size_t i = 0; i < probe->facts.n; i++) {
+		const char *enable = probe->facts.v[i].enable;
+		MW_CLEANUP(mw__str_deinit) struct mw__str list = {};
+		bool is_told = !enable;
+
+		for (size_t k = 0; k < i && !is_told; k++)
+			is_told = probe->facts.v[k].enable && !strcmp(probe->facts.v[k].enable, enable);
+		for (size_t k = i; k < probe->facts.n && !is_told; k++)
+			if (probe->facts.v[k].enable && !strcmp(probe->facts.v[k].enable, enable))
+				mw__str_printf(&list, "%s%s", list.n ? ", " : "", probe->facts.v[k].what);
+		doc->failed |= list.failed;
+		if (list.n)
+			mw__doc_linef(doc->root, NULL, 0, "  %s: %s", list.v, enable);
+	}
+}
 
 int mw_report_doctor(const struct mw_doctor_opts *opts, struct mw_document **ret, struct mw_err *err)
 {
@@ -53,10 +73,13 @@ int mw_report_doctor(const struct mw_doctor_opts *opts, struct mw_document **ret
 	}
 	mw__doc_u64(doc->root, "missing", MW__T_COUNT, missing);
 	mw__doc_line(doc->root, "", NULL, 0);
-	if (missing)
+	if (missing) {
 		mw__doc_linef(doc->root, NULL, 0, "%u source%s missing; what they would give is printed as unknown, never as 0.",
 			      missing, missing == 1 ? " is" : "s are");
-	else
+		mw__doc_line(doc->root, "To enable", NULL, 0);
+		add_remedies(doc, &probe);
+	} else {
 		mw__doc_line(doc->root, "Everything works.", NULL, 0);
+	}
 	return mw__doc_finish(doc, ret, err);
 }
