@@ -434,8 +434,8 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 		rc = collect(&c, err);
 	mw__freeze_end(&freeze);
 	if (freeze.unstopped)
-		mw__note(snap, MW__WARNING, "freeze", NULL, "%zu threads did not stop in time: uninterruptible",
-			 freeze.unstopped);
+		mw__note(snap, MW__WARNING, "freeze", NULL, "%zu thread%s did not stop in time: uninterruptible",
+			 freeze.unstopped, freeze.unstopped == 1 ? "" : "s");
 	snap->target.took_ns = now_ns(CLOCK_MONOTONIC) - start;
 	if (rc == 0)
 		rc = mw__snapshot_freeze(snap, err);

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define ROUNDS 64		/* a target may start threads while the others are stopped */
-#define PATIENCE_NS 500000000u	/* for one thread */
+#define PATIENCE_NS 500000000u	/* with none more that stops */
 
 static int compare_tids(const void *a, const void *b)
 {
@@ -47,23 +47,35 @@ static void note_stop(struct mw__held *t, int status)
 }
 
 /* True when the thread has stopped, or is gone. */
-static bool wait_stop(struct mw__held *t)
+static bool has_stopped(struct mw__held *t)
 {
-	struct timespec nap = { .tv_nsec = 50000 };
+	int status;
+	pid_t got = t->is_stopped ? 0 : waitpid(t->tid, &status, __WALL | WNOHANG);
 
-	for (uint64_t waited = 0; waited < PATIENCE_NS; waited += (uint64_t)nap.tv_nsec) {
-		int status;
-		pid_t got = waitpid(t->tid, &status, __WALL | WNOHANG);
+	if (got == t->tid)
+		note_stop(t, status);
+	else if (got < 0 && errno != EINTR)
+		t->is_stopped = true;
+	return t->is_stopped;
+}
 
-		if (got < 0 && errno != EINTR)
-			return true;
-		if (got == t->tid) {
-			note_stop(t, status);
-			return true;
-		}
-		nanosleep(&nap, NULL);
+/* Wait until all have stopped from one on, as long as some still do: how many did not. */
+static size_t wait_stops(struct mw__freeze *f, size_t from)
+{
+	const struct timespec nap = { .tv_nsec = 50000 };
+	size_t left = f->threads.n - from, before;
+
+	for (uint64_t waited = 0; left && waited < PATIENCE_NS; waited += (uint64_t)nap.tv_nsec) {
+		before = left;
+		left = 0;
+		for (size_t i = from; i < f->threads.n; i++)
+			left += !has_stopped(&f->threads.v[i]);
+		if (left < before)
+			waited = 0;
+		if (left)
+			nanosleep(&nap, NULL);
 	}
-	return false;
+	return left;
 }
 
 /* A main thread that ended before the others stays as a zombie, which cannot be traced. */
@@ -122,9 +134,8 @@ static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw
 
 int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
 {
-	size_t stopped = 0;
-
 	for (int round = 0; round < ROUNDS; round++) {
+		size_t before = f->threads.n;
 		int n = hold_new(proc, f, err);
 
 		if (n < 0) {
@@ -133,9 +144,9 @@ int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct m
 		}
 		if (n == 0)
 			return 0;
-		for (; stopped < f->threads.n; stopped++)
-			f->unstopped += !wait_stop(&f->threads.v[stopped]);
+		f->unstopped += wait_stops(f, before);
 	}
+	f->unstopped++;		/* whoever starts them */
 	return 0;
 }
 

@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A target that is held still while signals rain on it gets each of them, and goes on afterwards. */
+/*
+ * A target that is held still while signals rain on it gets each of them, and goes on afterwards. Of one with many
+ * threads that start further ones every thread is held, and goes on whatever becomes of who held it.
+ */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../unit/tap.h"
 #include "memwhy.h"
+#include "proc/proc.h"
 
 #define LOOKS 60
+#define WORKERS 200
 
 static volatile struct {
 	long got, sent;
 	int ready, stop;
+	int failed;			/* the target could not start its threads */
+	long turns[WORKERS], started;	/* of each worker; threads that workers started, counted by these */
 } *shared;
 
 void *__real_malloc(size_t size);
@@ -79,9 +88,8 @@ static long count_looks(pid_t pid)
 	return good;
 }
 
-int main(void)
+static void check_signals(void)
 {
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t target = fork();
 
 	if (target == 0)
@@ -103,5 +111,193 @@ int main(void)
 	is_int(shared->got, shared->sent, "the target got every one of them");
 	kill(target, SIGKILL);
 	waitpid(target, NULL, 0);
+}
+
+/* ------------------------------------------------------------------- threads */
+
+static void *be_child(void *unused)
+{
+	(void)unused;
+	usleep(3000);
+	__sync_fetch_and_add(&shared->started, 1);
+	return NULL;
+}
+
+/* Most of them run or are on their way somewhere; each starts one further thread after the other. */
+static void *be_worker(void *arg)
+{
+	volatile long *turns = arg;
+
+	for (;;) {
+		pthread_t child;
+
+		if (pthread_create(&child, NULL, be_child, NULL) == 0)
+			pthread_join(child, NULL);
+		++*turns;
+		usleep(500);
+	}
+	return NULL;
+}
+
+static void be_crowd(void)
+{
+	pthread_attr_t attr;
+	pthread_t worker;
+
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	alarm(120);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 1 << 16);
+	for (int i = 0; i < WORKERS; i++)
+		shared->failed |= pthread_create(&worker, &attr, be_worker, (void *)&shared->turns[i]) != 0;
+	shared->ready = 2;
+	for (;;)
+		pause();
+}
+
+static long sum_turns(void)
+{
+	long sum = shared->started;
+
+	for (int i = 0; i < WORKERS; i++)
+		sum += shared->turns[i];
+	return sum;
+}
+
+/* How many workers do not take another turn, however long one waits. */
+static int count_stuck(void)
+{
+	long before[WORKERS];
+	int stuck = WORKERS;
+
+	for (int i = 0; i < WORKERS; i++)
+		before[i] = shared->turns[i];
+	for (int wait = 0; stuck && wait < 20000; wait++) {
+		usleep(1000);
+		stuck = 0;
+		for (int i = 0; i < WORKERS; i++)
+			stuck += shared->turns[i] == before[i];
+	}
+	return stuck;
+}
+
+/* Threads of the process that have not ended, and in *stopped those that a tracer holds. */
+static int count_tasks(const struct mw__proc *proc, int *stopped)
+{
+	DIR *dir = mw__proc_tasks(proc);
+	struct mw__str text = { 0 };
+	int n = 0;
+
+	*stopped = 0;
+	for (pid_t tid; dir && (tid = mw__proc_next_task(dir));) {
+		struct mw__stat stat;
+		char name[24];
+
+		snprintf(name, sizeof(name), "%d/stat", tid);
+		if (mw__proc_task_text(proc, name, &text, NULL) < 0 || !mw__stat_parse(text.v, text.n, &stat))
+			continue;
+		n += stat.state != 'Z' && stat.state != 'X';
+		*stopped += stat.state == 't';
+	}
+	if (dir)
+		closedir(dir);
+	mw__str_deinit(&text);
+	return n;
+}
+
+static void skip(const char *what, const char *why)
+{
+	printf("ok %d - %s # SKIP %s\n", ++tap_count, what, why);
+}
+
+static void hold_and_look(const struct mw__proc *proc)
+{
+	int stopped, n, bad = 0, moved = 0;
+
+	for (int turn = 0; turn < 5; turn++) {
+		struct mw__freeze f = { 0 };
+		struct mw_err err = { .text = "" };
+
+		if (mw__freeze_begin(proc, &f, &err) < 0) {
+			printf("# %s\n", err.text);
+			bad++;
+			continue;
+		}
+		long before = sum_turns();
+
+		n = count_tasks(proc, &stopped);
+		usleep(20000);
+		moved += sum_turns() != before;
+		if (f.unstopped || stopped != n || n <= WORKERS) {
+			printf("# %d threads, %d of them stopped, %zu did not in time\n", n, stopped, f.unstopped);
+			bad++;
+		}
+		mw__freeze_end(&f);
+	}
+	is_int(bad, 0, "every thread is held, those that were just started too");
+	is_int(moved, 0, "and none of them does anything");
+	is_int(count_stuck(), 0, "all workers go on");
+}
+
+/* Somebody who holds it, and then is killed. */
+static void be_holder(const struct mw__proc *proc, int out)
+{
+	struct mw__freeze f = { 0 };
+
+	alarm(60);
+	_exit(mw__freeze_begin(proc, &f, NULL) == 0 && write(out, "", 1) == 1 ? pause() : 1);
+}
+
+static void hold_and_die(const struct mw__proc *proc)
+{
+	int fds[2], stopped = 0;
+	char byte;
+
+	if (pipe(fds) < 0)
+		return;
+	pid_t holder = fork();
+
+	if (holder == 0)
+		be_holder(proc, fds[1]);
+	close(fds[1]);
+	if (read(fds[0], &byte, 1) != 1) {
+		skip("a holder that is killed", "it may not hold a process that is not its child");
+	} else {
+		int n = count_tasks(proc, &stopped);
+
+		ok(stopped == n && n > WORKERS, "a second process holds all %d threads (%d)", n, stopped);
+		kill(holder, SIGKILL);
+		is_int(count_stuck(), 0, "it is killed: all workers go on");
+	}
+	close(fds[0]);
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+}
+
+static void check_threads(void)
+{
+	struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
+	pid_t target = fork();
+
+	if (target == 0)
+		be_crowd();
+	for (int i = 0; i < 20000 && shared->ready != 2; i++)
+		usleep(1000);
+	if (shared->ready != 2 || shared->failed || mw__proc_open(&proc, NULL, target, NULL) < 0) {
+		skip("a target with many threads", "they cannot be started here");
+	} else {
+		hold_and_look(&proc);
+		hold_and_die(&proc);
+	}
+	mw__proc_close(&proc);
+	kill(target, SIGKILL);
+	waitpid(target, NULL, 0);
+}
+
+int main(void)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check_signals();
+	check_threads();
 	return done_testing();
 }
