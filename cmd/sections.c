@@ -17,8 +17,8 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_table, opts_target, opts_collect, opts_print, NULL };
 
-/* Symbols on a screen; JSON has all. */
-#define TEXT_LIMIT 1000
+/* Symbols that a screen shows of each table; JSON has all. */
+#define TEXT_LIMIT 40
 
 static bool take_option(struct mw_sections_opts *o, int id)
 {

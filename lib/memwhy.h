@@ -124,7 +124,7 @@ struct mw_collect_opts {
 	const char *frames_of;	/* NULL: of no page; otherwise frames of this place, see
 				   mw_report_pages; needs CAP_SYS_ADMIN */
 	const uint64_t *frames_at;	/* frames of the pages that hold these n_frames_at addresses, their source
-				   lines, and, of images, symbols and relocs only of those near them */
+				   lines, and relocs only of images near them, symbols only where they lie or begin before */
 	size_t n_frames_at;
 	enum mw_when site_lines;	/* source lines of the stacks that memwhy-malloc recorded; MW_AUTO leaves out files
 				   above 64 MiB */

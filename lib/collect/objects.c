@@ -208,6 +208,69 @@ static bool is_wanted(const struct reading *r, uint32_t file, const uint32_t *vm
 	return !o->n_frames_at;
 }
 
+/* More than so many guesses at what an address is in the file: all symbols are read. */
+#define MAX_WANTED (UINT64_C(1) << 17)
+
+struct wanted {
+	MW_VEC(uint64_t) addrs;
+};
+
+static void free_wanted(struct wanted *w)
+{
+	MW_VEC_FREE(&w->addrs);
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * The addresses that symbols are wanted near, as in the file: by each load bias that a mapping allows, for where
+ * the image lies is found later. None: all are wanted.
+ */
+static int find_wanted(const struct reading *r, const struct mw__image *img, const uint32_t *vmas, size_t n, struct wanted *w)
+{
+	const struct mw_collect_opts *o = &r->c->opts;
+	const struct mw__vma *all = r->c->snap->vmas.v;
+	struct candidates biases = {};
+
+	for (size_t i = 0; i < n && o->n_frames_at && !o->details_of; i++) {
+		struct candidates c = candidates_of(img, &all[vmas[i]]);
+
+		for (size_t k = 0; k < c.n; k++)
+			add_candidate(&biases, c.bias[k]);
+	}
+	if (biases.n == MAX_CANDIDATES || biases.n * o->n_frames_at > MAX_WANTED)
+		return 0;
+	for (size_t i = 0; i < o->n_frames_at; i++)
+		for (size_t k = 0; k < biases.n; k++) {
+			uint64_t *slot = MW_VEC_PUSH(&w->addrs);
+
+			if (!slot)
+				return -MW_E_NOMEM;
+			*slot = o->frames_at[i] - biases.bias[k];
+		}
+	if (w->addrs.n)
+		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), compare_u64);
+	return 0;
+}
+
+static int read_detail(struct reading *r, uint32_t file, int fd, struct mw__image *img, const uint32_t *vmas, size_t n)
+{
+	const struct mw_collect_opts *o = &r->c->opts;
+	struct mw_snapshot *snap = r->c->snap;
+	MW_CLEANUP(free_wanted) struct wanted wanted = {};
+
+	if (find_wanted(r, img, vmas, n, &wanted) < 0)
+		return -MW_E_NOMEM;
+	struct mw__detail_want want = { snap->files.v[file].path, o->symbols, o->relocs, r->binds_now, wanted.addrs.v, wanted.addrs.n };
+
+	return mw__detail_read(fd, img, &want, &snap->arena, &img->detail);
+}
+
 /* The image in fd. Places in the page cache come first: reading the file changes them. */
 static int read_file(struct reading *r, uint32_t file, int fd, struct mw__image *img, const uint32_t *vmas, size_t n)
 {
@@ -219,9 +282,7 @@ static int read_file(struct reading *r, uint32_t file, int fd, struct mw__image 
 		return -MW_E_NOMEM;
 	int rc = mw__image_read_fd(fd, &snap->arena, img, NULL);
 
-	struct mw__detail_want want = { snap->files.v[file].path, o->symbols, o->relocs, r->binds_now };
-
-	if (rc > 0 && detail && (o->symbols || o->relocs) && mw__detail_read(fd, img, &want, &snap->arena, &img->detail) < 0)
+	if (rc > 0 && detail && (o->symbols || o->relocs) && read_detail(r, file, fd, img, vmas, n) < 0)
 		return -MW_E_NOMEM;
 	return rc;
 }

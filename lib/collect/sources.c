@@ -9,6 +9,7 @@
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../elf/dwarf.h"
+#include "../elf/file.h"
 #include "../elf/image.h"
 
 #include <fcntl.h>
@@ -64,12 +65,20 @@ static int keep(struct mw_snapshot *snap, const struct mw__image *img, const str
 	return 0;
 }
 
+static void close_elf(struct mw_elf **elf)
+{
+	mw_elf_close(*elf);
+}
+
 static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint64_t *addrs, size_t n)
 {
 	struct mw__dwarf_query q = { .path = img->path, .addrs = addrs, .n_addrs = n };
-	struct mw_elf elf = { .path = img->path, .fd = -1 };
+	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
 	struct mw__dwarf_answer answer;
-	int rc = mw__dwarf_ask(&elf, &q, &answer, NULL);
+
+	if (mw_elf_open(img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE || !mw__dwarf_exists(elf))
+		return 0;
+	int rc = mw__dwarf_ask(elf, &q, &answer, NULL);
 
 	if (rc < 0)
 		return rc == -MW_E_NOMEM ? rc : 0;

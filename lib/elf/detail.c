@@ -36,36 +36,14 @@ Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr,
 	return NULL;
 }
 
-/* Of several names for the same bytes the one that people know comes first. */
-static unsigned rank(const struct mw__symbol *s)
-{
-	unsigned by_bind = s->bind == STB_GLOBAL ? 0 : s->bind == STB_WEAK ? 1 : 2;
-
-	return (s->type == STT_NOTYPE) * 8 + (*s->name == '_' && s->name[1] != 'Z') * 4 + by_bind;
-}
-
-static int compare_symbols(const void *a, const void *b)
-{
-	const struct mw__symbol *x = a, *y = b;
-
-	if (x->addr != y->addr)
-		return x->addr < y->addr ? -1 : 1;
-	if (x->size != y->size)
-		return x->size > y->size ? -1 : 1;
-	unsigned rx = rank(x), ry = rank(y);
-
-	return rx != ry ? (int)rx - (int)ry : strcmp(x->name, y->name);
-}
-
 static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, struct mw__detail *ret)
 {
 	size_t n = found->list.n;
-	struct mw__symbol *list = mw__arena_array(arena, n, sizeof(*list));
+	struct mw__symbol *list = mw__arena_array(arena, n + 1, sizeof(*list));
 
-	if (!list)
+	if (!list || mw__symbols_sort(found) < 0)
 		return -MW_E_NOMEM;
 	memcpy(list, found->list.v, n * sizeof(*list));
-	qsort(list, n, sizeof(*list), compare_symbols);
 	ret->symbols = list;
 	ret->n_symbols = (uint32_t)n;
 	ret->symbols_from = found->from;
@@ -77,18 +55,26 @@ static void close_elf(struct mw_elf **elf)
 	mw_elf_close(*elf);
 }
 
-static int from_debug_file(int fd, const struct mw__image *img, const char *path, struct mw__arena *arena,
-			   struct mw__symbols *ret, bool *has_all)
+/* The file once more, as the static views read it: a piece at a time. NULL when there is none, or no memory. */
+static struct mw_elf *open_file(int fd, const char *path)
 {
-	MW_CLEANUP(close_elf) struct mw_elf *file = NULL;
+	struct mw_elf *file = NULL;
 	struct stat st;
 	int own = fstat(fd, &st) == 0 && st.st_size > 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 
 	if (own < 0 || mw__elf_open_part(own, 0, (uint64_t)st.st_size, path ? path : "", &file, NULL) < 0)
-		return 0;
-	struct mw_elf *debug = file->kind == MW__ELF_FILE ? mw__elf_debug_symbols(file) : NULL;
-	MW_CLEANUP(end_elf) Elf *elf = debug ? elf_begin(debug->fd, ELF_C_READ, NULL) : NULL;
-	int rc = elf ? mw__detail_symtab(elf, img, SHT_SYMTAB, arena, ret) : 0;
+		return NULL;
+	if (file->kind == MW__ELF_FILE)
+		return file;
+	mw_elf_close(file);
+	return NULL;
+}
+
+static int from_debug_file(struct mw_elf *file, const struct mw__image *img, const struct mw__detail_want *want,
+			   struct mw__arena *arena, struct mw__symbols *ret, bool *has_all)
+{
+	struct mw_elf *debug = mw__elf_debug_symbols(file);
+	int rc = debug ? mw__detail_symtab(debug, img, SHT_SYMTAB, want, arena, ret) : 0;
 
 	if (rc <= 0)
 		return rc;
@@ -99,24 +85,25 @@ static int from_debug_file(int fd, const struct mw__image *img, const char *path
 	return ret->from ? 1 : -MW_E_NOMEM;
 }
 
-static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const char *path, struct mw__arena *arena,
-			struct mw__detail *ret)
+static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const struct mw__detail_want *want,
+			struct mw__arena *arena, struct mw__detail *ret)
 {
+	MW_CLEANUP(close_elf) struct mw_elf *file = open_file(fd, want->path);
 	struct mw__symbols found = {};
 	bool has_all = true;
-	int rc = mw__detail_symtab(elf, img, SHT_SYMTAB, arena, &found);
+	int rc = file ? mw__detail_symtab(file, img, SHT_SYMTAB, want, arena, &found) : 0;
 
-	if (rc == 0)
-		rc = from_debug_file(fd, img, path, arena, &found, &has_all);
+	if (rc == 0 && file)
+		rc = from_debug_file(file, img, want, arena, &found, &has_all);
 	if (rc > 0 && !has_all) {
-		rc = mw__detail_symtab(elf, img, SHT_DYNSYM, arena, &found);
+		rc = mw__detail_symtab(file, img, SHT_DYNSYM, want, arena, &found);
 		found.from = ".gnu_debugdata, .dynsym";
 		rc = rc < 0 ? rc : 1;
 	}
 	if (rc == 0)
 		rc = mw__detail_pclntab(elf, img, arena, &found);
-	if (rc == 0)
-		rc = mw__detail_symtab(elf, img, SHT_DYNSYM, arena, &found);
+	if (rc == 0 && file)
+		rc = mw__detail_symtab(file, img, SHT_DYNSYM, want, arena, &found);
 	if (rc > 0)
 		rc = keep_symbols(&found, arena, ret);
 	MW_VEC_FREE(&found.list);
@@ -132,9 +119,9 @@ int mw__detail_read(int fd, const struct mw__image *img, const struct mw__detail
 		return -MW_E_NOMEM;
 	elf_version(EV_CURRENT);
 	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	int rc = elf && want->symbols ? read_symbols(elf, fd, img, want->path, arena, detail) : 0;
+	int rc = elf && want->symbols ? read_symbols(elf, fd, img, want, arena, detail) : 0;
 
-	detail->symbols_read = elf && want->symbols;
+	detail->symbols_read = elf && want->symbols && !want->n_addrs;
 	detail->binds_now = want->binds_now;
 	if (rc == 0 && elf && want->relocs)
 		rc = mw__detail_touched(elf, img, arena, detail);

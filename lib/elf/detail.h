@@ -7,6 +7,7 @@
 #define MW_ELF_DETAIL_H
 
 #include "../base/vec.h"
+#include "file.h"
 #include "image.h"
 
 #include <libelf.h>
@@ -14,16 +15,25 @@
 struct mw__symbols {
 	MW_VEC(struct mw__symbol) list;
 	const char *from;
+	bool any;		/* there are some, though perhaps not near what was asked for */
 	uint64_t name_bytes, name_limit;	/* copied, and how much may be: a file can name its longest text often */
+	const char *names;			/* a string table that was copied as a whole, */
+	uint64_t names_off;			/* from there in the file */
+	size_t n_names;
 };
 
 /* Add one; name is copied, once for equal ones. Beyond the limit symbols are left out. Return: 0, -MW_E_NOMEM. */
 MW_MUST_CHECK int mw__symbols_add(struct mw__symbols *list, const struct mw__symbol *symbol, struct mw__arena *arena);
 
+/* By address, the larger one first; of several names for the same bytes the one that people know. -MW_E_NOMEM. */
+MW_MUST_CHECK int mw__symbols_sort(struct mw__symbols *list);
+
 struct mw__detail_want {
 	const char *path;	/* where the file lies: a debug link counts from there; may be NULL */
 	bool symbols, relocs;
 	bool binds_now;		/* the process asked for it (LD_BIND_NOW) */
+	const uint64_t *addrs;	/* ascending, as in the file: of the symbols only those that hold one of these, and */
+	size_t n_addrs;		/* the nearest below each; 0: all */
 };
 
 /*
@@ -34,8 +44,8 @@ MW_MUST_CHECK int mw__detail_read(int fd, const struct mw__image *img, const str
 				  struct mw__arena *arena, const struct mw__detail **ret);
 
 /* symtab.c: .symtab or .dynsym. 1 read, 0 there is none, -MW_E_NOMEM. */
-MW_MUST_CHECK int mw__detail_symtab(Elf *elf, const struct mw__image *img, uint32_t type, struct mw__arena *arena,
-				    struct mw__symbols *ret);
+MW_MUST_CHECK int mw__detail_symtab(struct mw_elf *elf, const struct mw__image *img, uint32_t type,
+				    const struct mw__detail_want *want, struct mw__arena *arena, struct mw__symbols *ret);
 /* pclntab.c: Go's table of functions, which stripping leaves. Likewise. */
 MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__symbols *ret);

@@ -966,8 +966,10 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 
 	if (!c.out)
 		_exit(1);
-	int rc = dwarf_init_path(q->path, c.real, sizeof(c.real), DW_DLC_READ, DW_GROUPNUMBER_ANY, drop_error, &c, &c.dbg,
-				 NULL, 0, NULL, &error);
+	/* to look for a debug file the library reads all symbols once more */
+	char *debug = q->is_source ? NULL : c.real;
+	int rc = dwarf_init_path(q->path, debug, debug ? sizeof(c.real) : 0, DW_DLC_READ, DW_GROUPNUMBER_ANY, drop_error, &c,
+				 &c.dbg, NULL, 0, NULL, &error);
 
 	if (rc == DW_DLV_OK) {
 		if (!*c.real)

@@ -42,6 +42,7 @@ struct mw__dwarf_record {
 
 struct mw__dwarf_query {
 	const char *path;	/* what libdwarf opens */
+	bool is_source;		/* the DWARF is there, or nowhere: no debug file is looked for */
 	bool units;
 	bool ranges;		/* with units: what each of them owns */
 	bool rows;		/* the line tables, rows of the same line joined */
@@ -59,6 +60,8 @@ struct mw__dwarf_answer {
 /* The child: answer on fd and return. */
 void mw__dwarf_run(const struct mw__dwarf_query *q, int fd);
 
+/* The file has DWARF, or its debug file is here. */
+bool mw__dwarf_exists(struct mw_elf *elf);
 /* Ask in a child process. Trouble is no failure. Return: 0, -MW_E_OS (fork, pipe), -MW_E_NOMEM. */
 MW_MUST_CHECK int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw__dwarf_answer *ret,
 				struct mw_err *err);

@@ -183,6 +183,11 @@ static bool has_dwarf(const struct mw_elf *elf)
 	return false;
 }
 
+bool mw__dwarf_exists(struct mw_elf *elf)
+{
+	return has_dwarf(elf) || mw__elf_debug(elf);
+}
+
 /* What libdwarf opens, and whose bytes these are. */
 struct source {
 	const char *path, *owner;
@@ -236,6 +241,7 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 	MW_CLEANUP(mw__closep) int copy = from.copy;
 
 	mine.path = from.path;
+	mine.is_source = elf->fd >= 0;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return mw__fail(err, MW_E_OS, errno, "%s: pipe", elf->path);
 	pid_t pid = fork();

@@ -35,7 +35,8 @@ bool mw__symtab_open_dynamic(struct mw_elf *elf, struct mw__symtab *ret);
 /* The dynamic symbols by whichever road works, sections first. */
 bool mw__symtab_open_dynsym(struct mw_elf *elf, struct mw__symtab *ret);
 
-static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__sym *s)
+/* All of it but its name, which is read from elsewhere in the file. */
+static inline void mw__sym_at_nameless(const struct mw__symtab *t, size_t i, struct mw__sym *s)
 {
 	if (t->elf->lay.is64) {
 		const Elf64_Sym *e = mw__lazy_at(t->raw, i);
@@ -48,9 +49,14 @@ static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__s
 		*s = (struct mw__sym){ NULL, e->st_name, e->st_value, e->st_size, e->st_info, e->st_other,
 				       e->st_shndx, e->st_shndx };
 	}
-	s->name = mw__strtab_at(t->str, s->name_off);
 	if (s->shndx == SHN_XINDEX && i < t->n_xindex)
 		s->section = *(const uint32_t *)mw__lazy_at(t->xindex, i);
+}
+
+static inline void mw__sym_at(const struct mw__symtab *t, size_t i, struct mw__sym *s)
+{
+	mw__sym_at_nameless(t, i, s);
+	s->name = mw__strtab_at(t->str, s->name_off);
 }
 
 /* Its version number, with the bit that hides it. i < n_versym. */

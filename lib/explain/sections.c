@@ -15,6 +15,38 @@
 
 #define PAGE UINT64_C(4096)
 
+/*
+ * A browser has a quarter of a million pieces, and nearly each of them is in one state. What mass of a piece holds:
+ * 0 nothing of it is mapped; up to MAX_SAME the state of all of it, and whether it is huge; from there on an index
+ * into masses.
+ */
+#define SAME(where, is_huge) (1 + 2 * (uint32_t)(where) + (is_huge))
+#define MAX_SAME (2 * MW__N_AT)
+
+static void add_same(struct mw__mass *m, enum mw__where where, bool is_huge, uint64_t bytes)
+{
+	m->mapped += bytes;
+	m->at[where] += bytes;
+	if (is_huge && mw__wheres[where].is_resident)
+		m->huge += bytes;
+}
+
+void mw__piece_add(const struct mw__image_pieces *ip, const struct mw__piece *piece, struct mw__mass *sum)
+{
+	if (piece->mass > MAX_SAME)
+		mw__mass_add(sum, &ip->masses.v[piece->mass - MAX_SAME - 1]);
+	else if (piece->mass)
+		add_same(sum, (piece->mass - 1) / 2, (piece->mass - 1) % 2, piece->end - piece->start);
+}
+
+struct mw__mass mw__piece_mass(const struct mw__image_pieces *ip, const struct mw__piece *piece)
+{
+	struct mw__mass m = {};
+
+	mw__piece_add(ip, piece, &m);
+	return m;
+}
+
 uint64_t mw__mass_resident(const struct mw__mass *m)
 {
 	return m->at[MW__AT_ANON] + m->at[MW__AT_COPY] + m->at[MW__AT_FILE] + m->at[MW__AT_SHMEM];
@@ -164,10 +196,7 @@ enum mw__why mw__image_why(const struct mw__image *img, uint64_t addr)
 static void add_mass(struct mw__mass *m, const struct mw__image *img, const struct mw__stretch *s, uint64_t from,
 		     uint64_t to)
 {
-	m->mapped += to - from;
-	m->at[s->where] += to - from;
-	if (s->is_huge && mw__wheres[s->where].is_resident)
-		m->huge += to - from;
+	add_same(m, s->where, s->is_huge, to - from);
 	/* page by page where there is a reason, else in one step */
 	for (uint64_t at = from; s->where == MW__AT_COPY && at < to;) {
 		uint64_t page = mw__align_down(at - img->bias, PAGE);
@@ -196,7 +225,21 @@ static size_t find_piece(const struct mw__image_pieces *ic, uint64_t addr)
 	return low;
 }
 
-static void add_stretch(struct mw__image_pieces *ic, const struct mw__stretch *s)
+/* The mass of a piece that is of several kinds, or NULL. */
+static struct mw__mass *mass_of(struct mw__image_pieces *ic, struct mw__piece *c)
+{
+	if (c->mass > MAX_SAME)
+		return &ic->masses.v[c->mass - MAX_SAME - 1];
+	struct mw__mass so_far = mw__piece_mass(ic, c), *m = MW_VEC_PUSH(&ic->masses);
+
+	if (!m)
+		return NULL;
+	*m = so_far;
+	c->mass = (uint32_t)ic->masses.n + MAX_SAME;
+	return m;
+}
+
+static int add_stretch(struct mw__image_pieces *ic, const struct mw__stretch *s)
 {
 	uint64_t at = s->start;
 
@@ -204,12 +247,21 @@ static void add_stretch(struct mw__image_pieces *ic, const struct mw__stretch *s
 		struct mw__piece *c = &ic->pieces.v[i];
 		uint64_t to = mw__min(s->end, c->end);
 
-		add_mass(&c->mass, ic->image, s, at, to);
+		if (!c->mass && at == c->start && to == c->end && s->where != MW__AT_COPY) {
+			c->mass = SAME(s->where, s->is_huge);
+		} else {
+			struct mw__mass *m = mass_of(ic, c);
+
+			if (!m)
+				return -MW_E_NOMEM;
+			add_mass(m, ic->image, s, at, to);
+		}
 		at = to;
 	}
+	return 0;
 }
 
-static void add_extent(const struct mw_snapshot *snap, struct mw__image_pieces *ic, const struct mw__extent *x)
+static int add_extent(const struct mw_snapshot *snap, struct mw__image_pieces *ic, const struct mw__extent *x)
 {
 	struct mw__stretches it;
 	struct mw__stretch s;
@@ -218,10 +270,11 @@ static void add_extent(const struct mw_snapshot *snap, struct mw__image_pieces *
 	while (mw__stretches_next(&it, &s)) {
 		if (x->owner == MW__OWNER_LDSO_GAP)
 			add_mass(&ic->gaps, ic->image, &s, s.start, s.end);
-		else
-			add_stretch(ic, &s);
+		else if (add_stretch(ic, &s) < 0)
+			return -MW_E_NOMEM;
 		add_mass(&ic->sum, ic->image, &s, s.start, s.end);
 	}
+	return 0;
 }
 
 static int fill(const struct mw_snapshot *snap, struct mw__pieces *pieces, const uint32_t *index)
@@ -234,8 +287,8 @@ static int fill(const struct mw_snapshot *snap, struct mw__pieces *pieces, const
 	while (mw__extents_next(&it, &x)) {
 		uint32_t i = x.image ? index[x.image - snap->images.v] : MW__NONE;
 
-		if (i != MW__NONE)
-			add_extent(snap, &pieces->images.v[i], &x);
+		if (i != MW__NONE && add_extent(snap, &pieces->images.v[i], &x) < 0)
+			return -MW_E_NOMEM;
 	}
 	return 0;
 }
@@ -252,6 +305,12 @@ static int compare_images(const void *a, const void *b)
 	return x->image->start < y->image->start ? -1 : x->image->start > y->image->start;
 }
 
+static void free_image(struct mw__image_pieces *ip)
+{
+	MW_VEC_FREE(&ip->pieces);
+	MW_VEC_FREE(&ip->masses);
+}
+
 static void drop_empty(struct mw__pieces *pieces)
 {
 	size_t n = 0;
@@ -260,7 +319,7 @@ static void drop_empty(struct mw__pieces *pieces)
 		if (pieces->images.v[i].sum.mapped)
 			pieces->images.v[n++] = pieces->images.v[i];
 		else
-			MW_VEC_FREE(&pieces->images.v[i].pieces);
+			free_image(&pieces->images.v[i]);
 	}
 	pieces->images.n = n;
 	if (n)
@@ -301,6 +360,6 @@ int mw__pieces_make(const struct mw_snapshot *snap, const char *name, bool symbo
 void mw__pieces_deinit(struct mw__pieces *pieces)
 {
 	for (size_t i = 0; i < pieces->images.n; i++)
-		MW_VEC_FREE(&pieces->images.v[i].pieces);
+		free_image(&pieces->images.v[i]);
 	MW_VEC_FREE(&pieces->images);
 }

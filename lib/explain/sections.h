@@ -32,12 +32,13 @@ struct mw__piece {
 	uint32_t section;	/* index into image->sections, or MW__NONE */
 	uint32_t symbol;	/* index into image->detail->symbols, or MW__NONE */
 	uint32_t others;	/* symbols that lie inside this one, aliases among them */
-	struct mw__mass mass;
+	uint32_t mass;		/* for mw__piece_mass() */
 };
 
 struct mw__image_pieces {
 	const struct mw__image *image;
 	MW_VEC(struct mw__piece) pieces;	/* by start */
+	MW_VEC(struct mw__mass) masses;	/* of those pieces that are not the same from end to end */
 	struct mw__mass gaps;		/* inaccessible mappings between segments; in no piece */
 	struct mw__mass sum;		/* pieces and gaps */
 };
@@ -50,6 +51,8 @@ struct mw__pieces {
 MW_MUST_CHECK int mw__pieces_make(const struct mw_snapshot *snap, const char *name, bool symbols, struct mw__pieces *ret);
 void mw__pieces_deinit(struct mw__pieces *pieces);
 
+struct mw__mass mw__piece_mass(const struct mw__image_pieces *ip, const struct mw__piece *piece);
+void mw__piece_add(const struct mw__image_pieces *ip, const struct mw__piece *piece, struct mw__mass *sum);
 uint64_t mw__mass_resident(const struct mw__mass *m);
 void mw__mass_add(struct mw__mass *sum, const struct mw__mass *m);
 

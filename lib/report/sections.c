@@ -54,7 +54,7 @@ static int sum_sections(const struct mw__image_pieces *ic, struct section_sum *r
 	for (size_t i = 0; i < ic->pieces.n; i++) {
 		const struct mw__piece *c = &ic->pieces.v[i];
 
-		mw__mass_add(c->section == MW__NONE ? &ret->none : &ret->sections[c->section], &c->mass);
+		mw__piece_add(ic, c, c->section == MW__NONE ? &ret->none : &ret->sections[c->section]);
 	}
 	return 0;
 }

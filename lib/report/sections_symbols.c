@@ -50,7 +50,8 @@ static const char *type_text(const struct mw__symbol *s)
 
 struct pick {
 	const struct mw__piece *piece;
-	const struct mw__image *image;
+	const struct mw__image_pieces *of;
+	uint64_t resident;
 };
 struct picks {
 	MW_VEC(struct pick) list;
@@ -71,54 +72,95 @@ static uint64_t piece_size(const struct pick *p)
 static int compare_hot(const void *a, const void *b)
 {
 	const struct pick *x = a, *y = b;
-	uint64_t rx = mw__mass_resident(&x->piece->mass), ry = mw__mass_resident(&y->piece->mass);
 
-	if (rx != ry)
-		return rx > ry ? -1 : 1;
+	if (x->resident != y->resident)
+		return x->resident > y->resident ? -1 : 1;
 	if (piece_size(x) != piece_size(y))
 		return piece_size(x) > piece_size(y) ? -1 : 1;
 	return x->piece->start < y->piece->start ? -1 : x->piece->start > y->piece->start;
 }
 
+static void sift_down(struct pick *v, size_t n, size_t at)
+{
+	for (size_t child; (child = 2 * at + 1) < n; at = child) {
+		struct pick here = v[at];
+
+		if (child + 1 < n && compare_hot(&v[child], &v[child + 1]) < 0)
+			child++;
+		if (compare_hot(&here, &v[child]) >= 0)
+			return;
+		v[at] = v[child];
+		v[child] = here;
+	}
+}
+
+/* The first `most` in order, sorted; the others behind them in no order. Of a browser's symbols forty are shown. */
+static void sort_first(struct pick *v, size_t n, size_t most)
+{
+	size_t k = mw__min(n, most);
+
+	/* v[0, k) is a heap with the last of them on top */
+	for (size_t i = k; k < n && i-- > 0;)
+		sift_down(v, k, i);
+	for (size_t i = k; k && i < n; i++)
+		if (compare_hot(&v[i], &v[0]) < 0) {
+			struct pick better = v[i];
+
+			v[i] = v[0];
+			v[0] = better;
+			sift_down(v, k, 0);
+		}
+	if (k)
+		qsort(v, k, sizeof(*v), compare_hot);
+}
+
 static void add_row(struct mw__doc_node *t, struct picks *p, const struct pick *k, bool text)
 {
-	const struct mw__symbol *s = &k->image->detail->symbols[k->piece->symbol];
+	const struct mw__image *img = k->of->image;
+	const struct mw__symbol *s = &img->detail->symbols[k->piece->symbol];
+	struct mw__mass mass = mw__piece_mass(k->of, k->piece);
 	struct mw__doc_row *row = mw__doc_row(t);
 
 	mw__row_text(t, row, Y_SYMBOL, mw__demangle(s->name, &p->name));
-	mw__row_text(t, row, Y_OBJECT, text ? mw__basename(k->image->path) : k->image->path);
-	mw__row_text(t, row, Y_SECTION, k->piece->section == MW__NONE ? NULL : k->image->sections[k->piece->section].name);
+	mw__row_text(t, row, Y_OBJECT, text ? mw__basename(img->path) : img->path);
+	mw__row_text(t, row, Y_SECTION, k->piece->section == MW__NONE ? NULL : img->sections[k->piece->section].name);
 	mw__row_text(t, row, Y_TYPE, type_text(s));
-	mw__row_u64(t, row, Y_ADDRESS, k->image->bias + s->addr);
+	mw__row_u64(t, row, Y_ADDRESS, img->bias + s->addr);
 	mw__row_u64(t, row, Y_SIZE, s->size);
 	mw__row_u64(t, row, Y_OTHERS, k->piece->others);
 	mw__row_text(t, row, Y_RAW, s->name);
-	mw__mass_row(t, row, Y_MASS, &k->piece->mass, k->image);
+	mw__mass_row(t, row, Y_MASS, &mass, img);
 }
 
 enum which { ALL, COLD, HOT };
 
 /* Nothing of it is, or was, in this process's memory. */
-static bool fits(const struct mw__piece *c, enum which which)
+static bool fits(const struct mw__mass *m, enum which which)
 {
-	if (c->symbol == MW__NONE || c->mass.at[MW__AT_UNREAD])
-		return which == ALL && c->symbol != MW__NONE;
-	uint64_t here = mw__mass_resident(&c->mass) + c->mass.at[MW__AT_ZERO] + c->mass.at[MW__AT_SWAP] +
-			c->mass.at[MW__AT_HUGETLB];
+	uint64_t resident = mw__mass_resident(m);
 
-	return which == ALL || (which == COLD ? !here && c->mass.mapped : mw__mass_resident(&c->mass) != 0);
+	if (which == ALL || m->at[MW__AT_UNREAD])
+		return which == ALL;
+	return which == HOT ? resident != 0 :
+	       m->mapped && !resident && !m->at[MW__AT_ZERO] && !m->at[MW__AT_SWAP] && !m->at[MW__AT_HUGETLB];
 }
 
 static int collect(struct picks *p, const struct mw__image_pieces *ic, enum which which)
 {
 	for (size_t i = 0; i < ic->pieces.n; i++) {
-		if (!fits(&ic->pieces.v[i], which))
+		const struct mw__piece *piece = &ic->pieces.v[i];
+
+		if (piece->symbol == MW__NONE)
+			continue;
+		struct mw__mass mass = mw__piece_mass(ic, piece);
+
+		if (!fits(&mass, which))
 			continue;
 		struct pick *k = MW_VEC_PUSH(&p->list);
 
 		if (!k)
 			return -MW_E_NOMEM;
-		*k = (struct pick){ &ic->pieces.v[i], ic->image };
+		*k = (struct pick){ piece, ic, mw__mass_resident(&mass) };
 	}
 	return 0;
 }
@@ -131,8 +173,7 @@ static void show(struct mw__sections_view *v, struct mw__doc_node *parent, struc
 	size_t shown = mw__min(p->list.n, v->opts->all ? limit : mw__min(limit, MAX_SHOWN));
 	struct mw__doc_node *json = mw__doc_table(parent, key, NULL, keys, LEN(keys));
 
-	if (p->list.n)
-		qsort(p->list.v, p->list.n, sizeof(*p->list.v), compare_hot);
+	sort_first(p->list.v, p->list.n, limit);
 	for (size_t i = 0; i < p->list.n && i < limit; i++)
 		add_row(json, p, &p->list.v[i], false);
 	if (!text_cols)
@@ -167,15 +208,15 @@ static void add_summary(struct mw__sections_view *v, const struct picks *p, cons
 {
 	uint64_t count = 0, bytes = 0, sizes[2] = { 0, 0 };
 
-	for (size_t i = 0; i < v->pieces->images.n; i++)
-		for (size_t k = 0; k < v->pieces->images.v[i].pieces.n; k++) {
-			const struct mw__piece *c = &v->pieces->images.v[i].pieces.v[k];
+	for (size_t i = 0; i < v->pieces->images.n; i++) {
+		const struct mw__image_pieces *ip = &v->pieces->images.v[i];
 
-			if (c->symbol != MW__NONE) {
+		for (size_t k = 0; k < ip->pieces.n; k++)
+			if (ip->pieces.v[k].symbol != MW__NONE) {
 				count++;
-				bytes += c->mass.mapped;
+				bytes += mw__piece_mass(ip, &ip->pieces.v[k]).mapped;
 			}
-		}
+	}
 	for (size_t i = 0; i < p->list.n; i++)
 		sizes[0] += piece_size(&p->list.v[i]);
 	sizes[1] = bytes;

@@ -42,7 +42,7 @@ static const char *check_pieces(const struct mw_snapshot *snap)
 		struct mw__mass sum = ic->gaps;
 
 		for (size_t k = 0; k < ic->pieces.n; k++)
-			mw__mass_add(&sum, &ic->pieces.v[k].mass);
+			mw__piece_add(ic, &ic->pieces.v[k], &sum);
 		if (memcmp(&sum, &ic->sum, sizeof(sum)))
 			why = "the pieces do not add up";
 		if (sum.why[MW__BY_RELOC] + sum.why[MW__BY_CLEAR] + sum.why[MW__BY_WRITE] != sum.at[MW__AT_COPY])

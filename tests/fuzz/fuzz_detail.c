@@ -28,7 +28,9 @@ static void check(struct mw_snapshot *snap, const struct mw__image *img, const s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const uint64_t near[] = { 0, size / 2, size, 0x401000, UINT64_MAX };
 	const struct mw__detail_want want = { .symbols = true, .relocs = true };
+	const struct mw__detail_want few = { .symbols = true, .addrs = near, .n_addrs = sizeof(near) / sizeof(near[0]) };
 	const struct mw__detail *detail = NULL;
 	struct mw_snapshot snap;
 	struct mw__image img = {};
@@ -41,6 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t before = snap.arena.used;
 
 		if (mw__detail_read(fd, &img, &want, &snap.arena, &detail) == 0)
+			check(&snap, &img, detail, size);
+		if (mw__detail_read(fd, &img, &few, &snap.arena, &detail) == 0)
 			check(&snap, &img, detail, size);
 		if (snap.arena.used - before > 4000 * size + 65536)
 			abort();

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Symbols by address: those that are read for a few addresses give each of them the name that it has among all
+ * symbols of the file. Files are this program and the C library: local and global names, aliases, labels without
+ * size, gaps.
+ */
+#include "elf/detail.h"
+#include "explain/locate.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define BATCH 40u
+
+static uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	return *x ^= *x << 17;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static const char *name_at(const struct mw__image *img, const struct mw__detail *d, uint64_t addr)
+{
+	struct mw__image with = *img;
+
+	with.detail = d;
+	const struct mw__symbol *s = mw__image_symbol_at(&with, addr);
+
+	return s ? s->name : "(none)";
+}
+
+/* How many of the addresses have another name when only they are asked for; *read: symbols that were read for them. */
+static size_t compare_batch(int fd, const struct mw__image *img, const struct mw__detail *all, uint64_t *addrs, size_t n,
+			    struct mw__arena *arena, size_t *read)
+{
+	struct mw__detail_want want = { .symbols = true, .addrs = addrs, .n_addrs = n };
+	const struct mw__detail *few = NULL;
+	size_t wrong = 0;
+
+	qsort(addrs, n, sizeof(*addrs), compare);
+	if (mw__detail_read(fd, img, &want, arena, &few) < 0)
+		return n;
+	*read += few->n_symbols;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name_at(img, all, addrs[i]), name_at(img, few, addrs[i])) && !wrong++)
+			printf("# %#" PRIx64 ": %s, alone %s\n", addrs[i], name_at(img, all, addrs[i]), name_at(img, few, addrs[i]));
+	return wrong;
+}
+
+static bool is_sorted(const struct mw__detail *d)
+{
+	for (uint32_t i = 1; i < d->n_symbols; i++) {
+		const struct mw__symbol *a = &d->symbols[i - 1], *b = &d->symbols[i];
+
+		if (a->addr > b->addr || (a->addr == b->addr && a->size < b->size))
+			return false;
+	}
+	return true;
+}
+
+static void check_file(const char *path)
+{
+	struct mw__detail_want want = { .symbols = true };
+	const struct mw__detail *all = NULL;
+	struct mw__image img = {};
+	struct mw__arena arena;
+	uint64_t start, end, seed = 88172645463325252u, addrs[BATCH];
+	size_t wrong = 0, asked = 0, read = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	mw__arena_init(&arena);
+	if (ok(fd >= 0 && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && mw__image_span(&img, &start, &end) &&
+	       mw__detail_read(fd, &img, &want, &arena, &all) == 0 && all->n_symbols > 100, "%s has symbols", path)) {
+		ok(is_sorted(all), "%s: they are in order", path);
+		for (size_t round = 0; round < 100; round++) {
+			for (size_t i = 0; i < BATCH; i++) {
+				const struct mw__symbol *s = &all->symbols[next_random(&seed) % all->n_symbols];
+
+				/* anywhere, at the start of a symbol, its last byte, and one behind */
+				addrs[i] = i % 4 == 0 ? start + next_random(&seed) % (end - start) :
+					   i % 4 == 1 ? s->addr : s->addr + s->size - (i % 4 == 2 && s->size);
+			}
+			wrong += compare_batch(fd, &img, all, addrs, BATCH, &arena, &read);
+			asked += BATCH;
+		}
+		is_int((long long)wrong, 0, "each address has the name that it has among all");
+		ok(read < asked * 20, "%zu symbols were read for %zu addresses", read, asked);
+	}
+	if (fd >= 0)
+		close(fd);
+	mw__arena_deinit(&arena);
+}
+
+int main(void)
+{
+	Dl_info libc;
+
+	check_file("/proc/self/exe");
+	if (dladdr((void *)(uintptr_t)strlen, &libc) && libc.dli_fname)
+		check_file(libc.dli_fname);
+	return done_testing();
+}
