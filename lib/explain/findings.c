@@ -391,7 +391,7 @@ static void find_peak(struct facts *f)
 
 	if (hwm == MW_UNKNOWN || hwm < f->rss + f->rss / 4 || hwm - f->rss < MIB)
 		return;
-	struct mw__finding *x = add(f, "peak", "RSS was \001 at its peak, \001 more than now: that much was given back or swapped.");
+	struct mw__finding *x = add(f, "peak", "RSS was \001 at its peak, \001 more than now: that much was given back, swapped or, of files, dropped.");
 
 	size(x, "peak_rss", hwm);
 	size(x, "below_peak", hwm - f->rss);
@@ -429,9 +429,9 @@ static void find_map_count(struct facts *f)
 		if (!most || f->acc->objects.v[i].regions > most->regions)
 			most = &f->acc->objects.v[i];
 	struct mw__finding *x = add(f, "map-count",
-		"%llu of the %llu mappings that a process may have are in use, most of them by one kind of memory: %s. At the limit "
+		"%llu of the %llu mappings that a process may have are in use, %s of one kind of memory: %s. At the limit "
 		"mmap, mprotect and munmap fail with ENOMEM although memory is free.", (unsigned long long)n,
-		(unsigned long long)limit, most ? most->name : "?");
+		(unsigned long long)limit, most && most->regions > n / 2 ? "most of them" : "a part", most ? most->name : "?");
 
 	count(x, "mappings", n);
 	count(x, "max_map_count", limit);
@@ -479,23 +479,30 @@ static void find_cgroup(struct facts *f)
 
 static void find_deleted(struct facts *f)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, replaced = 0;
 	const char *name = NULL;
 
 	for (size_t i = 0; i < f->snap->images.n; i++) {
 		const struct mw__image *img = &f->snap->images.v[i];
+		const struct mw__file *file = img->file != MW__NONE ? &f->snap->files.v[img->file] : NULL;
 
-		if (img->file != MW__NONE && f->snap->files.v[img->file].is_deleted && !n++)
+		if (!file || !file->is_deleted)
+			continue;
+		if (!n++ || (file->is_replaced && !replaced))
 			name = mw__basename(img->path);
+		replaced += file->is_replaced;
 	}
 	if (!n)
 		return;
 	struct mw__finding *x = add(f, "deleted-files",
-		"%llu mapped program file%s %s no longer on disk under %s name (%s): replaced by an upgrade, or deleted.",
-		(unsigned long long)n, plural(n), n == 1 ? "is" : "are", n == 1 ? "its" : "their", name);
+		"%llu mapped program file%s %s no longer on disk under %s name (%s): %s.", (unsigned long long)n, plural(n),
+		n == 1 ? "is" : "are", n == 1 ? "its" : "their", name, !replaced ? "deleted, or never there by name" :
+		replaced == n ? "replaced by another, as an upgrade does" : "some replaced, as an upgrade does, some deleted");
 
 	count(x, "deleted_images", n);
-	advise(x, "restart the process to run the new files");
+	count(x, "replaced_images", replaced);
+	if (replaced)
+		advise(x, "restart the process to run the new files");
 }
 
 static void find_shr(struct facts *f)

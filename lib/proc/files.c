@@ -379,7 +379,10 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 		if (!strcmp(roads[i].how, "exe"))
 			f->is_replaced = replaced;	/* exe is most often another file */
 		if (fd >= 0) {
+			struct stat st;
+
 			f->how = roads[i].how;
+			f->is_replaced |= f->is_deleted && proc->is_live && *f->path == '/' && !fstatat(proc->pid_fd, root, &st, 0);
 			return fd;
 		}
 		/* map_files reaches every file: its reason is worth telling */

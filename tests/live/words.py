@@ -72,6 +72,8 @@ GAPS = "import subprocess, tempfile\nd = tempfile.mkdtemp()\n" \
        "p = subprocess.run(['gcc', '-shared', '-fPIC', '-Wl,-z,max-page-size=0x200000', '-Wl,-z,separate-code', '-o'," \
        " d + '/gap.so', '-x', 'c', '-'], input=b'int x = 1; int f(void) {{ return x; }}')\n" \
        "l = ctypes.CDLL(d + '/gap.so')\nos.unlink(d + '/gap.so')\nos.rmdir(d)"
+GONE = "import subprocess\ndef build(): subprocess.run(['gcc', '-shared', '-fPIC', '-o', {path!r}, '-x', 'c', '-'], input=b'int gone = 1;')\n" \
+       "build()\nl = ctypes.CDLL({path!r})\nos.unlink({path!r})\n"
 WRITTEN = "f = open({path!r}, 'w+b'); f.truncate(16 << 20)\nm = mmap.mmap(f.fileno(), 16 << 20)\n" \
           "for i in range(0, 16 << 20, 4096): m[i] = 1"
 FILE = "f = open({path!r}, 'w+b'); f.truncate(16 << 20)\nm = mmap.mmap(f.fileno(), 16 << 20)\n" \
@@ -107,6 +109,10 @@ QUESTIONS = [
      "for i in range(0, 4 << 30, 2 << 20): m[i] = 1", None, "page-tables", {"page_tables": least(8 * MIB)}),
     ("the container is charged more than RSS", "", None, "cgroup", {"charged": least(1)}),
     ("top and htop say something else", "", None, "top", {"shr": least(MIB)}),
+    ("a library that was deleted", GONE, None, "deleted-files",
+     {"deleted_images": between(1, 1), "replaced_images": between(0, 0)}),
+    ("a library that was upgraded", GONE + "build()", None, "deleted-files",
+     {"deleted_images": between(1, 1), "replaced_images": between(1, 1)}),
     ("locked memory", "m = mmap.mmap(-1, 1 << 20)\nassert libc.mlock(ctypes.c_void_p(at(m)), ctypes.c_size_t(1 << 20)) == 0", None,
      "locked", {"locked": between(MIB, MIB)}),
 ]
