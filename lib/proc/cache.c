@@ -3,22 +3,78 @@
  * Where the page cache has pages of a mapping that the mapping itself has not. cachestat(2) gives amounts
  * only, so a range that is neither all in the cache nor all out of it is halved until each piece is.
  * A mapping gets a bounded number of calls; beyond, the amount stays known and the places do not.
+ *
+ * An overlay maps the file below it, whose pages its own file does not have: cachestat says that nothing of
+ * it is cached. mincore(2) goes by what a mapping shows, so there such a file is mapped and never touched. It
+ * tells the truth only to the owner of the file and says 'cached' of everything to others; O_NOATIME is allowed
+ * to the same, and keeps the mapping from changing the file's access time.
  */
 #include "proc.h"
 
 #include "../base/size.h"
 #include "uapi.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PAGE UINT64_C(4096)
 #define MAX_CALLS 100000u
+#define WINDOW 16384u		/* pages that are mapped at a time for mincore */
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define FUSE_SUPER_MAGIC 0x65735546	/* may pass mappings through to another file */
+
+bool mw__cache_open(struct mw__cache *ret, int fd)
+{
+	struct mw__cachestat cs;
+	struct statfs fs;
+
+	*ret = (struct mw__cache){ .fd = fd };
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	ret->is_stacked = fs.f_type == OVERLAYFS_SUPER_MAGIC || fs.f_type == FUSE_SUPER_MAGIC;
+	return ret->is_stacked ? fcntl(fd, F_SETFL, O_NOATIME) == 0 : mw__cache_ask(ret, 0, 1, &cs);
+}
+
+static bool ask_window(const struct mw__cache *c, uint64_t off, size_t pages, struct mw__cachestat *ret)
+{
+	unsigned char states[WINDOW];
+	void *map = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, c->fd, (off_t)off);
+
+	if (map == MAP_FAILED)
+		return false;
+	bool ok = mincore(map, pages * PAGE, states) == 0;
+
+	for (size_t i = 0; ok && i < pages; i++)
+		ret->nr_cache += states[i] & 1;
+	munmap(map, pages * PAGE);
+	return ok;
+}
+
+bool mw__cache_ask(const struct mw__cache *c, uint64_t off, uint64_t len, struct mw__cachestat *ret)
+{
+	struct mw__cachestat_range range = { off, len };
+
+	*ret = (struct mw__cachestat){};
+	if (!len)
+		return true;
+	if (!c->is_stacked)
+		return syscall(MW__SYS_CACHESTAT, c->fd, &range, ret, 0) == 0;
+	for (uint64_t left = (len + PAGE - 1) / PAGE, n; left; left -= n, off += n * PAGE) {
+		n = mw__min(left, WINDOW);
+		if (!ask_window(c, off, n, ret))
+			return false;
+	}
+	return true;
+}
 
 struct search {
 	struct mw_snapshot *snap;
 	struct mw__vma *vma;
-	int fd;
+	const struct mw__cache *file;
 	uint32_t calls;
 	uint64_t found;		/* bytes */
 };
@@ -26,10 +82,9 @@ struct search {
 /* Pages in the cache behind [start, end) of the mapping, or MW_UNKNOWN. */
 static uint64_t count_pages(struct search *s, uint64_t start, uint64_t end)
 {
-	struct mw__cachestat_range range = { s->vma->off + (start - s->vma->start), end - start };
 	struct mw__cachestat cs;
 
-	if (s->calls++ >= MAX_CALLS || syscall(MW__SYS_CACHESTAT, s->fd, &range, &cs, 0) != 0)
+	if (s->calls++ >= MAX_CALLS || !mw__cache_ask(s->file, s->vma->off + (start - s->vma->start), end - start, &cs))
 		return MW_UNKNOWN;
 	return cs.nr_cache;
 }
@@ -92,11 +147,13 @@ static int search_vma(struct search *s)
 
 int mw__files_cache_places(struct mw_snapshot *snap, uint32_t file, int fd, const uint32_t *vmas, size_t n_vmas)
 {
-	if (snap->files.v[file].size == MW_UNKNOWN)
+	struct mw__cache cache;
+
+	if (snap->files.v[file].size == MW_UNKNOWN || !mw__cache_open(&cache, fd))
 		return 0;
 	for (size_t i = 0; i < n_vmas; i++) {
 		struct mw__vma *v = &snap->vmas.v[vmas[i]];
-		struct search s = { .snap = snap, .vma = v, .fd = fd };
+		struct search s = { .snap = snap, .vma = v, .file = &cache };
 		size_t before = snap->cache.n;
 
 		if (v->cached == MW_UNKNOWN || v->kind != MW__FILE || v->cache_placed)

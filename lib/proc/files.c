@@ -396,13 +396,6 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 
 /* --------------------------------------------------------------- page cache */
 
-static bool cachestat(int fd, uint64_t off, uint64_t len, struct mw__cachestat *ret)
-{
-	struct mw__cachestat_range range = { off, len };
-
-	return len == 0 || syscall(MW__SYS_CACHESTAT, fd, &range, ret, 0) == 0;
-}
-
 /* Is this page of the mapping one of the file, and not a private copy? */
 static bool is_file_page(const struct mw__vma *v, const struct mw__run *r)
 {
@@ -410,8 +403,8 @@ static bool is_file_page(const struct mw__vma *v, const struct mw__run *r)
 }
 
 /* Pages in the cache behind each stretch of the mapping that has no page of the file. */
-static bool sum_gaps(const struct mw_snapshot *snap, const struct mw__vma *v, uint64_t end, int fd,
-		     struct mw__cachestat *sum)
+static bool sum_gaps(const struct mw_snapshot *snap, const struct mw__vma *v, uint64_t end,
+		     const struct mw__cache *cache, struct mw__cachestat *sum)
 {
 	uint64_t at = v->start;
 	uint32_t gaps = 0;
@@ -421,7 +414,7 @@ static bool sum_gaps(const struct mw_snapshot *snap, const struct mw__vma *v, ui
 		uint64_t stop = r ? mw__min(r->start, end) : end;
 		struct mw__cachestat cs = {};
 
-		if (stop > at && (++gaps > MAX_GAPS || !cachestat(fd, v->off + (at - v->start), stop - at, &cs)))
+		if (stop > at && (++gaps > MAX_GAPS || !mw__cache_ask(cache, v->off + (at - v->start), stop - at, &cs)))
 			return false;
 		sum->nr_cache += cs.nr_cache;
 		sum->nr_evicted += cs.nr_evicted;
@@ -431,7 +424,7 @@ static bool sum_gaps(const struct mw_snapshot *snap, const struct mw__vma *v, ui
 	return true;
 }
 
-static void stat_vma(struct mw_snapshot *snap, struct mw__vma *v, int fd)
+static void stat_vma(struct mw_snapshot *snap, struct mw__vma *v, const struct mw__cache *cache)
 {
 	uint64_t file_pages = 0, copies = 0, size = snap->files.v[v->file].size;
 	uint64_t eof = mw__align_up(size, PAGE);
@@ -440,7 +433,7 @@ static void stat_vma(struct mw_snapshot *snap, struct mw__vma *v, int fd)
 
 	for (uint32_t k = 0; k < v->n_runs; k++)
 		*(is_file_page(v, &snap->runs.v[v->run + k]) ? &file_pages : &copies) += snap->runs.v[v->run + k].pages;
-	bool ok = copies ? sum_gaps(snap, v, end, fd, &cs) : cachestat(fd, v->off, end - v->start, &cs);
+	bool ok = copies ? sum_gaps(snap, v, end, cache, &cs) : mw__cache_ask(cache, v->off, end - v->start, &cs);
 
 	if (!ok)
 		return;
@@ -454,15 +447,15 @@ static void stat_vma(struct mw_snapshot *snap, struct mw__vma *v, int fd)
 void mw__files_cachestat(struct mw_snapshot *snap, uint32_t file, int fd,
 			 const uint32_t *vmas, size_t n_vmas, bool *denied)
 {
-	struct mw__cachestat cs;
+	struct mw__cache cache;
 
 	if (snap->files.v[file].size == MW_UNKNOWN)
 		return;
-	if (!cachestat(fd, 0, 1, &cs)) {
+	if (!mw__cache_open(&cache, fd)) {
 		*denied |= errno == EPERM || errno == EACCES;
 		return;
 	}
 	for (size_t i = 0; i < n_vmas; i++)
 		if (snap->vmas.v[vmas[i]].prot && snap->vmas.v[vmas[i]].states_known)
-			stat_vma(snap, &snap->vmas.v[vmas[i]], fd);
+			stat_vma(snap, &snap->vmas.v[vmas[i]], &cache);
 }

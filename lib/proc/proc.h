@@ -165,6 +165,16 @@ MW_MUST_CHECK int mw__files_collect(const struct mw__proc *proc, struct mw_snaps
 uint8_t mw__files_kind_by_name(const char *name);
 /* A descriptor of the regular file behind vma, or -1 with errno; fills size and how of its file. */
 int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma);
+/* cache.c: how much of a file is in the page cache. */
+struct mw__cachestat;
+struct mw__cache {
+	int fd;
+	bool is_stacked;	/* what a mapping shows are pages of another file */
+};
+/* False and errno when the kernel does not tell, or not us. fd is set to O_NOATIME where the file is mapped for it. */
+bool mw__cache_open(struct mw__cache *ret, int fd);
+bool mw__cache_ask(const struct mw__cache *c, uint64_t off, uint64_t len, struct mw__cachestat *ret);
+
 /* Fill cached and evicted of the VMAs of one file from its descriptor. */
 void mw__files_cachestat(struct mw_snapshot *snap, uint32_t file, int fd,
 			 const uint32_t *vmas, size_t n_vmas, bool *denied);

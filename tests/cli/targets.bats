@@ -197,3 +197,26 @@ see() { # PID COMMAND...
 	done
 	[ "$(awk '{ print $3 }' "/proc/$target/stat")" = S ]
 }
+
+@test "a file of an overlay: in the page cache is what the file below it has there" {
+	[ "$(id -u)" = 0 ] || skip "mounts need root"
+	local d=$BATS_TEST_TMPDIR name=overlay-data
+	mkdir "$d/low" "$d/lower" "$d/over"
+	head -c 1048576 /dev/urandom >"$d/low/$name"
+	sync "$d/low/$name"
+	# shellcheck disable=SC2016
+	unshare -m sh -c 'mount -t overlay -o "lowerdir=$0/low:$0/lower" none "$0/over" || exit 77
+		exec python3 -c "import mmap,sys,time
+f=open(sys.argv[1],\"rb\"); m=mmap.mmap(f.fileno(),0,prot=1); m.madvise(1); m[0]; f.read(); print(\"ready\",flush=True); time.sleep(60)" "$0/over/$1"' \
+		"$d" "$name" >"$d/ready" 2>"$d/why" 3>&- &
+	target=$!
+	targets+=("$target")
+	for _ in $(seq 100); do
+		[ -s "$d/ready" ] && break
+		kill -0 "$target" 2>/dev/null || skip "no overlay can be mounted: $(cat "$d/why")"
+		sleep 0.1
+	done
+	expect 0 maps --json "$target"
+	[ "$(jq "[.maps[] | select(.name | endswith(\"/$name\"))] | length" <<<"$out")" = 1 ]
+	jq -e ".maps[] | select(.name | endswith(\"/$name\")) | .resident + .cached == 1048576 and .uncached == 0" <<<"$out"
+}
