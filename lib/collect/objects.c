@@ -456,7 +456,7 @@ static int claim_brk(struct mw_snapshot *snap)
 
 static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 {
-	struct mw__walk walk = { .snap = c->snap, .mem = mem, .page_size = c->snap->target.page_size };
+	struct mw__walk walk = { .snap = c->snap, .mem = mem, .page_size = c->snap->target.page_size, .is_copy = c->core };
 	int rc = claim_brk(c->snap);
 
 	for (size_t i = 0; rc == 0 && i < c->snap->images.n; i++) {
@@ -470,6 +470,8 @@ static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 		rc = mw__heap_threads(&walk);
 	if (rc == 0)
 		rc = mw__heap_glibc(&walk);
+	if (rc == 0 && c->core)
+		rc = mw__heap_brk(&walk);
 	if (rc == 0)
 		rc = mw__heap_go(&walk);
 	if (rc == 0)
@@ -521,6 +523,14 @@ static bool asks_for_binding(struct mw__collector *c)
 	return false;
 }
 
+/* Go's build information lies in memory too, where the file is not here or not proven to be the same. */
+static void find_program(struct reading *r, struct mw__image *img)
+{
+	r->mem.word = img->elf_class / 8;
+	if (!img->go_version && !strcmp(img->source, "memory"))
+		img->go_version = mw__image_go_mem(&r->mem, img, &r->c->snap->arena);
+}
+
 int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 {
 	MW_CLEANUP(free_by_file) struct by_file b = {};
@@ -548,7 +558,7 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 		assign_roles(c);
 		for (size_t i = 0; i < c->snap->images.n; i++)
 			if (c->snap->images.v[i].role == MW__PROGRAM)
-				r.mem.word = c->snap->images.v[i].elf_class / 8;
+				find_program(&r, &c->snap->images.v[i]);
 		rc = claim_all(c, &r.mem);
 		if (rc == 0)
 			rc = mw__collect_stacks(c);

@@ -78,6 +78,10 @@ static int read_sections(Elf *elf, struct mw__arena *arena, struct mw__image *im
 		if (!scn || !gelf_getshdr(scn, &sh) || !(sh.sh_flags & SHF_ALLOC))
 			continue;
 		const char *name = elf_strptr(elf, strndx, sh.sh_name);
+
+		/* the table stands at the start of the file, the names do not: Go, in a core */
+		if (!name && !strcmp(img->source, "memory"))
+			continue;
 		struct mw__section *s = &list[img->n_sections];
 
 		*s = (struct mw__section){ .type = sh.sh_type, .flags = sh.sh_flags, .addr = sh.sh_addr,
@@ -139,6 +143,9 @@ static const char *bytes_at(Elf *elf, const struct mw__image *img, uint64_t vadd
 	return NULL;
 }
 
+static const char buildinfo_magic[14] = "\xff Go buildinf:";
+#define BUILDINFO_REACH (UINT64_C(1) << 16)	/* from the start of the data; debug/buildinfo looks no farther either */
+
 /*
  * .go.buildinfo (Go, debug/buildinfo): 14 bytes of magic, pointer size, flags. With flag 2 (Go 1.18) the
  * version follows at 32 as a varint length and bytes; before, a pointer to a Go string stands at 16.
@@ -146,10 +153,9 @@ static const char *bytes_at(Elf *elf, const struct mw__image *img, uint64_t vadd
 static const char *go_version(Elf *elf, const struct mw__image *img, const struct mw__section *s,
 			      struct mw__arena *arena)
 {
-	static const char magic[14] = "\xff Go buildinf:";
 	const unsigned char *b = (const unsigned char *)bytes_at(elf, img, s->addr, 34);
 
-	if (!b || memcmp(b, magic, sizeof(magic)))
+	if (!b || memcmp(b, buildinfo_magic, sizeof(buildinfo_magic)))
 		return NULL;
 	const char *text = NULL;
 	uint64_t len = 0;
@@ -258,6 +264,44 @@ int mw__image_read_mem(const struct mw__mem *mem, uint64_t base, uint64_t end, s
 		return 0;
 	img->source = "memory";
 	return read_image(elf, arena, img, err);
+}
+
+/* The address of Go's build information in [start, end), which is aligned to 16; 0. */
+static uint64_t find_buildinfo(const struct mw__mem *mem, uint64_t start, uint64_t end)
+{
+	char page[PAGE];
+
+	for (uint64_t at = mw__align_down(start, PAGE); at < end; at += PAGE)
+		for (size_t i = 0; i < PAGE && (i || mw__mem_read(mem, at, page, PAGE)); i += 16)
+			if (!memcmp(page + i, buildinfo_magic, sizeof(buildinfo_magic)))
+				return at + i;
+	return 0;
+}
+
+const char *mw__image_go_mem(const struct mw__mem *mem, const struct mw__image *img, struct mw__arena *arena)
+{
+	unsigned char b[34];
+	char text[128];
+	uint64_t at = 0, str[2], len = 0;
+
+	for (uint32_t i = 0; i < img->n_segments && !at; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t start = img->bias + s->vaddr;
+
+		if (s->type == PT_LOAD && s->flags & PF_W)
+			at = find_buildinfo(mem, start, start + mw__min(s->filesz, BUILDINFO_REACH));
+	}
+	if (!at || !mw__mem_read(mem, at, b, sizeof(b)))
+		return NULL;
+	if (b[15] & 2) {
+		len = b[32];
+		at += 33;
+	} else if (b[14] == 8 && !(b[15] & 1) && mw__mem_word(mem, at + 16, &at) && mw__mem_read(mem, at, str, sizeof(str))) {
+		at = str[0];
+		len = str[1];
+	}
+	return len && len < sizeof(text) && mw__mem_read(mem, at, text, len) ? mw__arena_strn(arena, text, len) :
+									       mw__arena_str(arena, "go");
 }
 
 bool mw__image_bias(const struct mw__segment *seg, uint64_t start, uint64_t end, uint64_t off, uint64_t *bias)

@@ -20,6 +20,9 @@ MW_MUST_CHECK int mw__image_read_fd(int fd, struct mw__arena *arena, struct mw__
 MW_MUST_CHECK int mw__image_read_mem(const struct mw__mem *mem, uint64_t base, uint64_t end,
 				     struct mw__arena *arena, struct mw__image *img, struct mw_err *err);
 
+/* The version of Go that stands in the writable data of an image in memory, "go" if it cannot be read; NULL: none. */
+const char *mw__image_go_mem(const struct mw__mem *mem, const struct mw__image *img, struct mw__arena *arena);
+
 /*
  * The load bias of an image of which [start, end) is mapped from file offset off, for segment seg.
  * True when the mapping can be (part of) the segment (gABI chapter 5, with the kernel's page rounding).

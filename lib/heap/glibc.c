@@ -15,18 +15,26 @@
  *
  * A block beyond the mmap threshold is a mapping of its own, or the upper end of a merged one: a chunk
  * header {0, size | IS_MMAPPED} whose size ends with the mapping makes it likely.
+ *
+ * The main arena's heap is the kernel's [heap] in maps. A core has no names: there it is the first memory above
+ * the program, and main_arena.top, somewhere in the C library's data, points to a chunk that ends with it.
  */
 #include "heap.h"
 
 #include "../base/size.h"
+#include "../base/str.h"
 
+#include <elf.h>
 #include <stdio.h>
+#include <string.h>
 
 #define HEAP_MAX_64 (UINT64_C(64) << 20)	/* 2 * DEFAULT_MMAP_THRESHOLD_MAX, 8-byte words */
 #define HEAP_MAX_32 (UINT64_C(1) << 20)
 #define IS_MMAPPED 2u
 #define MMAP_THRESHOLD (UINT64_C(128) << 10)	/* DEFAULT_MMAP_THRESHOLD_MIN */
 #define MAX_BLOCKS 10000u
+#define BRK_REACH (UINT64_C(1) << 30)	/* SZ_1G, arch_randomize_brk() of the kernel */
+#define DATA_MAX (UINT64_C(16) << 20)	/* writable data of a C library, or of a static program */
 
 static uint64_t heap_max(const struct mw__walk *w)
 {
@@ -80,7 +88,7 @@ static bool is_heap(const struct mw__walk *w, uint64_t at, struct heap_info *h)
 		return true;
 	const struct mw__vma *tail = mw__snapshot_vma_at(w->snap, at + h->mprotect_size);
 
-	return tail && !tail->prot && tail->kind == MW__ANON && tail->start == at + h->mprotect_size;
+	return tail && !(w->is_copy ? tail->prot & MW__W : tail->prot) && tail->kind == MW__ANON && tail->start == at + h->mprotect_size;
 }
 
 static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_info *h)
@@ -98,12 +106,12 @@ static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_i
 	return rc;
 }
 
-/* Every multiple of HEAP_MAX_SIZE in a run of present pages: a header that is not present cannot be read. */
-static int walk_run(const struct mw__walk *w, const struct mw__run *r)
+/* Every multiple of HEAP_MAX_SIZE in a range that can be read. */
+static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end)
 {
-	uint64_t max = heap_max(w), end = r->start + r->pages * w->page_size;
+	uint64_t max = heap_max(w);
 
-	for (uint64_t at = mw__align_up(r->start, max); at < end && at >= r->start; at += max) {
+	for (uint64_t at = mw__align_up(start, max); at < end && at >= start; at += max) {
 		struct heap_info h;
 		int rc = is_heap(w, at, &h) ? claim_heap(w, at, &h) : 0;
 
@@ -113,12 +121,16 @@ static int walk_run(const struct mw__walk *w, const struct mw__run *r)
 	return 0;
 }
 
+/* In present pages: a header that is not present cannot be read. */
 static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v)
 {
-	int rc = 0;
+	int rc = w->is_copy ? walk_range(w, v->start, v->end) : 0;
 
-	for (uint32_t k = 0; rc == 0 && k < v->n_runs; k++)
-		rc = walk_run(w, &w->snap->runs.v[v->run + k]);
+	for (uint32_t k = 0; rc == 0 && k < v->n_runs; k++) {
+		const struct mw__run *r = &w->snap->runs.v[v->run + k];
+
+		rc = walk_range(w, r->start, r->start + r->pages * w->page_size);
+	}
 	return rc;
 }
 
@@ -145,7 +157,7 @@ int mw__heap_glibc(const struct mw__walk *w)
 		const struct mw__vma *v = &w->snap->vmas.v[i];
 		int rc = 0;
 
-		if (v->kind != MW__ANON || *v->name || !(v->prot & MW__W) || !v->n_runs)
+		if (v->kind != MW__ANON || *v->name || !(v->prot & MW__W) || (!v->n_runs && !w->is_copy))
 			continue;
 		rc = walk_arenas(w, v);
 		if (rc == 0 && blocks++ < MAX_BLOCKS)
@@ -154,4 +166,84 @@ int mw__heap_glibc(const struct mw__walk *w)
 			return rc;
 	}
 	return 0;
+}
+
+/* ------------------------------------------------------------------ brk heap */
+
+/* Is addr a chunk that ends with the mapping? The top chunk of a heap does, and its predecessor is in use. */
+static bool is_top(const struct mw__walk *w, const struct mw__vma *v, uint64_t addr)
+{
+	uint64_t size, align = 2u * w->mem->word;
+
+	return addr >= v->start && addr < v->end - align && addr % align == 0 && mw__mem_word(w->mem, addr + w->mem->word, &size) &&
+	       (size & 7) == 1 && addr + (size & ~UINT64_C(7)) == v->end;
+}
+
+/* Does a word in this page point to the heap's top chunk? */
+static bool is_top_in(const struct mw__walk *w, const struct mw__vma *heap, uint64_t page)
+{
+	char bytes[4096];
+	bool found = false;
+
+	if (!mw__mem_read(w->mem, page, bytes, sizeof(bytes)))
+		return false;
+	for (size_t i = 0; i < sizeof(bytes) && !found; i += w->mem->word) {
+		uint64_t word = 0;
+
+		memcpy(&word, bytes + i, w->mem->word);
+		found = is_top(w, heap, word);
+	}
+	return found;
+}
+
+/* Does the writable data of the C library, or of the program if it is static, point to the heap's top chunk? */
+static bool has_top(const struct mw__walk *w, const struct mw__image *img, const struct mw__vma *heap)
+{
+	for (uint32_t i = 0; i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t at = mw__align_down(img->bias + s->vaddr, 4096), end = img->bias + s->vaddr + s->memsz;
+
+		if (s->type != PT_LOAD || !(s->flags & PF_W) || s->memsz > DATA_MAX)
+			continue;
+		for (; at < end; at += 4096)
+			if (is_top_in(w, heap, at))
+				return true;
+	}
+	return false;
+}
+
+/* The kernel puts it above the program, at a random distance of less than BRK_REACH. */
+static const struct mw__vma *find_brk(const struct mw__walk *w, const struct mw__image *program)
+{
+	for (size_t i = 0; i < w->snap->vmas.n; i++) {
+		const struct mw__vma *v = &w->snap->vmas.v[i];
+
+		if (v->start < program->end)
+			continue;
+		return v->start - program->end < BRK_REACH && v->kind == MW__ANON && !*v->name && (v->prot & MW__W) ? v : NULL;
+	}
+	return NULL;
+}
+
+int mw__heap_brk(const struct mw__walk *w)
+{
+	const struct mw__image *program = NULL, *libc = NULL;
+
+	for (size_t i = 0; i < w->snap->images.n; i++) {
+		const struct mw__image *img = &w->snap->images.v[i];
+
+		if (img->role == MW__PROGRAM)
+			program = img;
+		else if (!libc && (!strncmp(mw__basename(img->path), "libc.", 5) || !strncmp(mw__basename(img->path), "libc-", 5)))
+			libc = img;
+	}
+	const struct mw__vma *v = program ? find_brk(w, program) : NULL;
+
+	if (!v)
+		return 0;
+	bool is_proven = has_top(w, libc ? libc : program, v);
+
+	return mw__claim(w->snap, v->start, v->end, MW__OWNER_BRK_HEAP, is_proven ? MW__PROVEN : MW__LIKELY, MW__CLAIM_BRK,
+			 is_proven ? "above the program, and malloc's top chunk ends with it" :
+				     "the first memory above the program", NULL);
 }

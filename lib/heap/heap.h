@@ -25,12 +25,15 @@ struct mw__walk {
 	struct mw_snapshot *snap;
 	const struct mw__mem *mem;
 	uint64_t page_size;
+	bool is_copy;	/* a core file: reading disturbs nobody, and gdb lists inaccessible memory as readable */
 };
 
 /* Stacks and guards of threads, from their thread descriptors and stack pointers. */
 MW_MUST_CHECK int mw__heap_threads(const struct mw__walk *walk);
 /* Arenas of glibc's malloc, from their heap headers; large blocks from their chunk headers. */
 MW_MUST_CHECK int mw__heap_glibc(const struct mw__walk *walk);
+/* The brk heap of a core, which has no name there. */
+MW_MUST_CHECK int mw__heap_brk(const struct mw__walk *walk);
 /* What Go's runtime reserved: heap arenas, page summaries, index, arena map. */
 MW_MUST_CHECK int mw__heap_go(const struct mw__walk *walk);
 

@@ -314,6 +314,60 @@ def check_shared(t, where):
     t.check("a core does not tell shared from private mappings of files, and memwhy says so", [] if said else notes)
 
 
+OWNED = ("heap (brk)", "glibc malloc arena", "glibc malloc arena reserve", "thread stack", "main stack", "Go heap arena",
+         "Go heap arena reserve", "Go heap arena map", "Go page summaries", "Go scavenge index")
+
+
+def extents(target):
+    found = json.loads(memwhy("maps", "--json", target)[1])["maps"]
+    return [(int(x["start"], 16), int(x["end"], 16), x["owner"], x["certainty"]) for m in found for x in m["extents"]]
+
+
+def owner_complaints(live, core):
+    """What is owned in the process must be of the same owner in the core, from its first byte to its last."""
+    out = []
+    for start, end, owner, certainty in (x for x in live if x[2] in OWNED and x[3] == "proven"):
+        for at in (start, end - 1):
+            got = next((x[2:] for x in core if x[0] <= at < x[1]), None)
+            if got != (owner, certainty):
+                out.append(f"{at:#x}: {owner}, {certainty}; in the core {got}")
+    return out
+
+
+def check_owners(tap, where):
+    """Arenas, the brk heap, stacks and what Go reserved, by a core of the kernel and by one of gdb."""
+    for name, least in (("arenas", 12), ("heap", 2), ("threads", 3), ("server", 12)):
+        program, place = os.path.abspath(f"{BUILD}/tests/live/{name}"), os.path.join(where, name)
+        if not os.path.exists(program):
+            tap.skip(f"owners in a core of {name}", "it could not be built")
+            continue
+        os.mkdir(place)
+        with subprocess.Popen([program], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              env={**os.environ, "GOTRACEBACK": "crash"},
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE,
+                                                                    (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)) as p:
+            while b'"ready"' not in (p.stdout.readline() or b'"ready"'):
+                pass
+            live = extents(p.pid)
+            owned = sum(x[2] in OWNED for x in live)
+            tap.check(f"{name}: it has what can be owned", [] if owned >= least else [f"{owned} extents"])
+            if name == "heap":  # gdb writes what is reserved, too: that of the others is large
+                core, why = gcore(p.pid, place)
+                if core:
+                    tap.check(f"{name}: owners in a core of gdb", owner_complaints(live, extents(core)))
+                else:
+                    tap.skip(f"{name}: owners in a core of gdb", why)
+            p.send_signal(signal.SIGABRT)
+            p.stdout.close()
+            p.wait(60)
+        found = glob.glob(f"{place}/core*")
+        if found:
+            tap.check(f"{name}: owners in a core of the kernel", owner_complaints(live, extents(found[0])))
+        else:
+            tap.skip(f"{name}: owners in a core of the kernel", kernel_core_reason() or "none was written")
+        shutil.rmtree(place)
+
+
 def main():
     t = Tap()
     os.environ["MEMWHY_MALLOC"] = "background=off"  # free memory stays where it is between two looks
@@ -322,6 +376,7 @@ def main():
         check_gcore(t, where)
         check_kernel(t, where)
         check_shared(t, where)
+        check_owners(t, where)
     return t.end()
 
 
