@@ -148,7 +148,7 @@ static void print_traffic(struct mw__doc_node *root, const struct mw__own *own, 
 {
 	mw__doc_linef(root, NULL, 0, "  slow paths       %llu refills and %llu overflows of threads that live", ULL(s->refills), ULL(s->overflows));
 	if (s->fetches != MW_UNKNOWN)
-		mw__doc_linef(root, NULL, 0, "  batches          %llu fetched, %llu of them as others had left them; %llu flushed", ULL(s->fetches),
+		mw__doc_linef(root, NULL, 0, "  batches          %llu fetched, %llu of them left by others; %llu flushed", ULL(s->fetches),
 			      ULL(s->transfers), ULL(s->flushes));
 	if (s->made != MW_UNKNOWN)
 		mw__doc_linef(root, NULL, 0, "  spans            %llu made, %llu freed again", ULL(s->made), ULL(s->freed));
