@@ -398,6 +398,15 @@ static void add_noise(const struct bench *b, struct mw__doc_node *root)
 			      where);
 }
 
+static void say_what_is_unknown(const struct bench *b, struct mw__doc_node *root)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (value_of(&b->runs[i], SYSCALLS) != MW_UNKNOWN)
+			return;
+	mw__doc_line(root, "System calls could not be counted: that needs the right to trace, and tracefs "
+		     "(mount -t tracefs nodev /sys/kernel/tracing).", NULL, 0);
+}
+
 static void free_bench(struct bench *b)
 {
 	free(b->results);
@@ -440,6 +449,7 @@ int mw_report_bench(const struct mw_bench_run *runs, size_t n, const struct mw_b
 	add_memory(&b, doc->root);
 	add_summary(&b, doc->root);
 	add_noise(&b, doc->root);
+	say_what_is_unknown(&b, doc->root);
 	add_runs(&b, doc->root);
 	return mw__doc_finish(doc, ret, err);
 }

@@ -14,4 +14,8 @@ ${CC:-cc} -std=gnu11 -O1 -w -DMW_ALLOC_DEBUG -fPIC -fvisibility=hidden -ftls-mod
 	$(ls "$root"/lib/alloc/*.c | grep -v mkclasses) -pthread || exit 1
 LD_PRELOAD=$dir/debug.so "$build/tests/alloc/stress" $((seconds / 4)) "$seed" 4 | grep -v '^1\.\.' |
 	sed 's/ - / - order of locks: /' >>"$dir/out"
+for t in heap threads; do
+	LD_PRELOAD=$dir/debug.so MEMWHY_MALLOC=sample=4096 "$build/tests/alloc/$t" | grep -v '^1\.\.' |
+		sed 's/ - / - order of locks: /' >>"$dir/out"
+done
 awk '/^(not )?ok / { n++; sub(/ok [0-9]+/, "ok " n) } { print } END { print "1.." n + 0 }' "$dir/out"
