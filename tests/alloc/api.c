@@ -292,16 +292,21 @@ static void test_saved(void)
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		size_t n = kinds[i].size, before;
-		long first = faults(), second;
+		long first = 0, second = 0;
+		int good = 0;
 
-		free(memset(memalign(kinds[i].align, n), 1, n));
-		first = faults() - first;
-		before = info_total("used-again");
-		second = faults();
-		free(memset(i == 2 ? memalign(16, 40 << 20) : malloc(n), 1, n));
-		second = faults() - second;
-		ok(info_total("used-again") - before >= n && (second < (long)(n >> 12) / 4 || i == 2),
-		   "%s are used again, and it is counted: %ld faults, then %ld", kinds[i].what, first, second);
+		/* on a slow machine it may be given back in between, after 100 ms: then once more */
+		for (int tries = 0; tries < 30 && !good; tries++) {
+			first = faults();
+			free(memset(memalign(kinds[i].align, n), 1, n));
+			first = faults() - first;
+			before = info_total("used-again");
+			second = faults();
+			free(memset(i == 2 ? memalign(16, 40 << 20) : malloc(n), 1, n));
+			second = faults() - second;
+			good = info_total("used-again") - before >= n && (second < (long)(n >> 12) / 4 || i == 2);
+		}
+		ok(good, "%s are used again, and it is counted: %ld faults, then %ld", kinds[i].what, first, second);
 	}
 }
 
