@@ -4,7 +4,7 @@
  *
  * For each class a bin: an array of pointers with NULL sentinels below the first.
  * malloc pops, free pushes; neither takes a lock nor looks at a span. An empty bin
- * refills from its mcentral, a full one grows (8 entries at first, 64 KiB of objects
+ * refills from its mcentral, a full one grows (8 entries at first, 128 KiB of objects
  * at most, and only when it has been empty since it was last full) or gives its older
  * half back. Go's mcache holds a span a class instead:
  * there a collector frees, so nothing comes back one by one.
@@ -23,7 +23,7 @@
 
 #define RAMP 2u               /* batches that a bin grows to without being asked twice */
 #define BINS_MIN (1u << 20)   /* bytes that the bins of a thread have room for, */
-#define BINS_SHARE 8          /* besides this part of the heap */
+#define BINS_SHARE 8          /* besides their share of this part of the heap */
 #define FIRST_CAP 8u
 #define LOOK_PERIOD 64u /* slow paths */
 
@@ -61,7 +61,9 @@ static void array_free(const struct mw_bin *b)
 /* Bytes that the bins of a thread may have room for; each may begin all the same. */
 static uint64_t bins_limit(void)
 {
-	return BINS_MIN + (load_relaxed(&heap.pages_in_use) << MW_PAGE_SHIFT) / BINS_SHARE;
+	uint64_t share = (load_relaxed(&heap.pages_in_use) << MW_PAGE_SHIFT) / BINS_SHARE;
+
+	return BINS_MIN + share / (region.n_mcaches ? region.n_mcaches : 1);
 }
 
 /*

@@ -53,6 +53,7 @@
 #define noinline __attribute__((noinline))
 /* small and written early: together in the pages that relocation has touched anyway */
 #define TOGETHER __attribute__((section(".data")))
+#define always_inline inline __attribute__((always_inline))
 #define mustcheck __attribute__((warn_unused_result))
 
 #define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
@@ -72,7 +73,7 @@
 #else
 #define COUNTED 1
 #endif
-#define RECENT 4u                      /* newest entries of a bin that free() compares with */
+#define RECENT 2u                      /* newest entries of a bin that free() compares with */
 
 typedef struct mw_mspan mspan;
 typedef struct mw_mcentral mcentral;

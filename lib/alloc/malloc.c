@@ -119,7 +119,7 @@ static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
 	return mw__mcache_refill(mc, c) ? pop(mc, c) : NULL;
 }
 
-static void *present(mcache *mc, mspan *s, size_t n)
+static always_inline void *present(mcache *mc, mspan *s, size_t n)
 {
 	if (!s)
 		return NULL;
@@ -129,7 +129,8 @@ static void *present(mcache *mc, mspan *s, size_t n)
 	return mw__span_block(s);
 }
 
-static void *big_slow(mcache *mc, size_t n, size_t align)
+/* Inlined, like what it calls and is called by: each frame here is one to unwind in a sample. */
+static always_inline void *big_slow(mcache *mc, size_t n, size_t align)
 {
 	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
 		return present(mc, mw__large_alloc(mc, n, align, 0), n);
@@ -150,7 +151,7 @@ static inline unsigned aligned_class(size_t n, size_t align)
 }
 
 /* @at_least is a class for small requests, or 0. */
-static void *allocate(size_t n, size_t align, unsigned at_least)
+static always_inline void *allocate(size_t n, size_t align, unsigned at_least)
 {
 	mcache *mc = mw__mcache_get();
 	/* audit wants one byte behind the block, for the canary */
@@ -166,16 +167,21 @@ static void *allocate(size_t n, size_t align, unsigned at_least)
 	return c ? small_slow(mc, n, align, c) : big_slow(mc, n, align);
 }
 
+static noinline void *allocate_again(size_t n, size_t align, unsigned at_least)
+{
+	void *p = mw__recover(n) ? allocate(n, align, at_least) : NULL;
+
+	return p ? p : no_memory();
+}
+
 static noinline void *allocate_slow(size_t n, size_t align, unsigned at_least)
 {
-	void *p = NULL;
+	void *p;
 
 	if (n > MAX_REQUEST)
 		return no_memory();
 	p = allocate(n, align, at_least);
-	if (unlikely(!p) && mw__recover(n))
-		p = allocate(n, align, at_least);
-	return p ? p : no_memory();
+	return likely(p != NULL) ? p : allocate_again(n, align, at_least);
 }
 
 /* A block that has room to grow: behind it, or in a mapping of its own. */
@@ -256,8 +262,7 @@ static mspan *span_of(const void *p)
 /* Is @p among the newest entries? Below the first there are as many NULLs. */
 static inline bool is_recent(void **top, const void *p)
 {
-	return unlikely(top[0] == p) || unlikely(top[-1] == p) || unlikely(top[-2] == p) ||
-	       unlikely(top[-3] == p);
+	return unlikely(top[0] == p) || unlikely(top[-1] == p);
 }
 
 /* In this order: fork's child may inherit the bin between the two. */

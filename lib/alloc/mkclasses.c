@@ -24,7 +24,7 @@
 #define MAX_SMALL 32768u
 #define MAX_CLASSES 128
 #define TRANSFER_BYTES (256u << 10) /* the most bytes kept in a transfer array */
-#define BIN_BYTES (64u << 10)       /* the most bytes of one class kept by a thread */
+#define BIN_BYTES (128u << 10)      /* the most bytes of one class kept by a thread */
 #define BATCH_BYTES (16u << 10)     /* bytes moved at once */
 
 struct class {
