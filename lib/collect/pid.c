@@ -430,6 +430,8 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 		rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "pid %d: hold it still: this /proc belongs to another pid namespace", pid);
 	else if (c.opts.freeze && c.proc.own_pids)
 		rc = mw__freeze_begin(&c.proc, &freeze, err);
+	if (rc == -MW_E_PERM && !mw__proc_has_memory(&c.proc))
+		rc = 0;		/* collect() tells better what it is */
 	if (rc == 0)
 		rc = collect(&c, err);
 	mw__freeze_end(&freeze);

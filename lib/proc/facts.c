@@ -98,6 +98,14 @@ void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *s
 	*rss = r * page_size;
 }
 
+bool mw__proc_has_memory(const struct mw__proc *proc)
+{
+	uint64_t size = MW_UNKNOWN, rss;
+
+	mw__statm_read(proc, 1, &size, &rss);
+	return size != 0;
+}
+
 uint64_t mw__limit_value(const char *p, const char *end)
 {
 	uint64_t v;

@@ -110,6 +110,8 @@ struct mw__stat {
 MW_MUST_CHECK int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_err *err);
 bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret);
 void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss);
+/* False if statm says that it has none: a kernel thread, or one that has ended. */
+bool mw__proc_has_memory(const struct mw__proc *proc);
 void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena);
 /* A number, MW__NO_LIMIT for "unlimited", or MW_UNKNOWN; blanks before it are skipped. */
 uint64_t mw__limit_value(const char *p, const char *end);

@@ -99,9 +99,12 @@ teardown() { end_targets; }
 	read -r _ name _ _ _ _ _ _ flags _ </proc/2/stat || skip "no kernel thread is visible"
 	[ "$name" = "(kthreadd)" ] || skip "no kernel thread is visible"
 	((flags & 1 << 21)) || skip "no kernel thread is visible"
-	expect 3 explain 2
-	well_said
-	contains "$err" "kernel thread"
+	for c in explain "explain --freeze" doctor; do
+		# shellcheck disable=SC2086
+		expect 3 $c 2
+		well_said
+		contains "$err" "kernel thread"
+	done
 }
 
 @test "a zombie has no memory: status 3" {
