@@ -10,6 +10,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../elf/image.h"
 #include "../memwhy.h"
@@ -28,16 +29,8 @@
 
 static const struct mw__core_file *file_at(const struct mw__core *core, uint64_t addr)
 {
-	size_t lo = 0, hi = core->files.n;
+	size_t lo = MW_FIRST(i, core->files.n, core->files.v[i].end > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (core->files.v[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return lo < core->files.n && core->files.v[lo].start <= addr ? &core->files.v[lo] : NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "collect.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 #include "../elf/file.h"
 #include "../elf/symbols.h"
 
@@ -59,17 +60,7 @@ static int gather(struct mw__own *own, struct frames *f)
 /* The first frame whose call lies at or behind addr. */
 static size_t first_at(const struct frames *f, uint64_t addr)
 {
-	size_t lo = 0, hi = f->list.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (f->list.v[mid]->addr - 1 < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return MW_FIRST(i, f->list.n, f->list.v[i]->addr - 1 >= addr);
 }
 
 /* A function symbol names the frames inside it; a global name wins over a local one. */

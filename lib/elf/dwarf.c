@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../base/search.h"
 #include "contents.h"
 #include "linefiles.h"
 
@@ -328,27 +329,10 @@ static bool find_frames(void *ctx, Dwarf_Die die)
 	return tag == DW_TAG_namespace && !s->n;
 }
 
-static int compare_addrs(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The first of n ascending addresses that is not below addr. */
 static size_t lower_bound(const uint64_t *addrs, size_t n, uint64_t addr)
 {
-	size_t lo = 0;
-
-	while (lo < n) {
-		size_t mid = lo + (n - lo) / 2;
-
-		if (addrs[mid] < addr)
-			lo = mid + 1;
-		else
-			n = mid;
-	}
-	return lo;
+	return MW_FIRST(i, n, addrs[i] >= addr);
 }
 
 /* One walk over the table: the first row that covers each of the ascending addresses, or -1. */
@@ -497,7 +481,7 @@ static void find_addresses(struct child *c, Dwarf_Die cu)
 
 	if (addrs && found && dwarf_srclines_b(cu, &version, &tables, &lc, NULL) == DW_DLV_OK) {
 		memcpy(addrs, c->q->addrs, n_addrs * sizeof(*addrs));
-		qsort(addrs, n_addrs, sizeof(*addrs), compare_addrs);
+		qsort(addrs, n_addrs, sizeof(*addrs), mw__compare_u64);
 		for (size_t i = 0; i < n_addrs; i++)
 			found[i] = -1;
 		if (dwarf_srclines_from_linecontext(lc, &rows.v, &rows.n, NULL) == DW_DLV_OK)

@@ -2,6 +2,7 @@
 #include "lookup.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -78,17 +79,7 @@ struct best {
 
 static size_t first_at(const uint64_t *addrs, size_t n, uint64_t addr)
 {
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (addrs[mid] < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return MW_FIRST(i, n, addrs[i] >= addr);
 }
 
 /* Of several symbols that hold an address: the one that begins last, then the smaller, then a global one. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "debugfile.h"
 #include "detail.h"
@@ -190,16 +191,8 @@ static int by_addr(const void *a, const void *b)
 /* Of several names for an address the first, as for the symbols themselves. */
 static const struct label *find_label(const struct job *j, uint64_t addr)
 {
-	size_t low = 0, high = j->labels.n;
+	size_t low = MW_FIRST(i, j->labels.n, j->labels.v[i].addr >= addr);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (j->labels.v[mid].addr < addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	return low < j->labels.n && j->labels.v[low].addr == addr ? &j->labels.v[low] : NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "detail.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 #include "symbols.h"
 
 #include <gelf.h>
@@ -132,17 +133,7 @@ static int read_all(const struct mw__symtab *t, const struct mw__image *img, str
 /* The first wanted address at or above addr. */
 static size_t first_at(const struct mw__detail_want *w, uint64_t addr)
 {
-	size_t low = 0, high = w->n_addrs;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (w->addrs[mid] < addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return MW_FIRST(i, w->n_addrs, w->addrs[i] >= addr);
 }
 
 /*

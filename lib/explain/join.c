@@ -9,6 +9,7 @@
  */
 #include "explain.h"
 
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -30,13 +31,6 @@ static int compare_starts(const void *a, const void *b)
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
 	return x->priority > y->priority ? -1 : x->priority < y->priority;
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 struct sweep {
@@ -140,7 +134,7 @@ static int resolve_claims(const struct mw_snapshot *snap, struct mw__claim **ret
 			cuts[2 * i + 1] = sorted[i].end;
 		}
 		qsort(sorted, n, sizeof(*sorted), compare_starts);
-		qsort(cuts, 2 * n, sizeof(*cuts), compare_u64);
+		qsort(cuts, 2 * n, sizeof(*cuts), mw__compare_u64);
 		rc = run_sweep(&s, cuts, 2 * n);
 	}
 	free(sorted);
@@ -191,16 +185,8 @@ void mw__extents_deinit(struct mw__extents *it)
 
 const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr)
 {
-	size_t lo = 0, hi = it->n_images;
+	size_t lo = MW_FIRST(i, it->n_images, it->images[i]->start > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (it->images[mid]->start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return lo && addr < it->images[lo - 1]->end ? it->images[lo - 1] : NULL;
 }
 
@@ -532,19 +518,9 @@ static void begin_vma(struct mw__extents *it, const struct mw__vma *v)
 
 void mw__extents_seek(struct mw__extents *it, size_t vma)
 {
-	size_t lo = 0, hi = it->n_claims;
-
 	it->vma = vma;
 	it->at = NOWHERE;
-	while (vma < it->snap->vmas.n && lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (it->claims[mid].end <= it->snap->vmas.v[vma].start)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	it->claim = lo;
+	it->claim = vma < it->snap->vmas.n ? MW_FIRST(i, it->n_claims, it->claims[i].end > it->snap->vmas.v[vma].start) : 0;
 }
 
 bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)

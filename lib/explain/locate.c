@@ -6,6 +6,7 @@
  */
 #include "locate.h"
 
+#include "../base/search.h"
 #include "../base/size.h"
 #include "sections.h"
 
@@ -101,17 +102,7 @@ const struct mw__section *mw__image_section_at(const struct mw__image *img, uint
 /* The number of symbols that start at or below addr. */
 static size_t symbols_below(const struct mw__detail *d, uint64_t addr)
 {
-	size_t low = 0, high = d->n_symbols;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (d->symbols[mid].addr <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return MW_FIRST(i, d->n_symbols, d->symbols[i].addr > addr);
 }
 
 /* A label reaches up to the end of its section at most, and never when only exported symbols and functions are known. */

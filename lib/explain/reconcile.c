@@ -134,20 +134,9 @@ void mw__faulted_deinit(struct mw__faulted *f)
 uint32_t mw__page_state(const struct mw_snapshot *snap, uint64_t addr)
 {
 	const struct mw__vma *v = mw__snapshot_vma_at(snap, addr);
-	size_t lo = 0, hi = v ? v->n_runs : 0;
+	const struct mw__run *r = v ? mw__vma_run_at(snap, v, addr) : NULL;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct mw__run *r = &snap->runs.v[v->run + mid];
-
-		if (addr < r->start)
-			hi = mid;
-		else if (addr - r->start >= (uint64_t)r->pages * PAGE)
-			lo = mid + 1;
-		else
-			return r->state;
-	}
-	return 0;
+	return r ? r->state : 0;
 }
 
 static bool is_resident(const struct mw__vma *v, uint32_t state)

@@ -6,6 +6,7 @@
 #include "sections.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../model/place.h"
 
@@ -151,16 +152,8 @@ static int cut_image(struct mw__image_pieces *out, bool symbols)
 static uint64_t next_relocated(const struct mw__image *img, uint64_t page)
 {
 	const struct mw__detail *d = img->detail;
-	size_t low = 0, high = d ? d->n_reloc_pages : 0;
+	size_t low = MW_FIRST(i, d ? d->n_reloc_pages : 0, d->reloc_pages[i].addr >= page);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (d->reloc_pages[mid].addr >= page)
-			high = mid;
-		else
-			low = mid + 1;
-	}
 	return d && low < d->n_reloc_pages ? d->reloc_pages[low].addr : UINT64_MAX;
 }
 
@@ -212,17 +205,7 @@ static void add_mass(struct mw__mass *m, const struct mw__image *img, const stru
 /* The piece that holds addr. */
 static size_t find_piece(const struct mw__image_pieces *ic, uint64_t addr)
 {
-	size_t low = 0, high = ic->pieces.n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (ic->pieces.v[mid].end > addr)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	return MW_FIRST(i, ic->pieces.n, ic->pieces.v[i].end > addr);
 }
 
 /* The mass of a piece that is of several kinds, or NULL. */

@@ -19,29 +19,11 @@
 #define KERNEL_PAGE 4096u
 #define MAX_NOTES 65536u
 
-static const struct mw__run *find_run(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr)
-{
-	size_t lo = vma->run, hi = vma->run + vma->n_runs;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct mw__run *run = &snap->runs.v[mid];
-
-		if (addr < run->start)
-			hi = mid;
-		else if (addr >= run->start + (uint64_t)run->pages * KERNEL_PAGE)
-			lo = mid + 1;
-		else
-			return run;
-	}
-	return NULL;
-}
-
 static bool is_blank(const struct mw_snapshot *snap, uint64_t addr)
 {
 	const struct mw__vma *vma = mw__snapshot_vma_at(snap, addr);
 
-	return vma && vma->kind == MW__ANON && vma->states_known && !find_run(snap, vma, addr);
+	return vma && vma->kind == MW__ANON && vma->states_known && !mw__vma_run_at(snap, vma, addr);
 }
 
 bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size_t size)

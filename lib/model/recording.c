@@ -2,6 +2,7 @@
 #include "recording.h"
 
 #include "../base/err.h"
+#include "../base/search.h"
 
 #include <elf.h>
 #include <stdarg.h>
@@ -170,16 +171,7 @@ void mw__recording_note(struct mw_recording *rec, const char *source, const char
 
 const struct mw__fault_symbol *mw__object_symbol(const struct mw__object_file *object, uint64_t addr)
 {
-	size_t lo = 0, hi = object->n_symbols;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (object->symbols[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
+	size_t lo = MW_FIRST(i, object->n_symbols, object->symbols[i].addr > addr);
 	const struct mw__fault_symbol *s = lo ? &object->symbols[lo - 1] : NULL;
 
 	return s && addr - s->addr < s->size ? s : NULL;
@@ -194,16 +186,8 @@ static bool takes_addresses(const struct mw__section *s)
 const struct mw__section *mw__object_section(const struct mw__object_file *object, uint64_t addr)
 {
 	const struct mw__section *v = object->image.sections;
-	size_t lo = 0, hi = object->image.n_sections;
+	size_t lo = MW_FIRST(i, object->image.n_sections, v[i].addr > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (v[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	for (; lo && addr - v[lo - 1].addr < (UINT64_C(1) << 40); lo--)
 		if (takes_addresses(&v[lo - 1]) && v[lo - 1].size)
 			return addr - v[lo - 1].addr < v[lo - 1].size ? &v[lo - 1] : NULL;

@@ -6,6 +6,7 @@
  */
 #include "space.h"
 
+#include "../base/search.h"
 #include "../base/size.h"
 
 #include <elf.h>
@@ -66,17 +67,7 @@ static struct mw__space *find_or_create(struct mw__spaces *s, uint32_t pid)
 /* Index of the first range that ends behind addr. */
 static size_t lower_bound(const struct mw__space *space, uint64_t addr)
 {
-	size_t lo = 0, hi = space->ranges.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (space->ranges.v[mid].end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return MW_FIRST(i, space->ranges.n, space->ranges.v[i].end > addr);
 }
 
 const struct mw__range *mw__space_at(struct mw__space *space, uint64_t addr)

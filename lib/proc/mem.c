@@ -16,21 +16,9 @@
 /* End of the present run that holds addr, or addr. */
 static uint64_t present_until(const struct mw_snapshot *snap, const struct mw__vma *vma, uint64_t addr)
 {
-	size_t lo = vma->run, hi = vma->run + vma->n_runs;
+	const struct mw__run *r = mw__vma_run_at(snap, vma, addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct mw__run *r = &snap->runs.v[mid];
-		uint64_t end = r->start + (uint64_t)r->pages * PAGE;
-
-		if (addr >= end)
-			lo = mid + 1;
-		else if (addr < r->start)
-			hi = mid;
-		else
-			return r->state & MW__PRESENT ? end : addr;
-	}
-	return addr;
+	return r && r->state & MW__PRESENT ? r->start + (uint64_t)r->pages * PAGE : addr;
 }
 
 static bool is_present(const struct mw_snapshot *snap, uint64_t addr, uint64_t size)

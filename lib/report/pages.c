@@ -9,6 +9,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../explain/stretch.h"
 #include "../model/place.h"
@@ -171,17 +172,7 @@ static const struct mw__col all_cols[] = {
 /* The first bit that ends behind addr. */
 static size_t find_bit(const struct view *v, uint64_t addr)
 {
-	size_t low = 0, high = v->bits.n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (v->bits.v[mid].end > addr)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	return MW_FIRST(i, v->bits.n, v->bits.v[i].end > addr);
 }
 
 static char mark_of(unsigned where)

@@ -10,6 +10,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../base/str.h"
 #include "../model/ranking.h"
@@ -132,19 +133,12 @@ static int gather(struct view *v)
 
 /* ------------------------------------------------------------------ frames */
 
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static uint64_t count_distinct(uint64_t *list, size_t n)
 {
 	uint64_t distinct = 0;
 
 	if (n)
-		qsort(list, n, sizeof(*list), compare_u64);
+		qsort(list, n, sizeof(*list), mw__compare_u64);
 	for (size_t i = 0; i < n; i++)
 		distinct += !i || list[i] != list[i - 1];
 	return distinct;

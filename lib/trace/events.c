@@ -13,6 +13,7 @@
 #include "trace.h"
 
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -428,16 +429,8 @@ static struct mw__ring *earliest(struct mw__events *e, const size_t *next)
 /* The last fault of the thread at this address, not after the time. */
 static struct mw__fault *find_fault(struct mw_recording *rec, const struct mw__fault *major)
 {
-	size_t lo = 0, hi = rec->faults.n;
+	size_t lo = MW_FIRST(i, rec->faults.n, rec->faults.v[i].time_ns > major->time_ns); /* NOLINT(clang-analyzer-core.NullDereference) */
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (rec->faults.v[mid].time_ns <= major->time_ns) /* NOLINT(clang-analyzer-core.NullDereference) */
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	for (size_t tries = 0; lo && tries < 100000; lo--, tries++) {
 		struct mw__fault *f = &rec->faults.v[lo - 1];
 

@@ -7,6 +7,7 @@
 #include "trace.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 #include "../elf/image.h"
 #include "../elf/lookup.h"
 #include "../model/space.h"
@@ -96,19 +97,12 @@ struct wanted {
 	MW_VEC(uint64_t) addrs;
 };
 
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void sort_unique(struct wanted *w)
 {
 	size_t n = 0;
 
 	if (w->addrs.n)
-		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), compare_u64);
+		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), mw__compare_u64);
 	for (size_t i = 0; i < w->addrs.n; i++)
 		if (!n || w->addrs.v[n - 1] != w->addrs.v[i])
 			w->addrs.v[n++] = w->addrs.v[i];
