@@ -210,6 +210,14 @@ static int take_task(struct mw__decoder *d, const struct perf_event_header *h)
 	return c.short_ ? 0 : add_move(d, &m, "", 0);
 }
 
+static void take_lost(struct mw__decoder *d, const struct perf_event_header *h)
+{
+	struct cursor c = { (const char *)(h + 1), (const char *)h + h->size, false };
+
+	take64(&c);			/* id of the event */
+	d->ring->lost += take64(&c);
+}
+
 int mw__decode(struct mw__decoder *d, const struct perf_event_header *header)
 {
 	switch (header->type) {
@@ -222,6 +230,9 @@ int mw__decode(struct mw__decoder *d, const struct perf_event_header *header)
 	case PERF_RECORD_FORK:
 	case PERF_RECORD_EXIT:
 		return take_task(d, header);
+	case PERF_RECORD_LOST:
+		take_lost(d, header);
+		return 0;
 	default:
 		return 0;
 	}

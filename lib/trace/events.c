@@ -4,7 +4,8 @@
  * enters the kernel (Linux, arch/x86/mm/fault.c), with period 1 one sample each: time, thread, address,
  * instruction. Faults that the kernel settles without the processor (get_user_pages: MAP_POPULATE, mlock)
  * never come here. PERF_FORMAT_LOST (Linux 6.0) counts what did not fit into a ring, so that
- * samples + lost = counter can be checked.
+ * samples + lost = counter can be checked. An older kernel tells in its records what it lost before them, and
+ * nothing tells what it lost after the last one: then lost is what the counter has beyond the samples.
  *
  * Inherited events with a ring need one event per processor. An event for major faults has a small ring
  * of its own per processor, because a sample does not tell; and so have the changes of the address spaces
@@ -66,7 +67,7 @@ static struct perf_event_attr make_attr(const struct mw__events *e, enum mw__eve
 		.config = configs[kind],
 		.sample_period = kind != MW__EVENT_MOVES,
 		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR,
-		.read_format = PERF_FORMAT_LOST,
+		.read_format = e->without_lost ? 0 : PERF_FORMAT_LOST,
 		.disabled = 1,
 		.enable_on_exec = on_exec,
 		.inherit = 1,
@@ -241,6 +242,7 @@ static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, enum
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	size_t opened = 0;
+	int last = -ESRCH;
 
 	for (int cpu = 0; cpu < cpus; cpu++) {
 		size_t shared = SIZE_MAX;
@@ -248,6 +250,8 @@ static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, enum
 		for (size_t i = 0; i < n_tids; i++) {
 			int rc = open_one(e, tids[i], cpu, kind, on_exec, &shared);
 
+			if (rc == -EINVAL)
+				last = rc;
 			if (rc == -ENODEV || rc == -EINVAL)
 				break;
 			if (rc < 0 && rc != -ESRCH)
@@ -255,7 +259,7 @@ static int open_all(struct mw__events *e, const pid_t *tids, size_t n_tids, enum
 			opened += rc == 0;
 		}
 	}
-	return opened ? 0 : -ESRCH;
+	return opened ? 0 : last;
 }
 
 /* The events without which there is no recording. */
@@ -298,6 +302,11 @@ int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err
 		e->buffer = PROGRAM_RING;
 	if (rc == 0)
 		rc = open_allowed(e, tids, n, on_exec);
+	if (rc == -EINVAL && !e->without_lost) {
+		e->without_lost = true;
+		e->without_kernel = false;
+		rc = open_allowed(e, tids, n, on_exec);
+	}
 	if (rc == 0)
 		e->without_majors = open_all(e, tids, n, MW__EVENT_MAJORS, on_exec) < 0;
 	free(tids);
@@ -380,12 +389,14 @@ int mw__events_drain(struct mw__events *e, struct mw_recording *rec)
 	return rc;
 }
 
-/* With PERF_FORMAT_LOST read(2) gives the count and what was lost. */
-static void add_counts(int fd, enum mw__event_kind kind, uint64_t *counter, uint64_t *lost, uint64_t *lost_moves)
+/* With PERF_FORMAT_LOST read(2) gives the count and what was lost, else the count. */
+static void add_counts(const struct mw__events *e, int fd, enum mw__event_kind kind, uint64_t *counter, uint64_t *lost,
+		       uint64_t *lost_moves)
 {
 	uint64_t v[2] = {};
+	ssize_t size = e->without_lost ? sizeof(v[0]) : sizeof(v);
 
-	if (kind == MW__EVENT_MAJORS || read(fd, v, sizeof(v)) != sizeof(v))
+	if (kind == MW__EVENT_MAJORS || read(fd, v, sizeof(v)) != size)
 		return;
 	if (kind == MW__EVENT_MOVES) {
 		*lost_moves += v[1];
@@ -401,11 +412,24 @@ void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *
 	for (size_t i = 0; i < e->rings.n; i++) {
 		const struct mw__ring *r = &e->rings.v[i];
 
-		add_counts(r->fd, r->kind, counter, lost, lost_moves);
+		add_counts(e, r->fd, r->kind, counter, lost, lost_moves);
 		*lost += mw__program_lost(&r->program);
+		if (e->without_lost && r->kind == MW__EVENT_MOVES)
+			*lost_moves += r->lost;
 	}
 	for (size_t i = 0; i < e->more.n; i++)
-		add_counts(e->more.v[i].fd, e->more.v[i].kind, counter, lost, lost_moves);
+		add_counts(e, e->more.v[i].fd, e->more.v[i].kind, counter, lost, lost_moves);
+	if (e->without_lost && !e->by_program)
+		*lost = mw__sub0(*counter, e->samples);
+}
+
+uint64_t mw__events_lost_by_records(const struct mw__events *e)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < e->rings.n; i++)
+		lost += e->rings.v[i].kind == MW__EVENT_FAULTS ? e->rings.v[i].lost : 0;
+	return lost;
 }
 
 /* ----------------------------------------------------------------- merging */

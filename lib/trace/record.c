@@ -266,7 +266,10 @@ static int settle(struct recorder *r)
 	for (int i = 0; i < SETTLE_TRIES && rc == 0; i++) {
 		rc = mw__events_drain(&r->events, rec);
 		mw__events_counts(&r->events, &rec->counter, &rec->lost, &rec->lost_moves);
-		if (r->events.samples + rec->lost == rec->counter)
+		bool by_records = r->events.without_lost && !r->events.by_program;
+		uint64_t lost = by_records ? mw__events_lost_by_records(&r->events) : rec->lost;
+
+		if (r->events.samples + lost == rec->counter)
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -286,6 +289,11 @@ static void add_notes(struct recorder *r)
 	if (rec->samples > rec->faults.n)
 		mw__recording_note(rec, "limit", "--limit keeps more", "%llu faults were counted and not kept",
 				   (unsigned long long)(rec->samples - rec->faults.n));
+	if (r->events.without_lost && !r->events.by_program)
+		mw__recording_note(rec, "PERF_FORMAT_LOST", "Linux 6.0 has it",
+				   "this kernel does not count the faults that it could not write down: lost is what its counter has "
+				   "beyond the samples, of which its records tell %llu",
+				   (unsigned long long)mw__events_lost_by_records(&r->events));
 	if (rec->lost)
 		mw__recording_note(rec, "ring", "--buffer, or a larger kernel.perf_event_mlock_kb",
 				   "%llu faults came faster than they could be read; the counter has them, the tables do not",

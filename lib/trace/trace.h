@@ -40,6 +40,7 @@ struct mw__ring {
 	struct mw__program program;
 	enum mw__event_kind kind;
 	bool is_hung_up;		/* its first thread ended: poll(2) would not wait for it any more */
+	uint64_t lost;			/* as its PERF_RECORD_LOST say; what was lost last has none */
 	MW_VEC(struct mw__fault) faults;	/* as they came: in the order of time */
 };
 
@@ -55,6 +56,7 @@ struct mw__events {
 	MW_VEC(struct mw__sharer) more;
 	bool without_kernel;		/* faults that the kernel takes are excluded: not allowed */
 	bool without_majors;		/* no event for major faults */
+	bool without_lost;		/* no PERF_FORMAT_LOST: a kernel before 6.0 */
 	bool stacks;
 	bool by_program;		/* faults are written by a program in the kernel, not as samples */
 	enum mw_faults_recorder recorder;	/* what was asked for */
@@ -78,6 +80,8 @@ void mw__events_stop(struct mw__events *e);
 MW_MUST_CHECK int mw__events_drain(struct mw__events *e, struct mw_recording *rec);
 /* What the kernel counted, what it could not write, and how many changes of address spaces it could not write. */
 void mw__events_counts(const struct mw__events *e, uint64_t *counter, uint64_t *lost, uint64_t *lost_moves);
+/* What the rings themselves tell that they lost; what they lost last is not in it. */
+uint64_t mw__events_lost_by_records(const struct mw__events *e);
 /* Merge the rings' faults into rec, and mark the major ones. */
 MW_MUST_CHECK int mw__events_merge(struct mw__events *e, struct mw_recording *rec);
 

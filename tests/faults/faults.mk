@@ -2,7 +2,7 @@
 # The program that knows its faults. Its flags are its own: an optimisation would change what it touches.
 
 FAULTS_DIR := $(B)/tests/faults
-FAULTS_TARGETS := $(FAULTS_DIR)/truth
+FAULTS_TARGETS := $(FAULTS_DIR)/truth $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(FAULTS_DIR)/oldkernel.so)
 FAULTS_TESTS := tests/faults/check.py
 
 tests/faults/check.py: $(FAULTS_TARGETS)
@@ -11,3 +11,7 @@ $(FAULTS_DIR)/truth: tests/faults/truth.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -pthread -o $@ $<
+$(FAULTS_DIR)/oldkernel.so: tests/faults/oldkernel.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -Wall -Wextra -fPIC -shared -o $@ $<
