@@ -20,6 +20,7 @@
 #define PAGE UINT64_C(4096)
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define WIDTH 64u		/* characters a line */
+#define ALL_WIDTH 24u		/* of a mapping, beside its size and name */
 #define MAX_LINES 40u		/* of the map, without all */
 #define MAX_FRAME_ROWS 64u
 #define UNMAPPED MW__N_AT	/* a hole between mappings */
@@ -260,10 +261,11 @@ static void draw_all(struct view *v)
 
 	for (size_t i = 0; i < v->snap->vmas.n; i++) {
 		const struct mw__vma *m = &v->snap->vmas.v[i];
-		uint64_t per = mw__align_up((m->end - m->start + WIDTH / 2 - 1) / (WIDTH / 2), PAGE);
+		uint64_t per = mw__align_up((m->end - m->start + ALL_WIDTH - 1) / ALL_WIDTH, PAGE);
+		const char *name = *m->name == '/' ? mw__basename(m->name) : *m->name ? m->name : "(anonymous)";
 
 		if (!mw__vma_is_vsyscall(m))
-			add_line(v, t, m->start, m->end, per, *m->name ? m->name : "(anonymous)");
+			add_line(v, t, m->start, m->end, per, name);
 	}
 	mw__doc_line(v->root, "", NULL, 0);
 	mw__doc_line(v->root, "One line a mapping; a character is one page or, in large mappings, several.", NULL, 0);

@@ -107,9 +107,9 @@ enum { R_OBJECT, R_BINDING, R_RELATIVE, R_SYMBOLIC, R_PLT, R_COPY, R_IFUNC, R_PA
 	{ "ifunc", "IFUNC", MW__T_COUNT, (F) | MW__COL_HIDDEN, "addresses that a function of the image decides" },       \
 	{ "pages", "PAGES", MW__T_COUNT, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "pages with relocations" },                                               \
 	{ "copied_pages", "COPIED", MW__T_COUNT, (F), "pages of the file that were copied" },                           \
-	{ "linker_pages", "BY LINKER", MW__T_COUNT, (F), "of these, in pages with relocations or words of the linker" }, \
-	{ "cleared_pages", "BSS START", MW__T_COUNT, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "of these, cleared for the start of .bss" },                  \
-	{ "program_pages", "BY PROGRAM", MW__T_COUNT, (F), "of these, with neither: the program wrote" }
+	{ "linker_pages", "LINKER", MW__T_COUNT, (F), "of these, in pages with relocations or words of the linker" }, \
+	{ "cleared_pages", "BSS", MW__T_COUNT, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "of these, cleared for the start of .bss" },                  \
+	{ "program_pages", "PROGRAM", MW__T_COUNT, (F), "of these, with neither: the program wrote" }
 static const struct mw__col reloc_cols[] = { RELOC_COLS(MW__COL_TEXT_ONLY) };
 static const struct mw__col reloc_keys[] = { RELOC_COLS(MW__COL_JSON_ONLY) };
 
@@ -155,8 +155,9 @@ static void add_relocs(struct mw__sections_view *v)
 	mw__row_text(text, row, R_OBJECT, "sum");
 	set_counts(text, row, &sum, true);
 	mw__doc_line(v->root, "", NULL, 0);
-	mw__doc_line(v->root, "\003- BY LINKER: the page has relocations (or GOT words of the dynamic linker), so loading "
-		     "copied it; whether the program wrote to it as well cannot be told afterwards.", NULL, 0);
+	mw__doc_line(v->root, "\003- COPIED pages are of three kinds. LINKER: the page has relocations (or GOT words of the dynamic "
+		     "linker), so loading copied it; whether the program wrote to it as well cannot be told afterwards. BSS: the "
+		     "rest of it was cleared for .bss. PROGRAM: neither, so the program wrote.", NULL, 0);
 }
 
 /* ----------------------------------------------------------------- objects */

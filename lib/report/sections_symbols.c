@@ -24,7 +24,7 @@ enum { Y_SECTION, Y_TYPE, Y_ADDRESS, Y_SIZE, Y_OTHERS, Y_MASS, Y_OBJECT = Y_MASS
 #define SYMBOL_COLS(F, OBJ, R)                                                                                        \
 	{ "section", "SECTION", MW__T_TEXT, (F), "section that it is in" },                                             \
 	{ "type", "TYPE", MW__T_TEXT, (F) | MW__COL_HIDDEN, "function, variable or label" },                             \
-	{ "address", "ADDRESS", MW__T_ADDR, (F) | MW__COL_OPTIONAL | MW__COL_SPARE, "where it is in memory" },                                             \
+	{ "address", "ADDRESS", MW__T_ADDR, (F) | MW__COL_HIDDEN, "where it is in memory" },                              \
 	{ "size", "SIZE", MW__T_BYTES, (F), "size" },                                                                   \
 	{ "others", "OTHERS", MW__T_COUNT, (F) | MW__COL_HIDDEN, "further symbols inside it, other names among them" },   \
 	MW__MASS_COLS(F, R, MW__COL_OPTIONAL | MW__COL_SPARE),                                                                                            \
