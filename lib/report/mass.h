@@ -22,7 +22,7 @@
 	{ "cleared", "CLEARED", MW__T_BYTES, (F) | MW__COL_HIDDEN,                                                       \
 	  "of the copies, in the page that was cleared for the start of .bss" },                                        \
 	{ "written", "WRITTEN", MW__T_BYTES, (F) | (R) | (C), "of the copies, in pages that only the program writes" },             \
-	{ "new", "NEW", MW__T_BYTES, (F) | (R) | MW__COL_OPTIONAL | MW__COL_SPARE, "resident, anonymous from the start (.bss)" },                                \
+	{ "new", "NEW", MW__T_BYTES, (F) | (R) | ((C) && !(R) ? MW__COL_HIDDEN : MW__COL_OPTIONAL | MW__COL_SPARE), "resident, anonymous from the start (.bss)" },                                \
 	{ "shmem", "SHMEM", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, shared memory" },                              \
 	{ "huge", "HUGE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident through huge page table entries" },               \
 	{ "zero", "ZERO", MW__T_BYTES, (F) | MW__COL_HIDDEN, "only read: the shared zero page" },                        \

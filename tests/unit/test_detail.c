@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Symbols by address: those that are read for a few addresses give each of them the name that it has among all
+ * The pages of this program in which the dynamic linker keeps words of its own, by the program's own dynamic
+ * section in memory. Symbols by address: those that are read for a few addresses give each of them the name that it has among all
  * symbols of the file. Files are this program and the C library: local and global names, aliases, labels without
  * size, gaps.
  */
@@ -9,6 +10,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -102,10 +104,56 @@ static void check_file(const char *path)
 	mw__arena_deinit(&arena);
 }
 
+static const ElfW(Dyn) *find_tag(int64_t tag)
+{
+	for (const ElfW(Dyn) *d = _DYNAMIC; d->d_tag != DT_NULL; d++)
+		if (d->d_tag == tag)
+			return d;
+	return NULL;
+}
+
+static uint64_t value_of(int64_t tag)
+{
+	const ElfW(Dyn) *d = find_tag(tag);
+
+	return d ? d->d_un.d_val : 0;
+}
+
+/* Words of the linker in a page: DT_DEBUG of the program, and the second and third slot of .got.plt in lazy binding. */
+static void check_own_words(void)
+{
+	const struct link_map *program = (const struct link_map *)((const struct r_debug *)value_of(DT_DEBUG))->r_map;
+	struct mw__detail_want want = { .relocs = true };
+	const struct mw__detail *d = NULL;
+	struct mw__image img = {};
+	struct mw__arena arena;
+	uint64_t bias = program->l_addr, own = 0, found = 0;
+	uint64_t debug = (uintptr_t)&find_tag(DT_DEBUG)->d_un - bias;
+	bool now = find_tag(DT_BIND_NOW) || value_of(DT_FLAGS) & DF_BIND_NOW || value_of(DT_FLAGS_1) & DF_1_NOW;
+	uint64_t slots = value_of(DT_PLTGOT) && value_of(DT_JMPREL) && !now ? 2 : 0;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	mw__arena_init(&arena);
+	if (ok(fd >= 0 && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && mw__detail_read(fd, &img, &want, &arena, &d) == 0 &&
+	       d->relocs_known, "the relocations of this program")) {
+		for (uint32_t i = 0; i < d->n_reloc_pages; i++) {
+			own += d->reloc_pages[i].own;
+			found += d->reloc_pages[i].addr == (debug & ~UINT64_C(4095)) ? d->reloc_pages[i].own : 0;
+		}
+		ok(found >= 1, "the linker keeps DT_DEBUG in the page of %#" PRIx64, debug);
+		is_int((long long)own, (long long)(1 + slots), "and besides it the slots of lazy binding, nothing else");
+		is_int(d->binds_now, now, "and says how slots are bound");
+	}
+	if (fd >= 0)
+		close(fd);
+	mw__arena_deinit(&arena);
+}
+
 int main(void)
 {
 	Dl_info libc;
 
+	check_own_words();
 	check_file("/proc/self/exe");
 	if (dladdr((void *)(uintptr_t)strlen, &libc) && libc.dli_fname)
 		check_file(libc.dli_fname);
