@@ -96,13 +96,6 @@ static bool open_gap(struct mw__space *space, size_t at)
 	return true;
 }
 
-/* Set the start of a range; a file's offset moves along. */
-static void cut_front(struct mw__range *r, uint64_t start)
-{
-	r->off += start - r->start;
-	r->start = start;
-}
-
 /* Take [start, end) out; what reaches over it on one side or both stays. Yields where it was. */
 static bool clear_range(struct mw__space *space, uint64_t start, uint64_t end, size_t *at)
 {
@@ -113,7 +106,7 @@ static bool clear_range(struct mw__space *space, uint64_t start, uint64_t end, s
 			return false;
 		space->ranges.v[i] = space->ranges.v[i + 1];
 		space->ranges.v[i].end = start;
-		cut_front(&space->ranges.v[i + 1], end);
+		space->ranges.v[i + 1].start = end;
 		*at = i + 1;
 		return true;
 	}
@@ -122,7 +115,7 @@ static bool clear_range(struct mw__space *space, uint64_t start, uint64_t end, s
 	for (k = i; k < space->ranges.n && space->ranges.v[k].end <= end; k++)
 		;
 	if (k < space->ranges.n && space->ranges.v[k].start < end)
-		cut_front(&space->ranges.v[k], end);
+		space->ranges.v[k].start = end;
 	if (k > i)
 		memmove(&space->ranges.v[i], &space->ranges.v[k], (space->ranges.n - k) * sizeof(*space->ranges.v));
 	space->ranges.n -= k - i;
@@ -220,7 +213,7 @@ static int map(struct mw__spaces *s, const struct mw__move *m)
 
 	if (!space || !clear_range(space, m->start, m->end, &at))
 		return -MW_E_NOMEM;
-	struct mw__range r = { .start = m->start, .end = m->end, .off = m->off, .name = m->name, .id = s->n_ids++,
+	struct mw__range r = { .start = m->start, .end = m->end, .name = m->name, .id = s->n_ids++,
 			       .prot = m->prot, .is_file = *m->name == '/' && m->name[1] != '/' };
 
 	if (object || is_anonymous(m->name)) {

@@ -11,7 +11,7 @@
 
 /* Disjoint, sorted by start. */
 struct mw__range {
-	uint64_t start, end, off;	/* off: of start in the file */
+	uint64_t start, end;
 	uint64_t bias;			/* of the ELF file: address in memory = bias + address in the file */
 	const struct mw__object_file *object;	/* ELF file, .bss included, or NULL */
 	const char *name;

@@ -271,13 +271,13 @@ enum { R_OBJECT, R_SECTION, R_NAME, R_START, R_END, R_TID, R_FIRST, R_FIRST_NS, 
 		{ "tid", "THREAD", MW__T_COUNT, tid, "thread" },                                                          \
 		{ "first", "FIRST", MW__T_TEXT, (first) ? NONE : TXT, "when its first fault came" },                      \
 		{ "first_ns", NULL, MW__T_COUNT, JSO, NULL },                                                             \
-		{ "first_tid", "BY", MW__T_COUNT, first, "thread of the first fault" },                                   \
-		{ "first_addr", "AT", MW__T_ADDR, first, "address of the first fault" },                                  \
+		{ "first_tid", "BY", MW__T_COUNT, (first) | MW__COL_SPARE, "thread of the first fault" },                                   \
+		{ "first_addr", "AT", MW__T_ADDR, (first) | MW__COL_SPARE, "address of the first fault" },                                  \
 		{ "faults", "FAULTS", MW__T_COUNT, 0, "page faults" },                                                    \
-		{ "major", "MAJOR", MW__T_COUNT, 0, "of these, waited for a disk" },                                      \
+		{ "major", "MAJOR", MW__T_COUNT, MW__COL_OPTIONAL, "of these, waited for a disk" },                       \
 		{ "pages", "PAGES", MW__T_COUNT, 0, "pages that faulted for the first time" },                            \
 		{ "bytes", "BYTES", MW__T_BYTES, TXT, "size of these pages" },                                            \
-		{ "share", "SHARE", MW__T_SHARE, TXT, "share of all faults" },                                            \
+		{ "share", "SHARE", MW__T_SHARE, TXT | MW__COL_SPARE, "share of all faults" },                            \
 		{ "bar", "", MW__T_BAR, 0, "the share, drawn" },                                                          \
 	}
 /* In neither output: a column of JSON only whose cells stay empty would be null there, so none is made. */
@@ -360,13 +360,13 @@ enum { L_TIME, L_NS, L_PHASE, L_PID, L_TID, L_KIND, L_ADDR, L_OBJECT, L_SECTION,
 static const struct mw__col list_cols[] = {
 	{ "time", "TIME", MW__T_TEXT, TXT, "since the recording began" },
 	{ "time_ns", NULL, MW__T_COUNT, JSO, NULL },
-	{ "phase", "PHASE", MW__T_TEXT, 0, "what the program was doing" },
+	{ "phase", "PHASE", MW__T_TEXT, MW__COL_SPARE, "what the program was doing" },
 	{ "pid", "PID", MW__T_COUNT, MW__COL_HIDDEN, "process" },
 	{ "tid", "THREAD", MW__T_COUNT, 0, "thread" },
 	{ "kind", "KIND", MW__T_TEXT, 0, "minor, or major: waited for a disk" },
 	{ "address", "ADDRESS", MW__T_ADDR, 0, "address that was touched" },
 	{ "object", "OBJECT", MW__T_TEXT, MW__COL_TRUNC, "what is there" },
-	{ "section", "SECTION", MW__T_TEXT, 0, "section of the ELF file" },
+	{ "section", "SECTION", MW__T_TEXT, MW__COL_SPARE, "section of the ELF file" },
 	{ "symbol", "SYMBOL", MW__T_TEXT, MW__COL_TRUNC, "symbol of the ELF file" },
 	{ "offset", "OFFSET", MW__T_ADDR, MW__COL_HIDDEN, "from the start of the symbol or object" },
 	{ "ip", "IP", MW__T_ADDR, MW__COL_HIDDEN, "instruction that touched it" },

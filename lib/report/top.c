@@ -209,14 +209,14 @@ static const char *const unread_words[] = {
 /* --------------------------------------------------------------- processes */
 
 enum { P_PID, P_USER, P_RSS, P_PSS, P_USS, P_SWAP, P_TABLES, P_VSZ, P_ANON, P_FILE, P_SHMEM, P_WHY, P_UNREAD, P_CGROUP, P_COMMAND };
-#define PROCESS_COLS(F, SWAP, TABLES)                                                                                               \
-	{ "pid", "PID", MW__T_COUNT, (F), "process id" }, { "user", "USER", MW__T_TEXT, (F), "effective user" },        \
+#define PROCESS_COLS(F, SWAP, TABLES, VSZ)                                                                                               \
+	{ "pid", "PID", MW__T_COUNT, (F), "process id" }, { "user", "USER", MW__T_TEXT, (F) | MW__COL_SPARE, "effective user" }, \
 	{ "rss", "RSS", MW__T_BYTES, (F), "resident" },                                                                 \
 	{ "pss", "PSS", MW__T_BYTES, (F), "resident, each page divided by its mappers" },                               \
 	{ "uss", "USS", MW__T_BYTES, (F), "resident, mapped by no other process" },                                     \
 	{ "swap", "SWAP", MW__T_BYTES, (F) | (SWAP), "swapped out" },                                                   \
 	{ "page_tables", "TABLES", MW__T_BYTES, (F) | (TABLES), "page tables" },                                                   \
-	{ "vsz", "VSZ", MW__T_BYTES, (F), "size of all mappings" },                                                     \
+	{ "vsz", "VSZ", MW__T_BYTES, (F) | (VSZ), "size of all mappings" },                                             \
 	{ "anonymous", "ANON", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, anonymous" },                               \
 	{ "file", "FILE", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, of files" },                                     \
 	{ "shmem", "SHMEM", MW__T_BYTES, (F) | MW__COL_HIDDEN, "resident, shared memory" },                              \
@@ -224,10 +224,17 @@ enum { P_PID, P_USER, P_RSS, P_PSS, P_USS, P_SWAP, P_TABLES, P_VSZ, P_ANON, P_FI
 	{ "unread", "UNREAD", MW__T_TEXT, (F) | MW__COL_HIDDEN, "why PSS and USS are not known" },                       \
 	{ "cgroup", "CGROUP", MW__T_TEXT, (F) | MW__COL_HIDDEN | MW__COL_TRUNC, "control group" },                       \
 	{ "command", "COMMAND", MW__T_TEXT, (F) | MW__COL_TRUNC, "name" }
-/* 80 columns have no room for both. */
-static const struct mw__col process_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, 0, MW__COL_HIDDEN) };
-static const struct mw__col tables_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, 0) };
-static const struct mw__col process_keys[] = { PROCESS_COLS(MW__COL_JSON_ONLY, 0, 0) };
+/* 80 columns have no room for all: what they are ranked by stays. */
+static const struct mw__col process_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, MW__COL_OPTIONAL, MW__COL_HIDDEN, MW__COL_SPARE) };
+static const struct mw__col swap_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, 0, MW__COL_HIDDEN, MW__COL_HIDDEN) };
+static const struct mw__col tables_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, 0, MW__COL_HIDDEN) };
+static const struct mw__col vsz_cols[] = { PROCESS_COLS(MW__COL_TEXT_ONLY, MW__COL_HIDDEN, MW__COL_HIDDEN, 0) };
+static const struct mw__col process_keys[] = { PROCESS_COLS(MW__COL_JSON_ONLY, 0, 0, 0) };
+
+static const struct mw__col *cols_of(enum mw_rank rank)
+{
+	return rank == MW_BY_TABLES ? tables_cols : rank == MW_BY_SWAP ? swap_cols : rank == MW_BY_VSZ ? vsz_cols : process_cols;
+}
 
 static void process_row(struct mw__doc_node *t, const struct row *r)
 {
@@ -261,8 +268,8 @@ enum { G_NAME, G_N, G_ONCE, G_PSS, G_USS, G_RSS, G_SWAP, G_TABLES, G_UNREAD };
 	{ "pss", "PSS", MW__T_BYTES, (F), "sum of PSS: pages shared with other groups count in part" },                 \
 	{ "uss", "USS", MW__T_BYTES, (F), "sum of USS" },                                                               \
 	{ "rss_sum", "SUM OF RSS", MW__T_BYTES, (F), "shared pages counted each time" },                                \
-	{ "swap", "SWAP", MW__T_BYTES, (F), "swapped out" },                                                            \
-	{ "page_tables", "TABLES", MW__T_BYTES, (F), "page tables" },                                                   \
+	{ "swap", "SWAP", MW__T_BYTES, (F) | MW__COL_OPTIONAL, "swapped out" },                                         \
+	{ "page_tables", "TABLES", MW__T_BYTES, (F) | MW__COL_SPARE, "page tables" },                                                   \
 	{ "unreadable", "UNREAD", MW__T_COUNT, (F), "processes whose PSS could not be read" }
 static const struct mw__col group_cols[] = { GROUP_COLS(MW__COL_TEXT_ONLY) };
 static const struct mw__col group_keys[] = { GROUP_COLS(MW__COL_JSON_ONLY) };
@@ -359,8 +366,7 @@ static int fill(struct view *v)
 	struct mw__doc_node *json = grouped ? mw__doc_table(v->root, "groups", NULL, group_keys, LEN(group_keys)) :
 					      mw__doc_table(v->root, "processes", NULL, process_keys, LEN(process_keys));
 	struct mw__doc_node *text = grouped ? mw__doc_table(v->root, NULL, NULL, group_cols, LEN(group_cols)) :
-					      mw__doc_table(v->root, NULL, NULL, v->opts->rank == MW_BY_TABLES ? tables_cols : process_cols,
-							    LEN(process_cols));
+					      mw__doc_table(v->root, NULL, NULL, cols_of(v->opts->rank), LEN(process_cols));
 
 	for (size_t i = 0; i < v->rows.n; i++) {
 		struct row *r = &v->rows.v[i];

@@ -251,6 +251,9 @@ def check_phases():
     ok(names == ["kernel's exec", "ld.so", "constructors", "main"], "the phases of a program", names)
     wrong = [f for f in doc["faults"] if f["phase"] == "kernel's exec" and int(f["ip"], 16) < 1 << 63]
     ok(not wrong, "in the kernel's exec, only the kernel faults", wrong[:3])
+    libc = next((f for f in doc["faults"] if os.path.basename(f["object"] or "").startswith("libc.so")), None)
+    if libc:
+        ok(libc["phase"] == "ld.so", "the C library is loaded and relocated in the phase of ld.so", libc)
     first = next(f for f in doc["faults"] if f["phase"] == "ld.so")
     ok("ld" in first["object"] and first["section"] == ".text" and first["ip"] == first["address"],
        "the first instruction of ld.so is its first fault", first)
@@ -270,6 +273,42 @@ def check_real():
             ok(doc["lost"] == 0 and all(r["bytes"] >= 0 for r in doc["sources"]), f"{name}: nothing lost, nothing negative", doc["sources"])
 
 
+MAJORS = """
+import ctypes, mmap, os, resource, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+view = mmap.mmap(file, 0)
+start = ctypes.addressof(ctypes.c_char.from_buffer(view))
+ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(len(view)), mmap.MADV_RANDOM)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+for at in range(0, len(view), 64 * 4096):
+    view[at]
+print(start, len(view), resource.getrusage(resource.RUSAGE_SELF).ru_majflt - before, file=open(sys.argv[2], "w"))
+"""
+
+
+def check_majors():
+    """Pages that come from the disk: as many faults are major as the process counts itself."""
+    name = "major faults are those that the process counts"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as tmp:
+        data, out = os.path.join(tmp, "data"), os.path.join(tmp, "out")
+        with open(data, "wb") as file:
+            file.write(b"x" * (64 * 4096 * 20))
+            file.flush()
+            os.fsync(file.fileno())
+        run, doc = record(["--list"], [sys.executable, "-c", MAJORS, data, out])
+        if not ok(doc is not None, f"{name}: recorded", run.stderr.decode()):
+            return
+        start, size, majors = (int(w) for w in open(out).read().split())
+        mine = [f for f in doc["faults"] if start <= int(f["address"], 16) < start + size and f["pid"] == doc["target"]["pid"]]
+        if not majors:
+            skip(name, "the file stays in memory here")
+            return
+        have = sum(f["kind"] == "major" for f in mine)
+        ok(have == majors, name, f"{have} of {len(mine)}, the process counts {majors}")
+        ok(doc["major"] >= have, f"{name}: and the sum has them", doc["major"])
+
+
 def check_exports():
     with tempfile.TemporaryDirectory() as tmp:
         trace, folded = os.path.join(tmp, "trace"), os.path.join(tmp, "folded")
@@ -284,6 +323,13 @@ def check_exports():
         ok(all(re.fullmatch(r"[^;]+(;[^;]+)+ \d+", line) for line in lines), "folded stacks: frames and a count", lines[:5])
 
 
+def faults_of(pid):
+    """minflt + majflt, as the kernel counts them."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[7]) + int(fields[9])
+
+
 def check_attach():
     """A process that runs already: what it faults meanwhile, and what was there before."""
     code = ("import sys,time,mmap\n"
@@ -295,6 +341,7 @@ def check_attach():
     target = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         target.stdout.readline()
+        count_before = faults_of(target.pid)
         mem = subprocess.Popen([MEMWHY, "faults", "--json", "-p", str(target.pid)], stdout=subprocess.PIPE)
         wait_for_events(mem.pid)
         target.stdin.write(b"\n")
@@ -302,10 +349,12 @@ def check_attach():
         target.stdout.readline()
         mem.send_signal(signal.SIGINT)
         doc = json.loads(mem.communicate(timeout=30)[0])
+        counted = faults_of(target.pid) - count_before
     finally:
         target.kill()
         target.wait()
     check_numbers(doc, "attached")
+    ok(250 <= doc["task_faults"] <= counted, "attached: the kernel's own count is of the recording alone", (doc["task_faults"], counted))
     have = {row["source"]: row["bytes"] for row in doc["sources"]}
     ok(have["fault"] >= 250 * PAGE, "attached: what it faulted meanwhile", have)
     ok(have["before"] > 100 * PAGE and doc["rss"]["before"] - doc["rss"]["gone"] == have["before"],
@@ -369,6 +418,7 @@ def main():
     check_unprivileged()
     check_real()
     check_phases()
+    check_majors()
     check_exports()
     check_attach()
     check_errors()
