@@ -352,10 +352,30 @@ static bool is_grave(int error)
 	return error == EMFILE || error == ENFILE || error == EIO || error == ENOMEM;
 }
 
+/* The mark that the kernel puts behind the name of a deleted file may be part of the name: then the file has it. */
+static void check_mark(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma, struct mw__file *f)
+{
+	char root[4200];
+	struct stat st;
+	int n = snprintf(root, sizeof(root), "root%s", vma->name);
+
+	if (*vma->name != '/' || n >= (int)sizeof(root) || fstatat(proc->pid_fd, root, &st, 0) < 0 || !is_same(&st, f))
+		return;
+	const char *path = mw__arena_str(&snap->arena, vma->name);
+
+	if (path) {
+		f->path = path;
+		f->is_deleted = false;
+	}
+}
+
 int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const struct mw__vma *vma)
 {
 	struct mw__file *f = &snap->files.v[vma->file];
 	char map[64], root[4200];
+
+	if (f->is_deleted)
+		check_mark(proc, snap, vma, f);
 	const struct {
 		const char *how, *name;
 		int dir;

@@ -220,3 +220,22 @@ f=open(sys.argv[1],\"rb\"); m=mmap.mmap(f.fileno(),0,prot=1); m.madvise(1); m[0]
 	[ "$(jq "[.maps[] | select(.name | endswith(\"/$name\"))] | length" <<<"$out")" = 1 ]
 	jq -e ".maps[] | select(.name | endswith(\"/$name\")) | .resident + .cached == 1048576 and .uncached == 0" <<<"$out"
 }
+
+@test "a file whose name ends as the kernel marks deleted ones is not a deleted one" {
+	local d=$BATS_TEST_TMPDIR
+	echo x >"$d/there (deleted)"
+	echo x >"$d/gone"
+	# shellcheck disable=SC2016
+	python3 -c "import mmap,os,sys,time
+files=[open(p,\"rb\") for p in sys.argv[1:]]; maps=[mmap.mmap(f.fileno(),0,prot=1) for f in files]; os.unlink(sys.argv[2]); print(\"ready\",flush=True); time.sleep(60)" \
+		"$d/there (deleted)" "$d/gone" >"$d/ready" 3>&- &
+	target=$!
+	targets+=("$target")
+	for _ in $(seq 100); do
+		[ -s "$d/ready" ] && break
+		sleep 0.1
+	done
+	expect 0 explain --json "$target"
+	jq -e "[.objects[].object] | (index(\"$d/there (deleted)\") != null) and (index(\"$d/there\") == null)" <<<"$out"
+	jq -e "[.objects[].object] | index(\"$d/gone\") != null" <<<"$out"
+}
