@@ -53,7 +53,7 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 @test "-P shows the debug file after the file" {
 	command -v objcopy >/dev/null || skip "there is no objcopy"
 	echo 'static int hidden(int x) { return x; } int main(void) { return hidden(0); }' >"$T/p.c"
-	cc -g -O0 -o "$T/p" "$T/p.c"
+	"${CC:-gcc}" -g -O0 -o "$T/p" "$T/p.c"
 	objcopy --only-keep-debug "$T/p" "$T/p.debug"
 	strip "$T/p"
 	objcopy --add-gnu-debuglink="$T/p.debug" "$T/p"
