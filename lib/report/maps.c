@@ -81,7 +81,7 @@ static const struct column columns[] = {
 	{ { "owner_detail", "DETAIL", MW__T_TEXT, MW__COL_TRUNC, "which one: thread, arena, object" }, LONG },
 	{ { "certainty", "KNOWN", MW__T_TEXT, 0, "proven, likely or unknown" }, LONG },
 	{ { "rule", "BY", MW__T_TEXT, 0, "the rule that tells the owner" }, 0 },
-	{ { "object", "OBJECT", MW__T_TEXT, 0, "path of the image or file" }, 0 },
+	{ { "object", "OBJECT", MW__T_TEXT, MW__COL_TRUNC, "path of the image or file" }, 0 },
 	{ { "name", "NAME", MW__T_TEXT, MW__COL_TRUNC, "as the kernel names it" }, PMAP | LONG },
 	{ { "what", "WHAT", MW__T_TEXT, TXT | MW__COL_CUT, "file and sections, or owner, in short" }, OWN },
 	{ { "causes", NULL, MW__T_TABLE, JSO, NULL }, 0 },
