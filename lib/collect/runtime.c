@@ -9,6 +9,7 @@
 #include "../base/str.h"
 #include "../heap/heap.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define LARGE (UINT64_C(64) << 20)
@@ -23,7 +24,8 @@ struct known {
 static const struct known runtimes[] = {
 	{ "libjvm.so", "Java (HotSpot)", false, true }, { "libcoreclr.so", ".NET", false, true },
 	{ "libpython3", "CPython", false, false },	  { "python3", "CPython", true, false },
-	{ "node", "Node.js (V8)", true, true },	  { "chrom", "Chromium (V8)", true, true },
+	{ "node", "Node.js (V8)", true, true },	  { "nodejs", "Node.js (V8)", true, true },
+	{ "chromium", "Chromium (V8)", true, true },	  { "chrome", "Chromium (V8)", true, true },
 	{ "libruby", "Ruby", false, false },		  { "ruby", "Ruby", true, false },
 	{ "libperl.so", "Perl", false, false },	  { "perl", "Perl", true, false },
 	{ "libphp", "PHP", false, false },		  { "php", "PHP", true, false },
@@ -36,9 +38,20 @@ static const struct known allocators[] = {
 	{ "libmemwhy-malloc", "memwhy-malloc", false, false }, { "libjemalloc", "jemalloc", false, false },
 	{ "libtcmalloc", "tcmalloc", false, false },		{ "libmimalloc", "mimalloc", false, false },
 	{ "libsnmalloc", "snmalloc", false, false },		{ "libasan", "AddressSanitizer", false, false },
+	{ "libtsan", "ThreadSanitizer", false, false },
+	{ "chromium", "PartitionAlloc", true, false },	{ "chrome", "PartitionAlloc", true, false },
 	{ "libc.so.6", "glibc malloc", false, false },		{ "libc-2.", "glibc malloc", false, false },
 	{ "ld-musl", "musl malloc", false, false },		{ "libc.musl", "musl malloc", false, false },
 };
+
+/* A program's name may go on with its version ("python3.11", "php-fpm8.2"), but node_exporter is no node. */
+static bool is_named(const struct mw__image *img, const struct known *k)
+{
+	const char *name = mw__basename(img->path);
+	size_t len = strlen(k->prefix);
+
+	return !strncmp(name, k->prefix, len) && (!k->is_program || (!isalpha((unsigned char)name[len]) && name[len] != '_'));
+}
 
 static const struct known *find(const struct mw_snapshot *snap, const struct known *table, size_t n)
 {
@@ -46,8 +59,7 @@ static const struct known *find(const struct mw_snapshot *snap, const struct kno
 		for (size_t i = 0; i < snap->images.n; i++) {
 			const struct mw__image *img = &snap->images.v[i];
 
-			if ((!table[k].is_program || img->role == MW__PROGRAM) &&
-			    !strncmp(mw__basename(img->path), table[k].prefix, strlen(table[k].prefix)))
+			if ((!table[k].is_program || img->role == MW__PROGRAM) && is_named(img, &table[k]))
 				return &table[k];
 		}
 	return NULL;
@@ -89,5 +101,5 @@ int mw__collect_runtime(struct mw_snapshot *snap)
 		snap->target.allocator = "memwhy-malloc";
 	else if (allocator)
 		snap->target.allocator = allocator->name;
-	return runtime && runtime->reserves ? claim_reserves(snap) : 0;
+	return runtime && runtime->reserves && snap->target.runtime == runtime->name ? claim_reserves(snap) : 0;
 }
