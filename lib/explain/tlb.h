@@ -33,6 +33,7 @@ struct mw__tlbs {
 	char vendor[13], model_name[49];
 	uint32_t family, model;
 	bool has_hypervisor;
+	const char *core_type;	/* of a hybrid processor: of which of its cores all this is; NULL: all cores are alike */
 	bool is_documented;	/* not from the processor: from the words of its model */
 	const char *document;	/* whose words were used, instead or to compare; or NULL */
 	const char *remark;	/* what was wrong with the words, or NULL */

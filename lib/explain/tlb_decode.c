@@ -272,6 +272,18 @@ static void trim(char *s)
 		s[--n] = '\0';
 }
 
+/* Intel SDM, CPUID: leaf 7, EDX bit 15 says hybrid; leaf 0x1a, EAX bits 31-24 the type of the core that answers. */
+static const char *core_type(const struct mw_cpu *cpu)
+{
+	const struct mw__cpuid *features = mw__cpu_leaf(cpu, 7, 0), *core = mw__cpu_leaf(cpu, 0x1a, 0);
+
+	if (!features || !(features->edx >> 15 & 1))
+		return NULL;
+	uint32_t type = core ? core->eax >> 24 : 0;
+
+	return type == 0x20 ? "efficiency" : type == 0x40 ? "performance" : "unknown";
+}
+
 static void identify(const struct mw_cpu *cpu, struct mw__tlbs *t)
 {
 	const struct mw__cpuid *zero = mw__cpu_leaf(cpu, 0, 0), *one = mw__cpu_leaf(cpu, 1, 0);
@@ -295,6 +307,7 @@ static void identify(const struct mw_cpu *cpu, struct mw__tlbs *t)
 	t->family = family == 15 ? family + (one->eax >> 20 & 0xff) : family;
 	t->model = (one->eax >> 4 & 15) | (family == 6 || family == 15 ? (one->eax >> 16 & 15) << 4 : 0);
 	t->has_hypervisor = one->ecx >> 31;
+	t->core_type = core_type(cpu);
 }
 
 void mw__tlbs_decode(const struct mw_cpu *cpu, struct mw__tlbs *ret)

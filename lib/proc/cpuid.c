@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define N_OF(list) (sizeof(list) / sizeof((list)[0]))
-static const uint32_t plain[] = { 0, 1, 2, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006, 0x80000008,
+static const uint32_t plain[] = { 0, 1, 2, 7, 0x1a, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006, 0x80000008,
 				  0x80000019, 0x80000021 };
 #define PARAMETERS 0x18		/* a leaf with subleaves */
 #define MAX_SUBLEAF 31

@@ -189,6 +189,7 @@ static void add_geometry(struct view *v)
 	mw__doc_u64(o, "family", MW__T_COUNT, *g->vendor ? g->family : MW_UNKNOWN);
 	mw__doc_u64(o, "model", MW__T_COUNT, *g->vendor ? g->model : MW_UNKNOWN);
 	mw__doc_bool(o, "hypervisor", g->has_hypervisor);
+	mw__doc_text(o, "core_type", g->core_type);
 	mw__doc_bool(o, "documented", g->is_documented);
 	mw__doc_text(o, "document", g->document);
 	mw__doc_text(o, "remark", g->remark);
@@ -207,6 +208,9 @@ static void add_geometry(struct view *v)
 	if (!g->n)
 		mw__doc_linef(v->root, NULL, 0, "Unknown: %s, and no words of this model are known.",
 			      g->has_hypervisor ? "the hypervisor hides the TLB leaves of CPUID" : "CPUID tells nothing about TLBs");
+	if (g->core_type)
+		mw__doc_linef(v->root, NULL, 0, "A hybrid processor: these are the TLBs of a core of %s type, on which memwhy ran. Cores of another type "
+			      "have others: taskset(1) runs memwhy there.", g->core_type);
 	if (g->is_documented)
 		mw__doc_linef(v->root, NULL, 0, "Documented, not from this processor, %s: %s.",
 			      g->has_hypervisor ? "whose hypervisor hides it" : "which does not tell", g->document);
@@ -469,7 +473,7 @@ static void add_maps(struct view *v)
 	mw__doc_u64(o, "tables_saved", MW__T_BYTES, sizes[1]);
 	mw__doc_line(v->root, "", NULL, 0);
 	if (blocks)
-		mw__doc_linef(v->root, sizes, 2, "As huge pages, the %llu blocks of 2 MiB that are at least half full would save %llu translations and \001 more memory "
+		mw__doc_linef(v->root, sizes, 2, "As huge pages, the blocks of 2 MiB that are at least half full, %llu, would save %llu translations and \001 more memory "
 			      "would be used. Page tables: \001 less; for anonymous memory none, as the kernel keeps one in reserve for each "
 			      "transparent huge page (hugetlb keeps none).", (unsigned long long)blocks, (unsigned long long)entries);
 	if (blocks)

@@ -67,7 +67,7 @@ FAULTS = {**HEAD, "target": {"pid": "int", "name": "str", "command": "str?", "at
 TLB = {**PROCESS, "page_tables": {"kernel": "int?", "least": "int", "above_least": "delta?"},
        "levels": [{"level": "str", "covers": "int", "tables": "int", "bytes": "int"}],
        "processor": {"vendor": "str?", "name": "str?", "family": "int?", "model": "int?", "hypervisor": "bool",
-                     "documented": "bool", "document": "str?", "remark": "str?"},
+                     "core_type": "str?", "documented": "bool", "document": "str?", "remark": "str?"},
        "tlbs": [{"level": "int", "kind": "str", "pages": "str", "entries": "int", "ways": "str?", "sets": "int?",
                  "index": "str?", "reach_4k": "int?", "reach_2m": "int?", "source": "str"}],
        "reach": {"resident": "int", "referenced": "int?", "small_pages": "int", "huge_pages": "int", "with_4k": "int?",

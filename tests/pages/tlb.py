@@ -140,6 +140,7 @@ def main():
         else:
             skip(f"{name}: as cpuid(1) says", "cpuid is not installed")
     check_hidden(expected)
+    check_hybrid()
     check_counters()
     check_bad()
     print(f"1..{count}")
@@ -163,6 +164,21 @@ def check_hidden(expected):
         doc = decode(path)
         ok(doc and lines_of(doc) == expected[name] and doc["processor"]["documented"] and doc["processor"]["document"],
            f"{name}, hidden: as documented, and marked so", doc and "\n".join(lines_of(doc)))
+
+
+def check_hybrid():
+    """Cores that differ: of which type these words are is said, and nothing where all are alike."""
+    with open(os.path.join(WORDS, "alderlake.txt")) as file:
+        words = [line for line in file if not re.match(r"\s*0x(00000007|0000001a) ", line)]
+    path = os.path.join(os.environ.get("BUILD", "build"), "tests", "hybrid-cpuid.txt")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    line = "   0x{:08x} 0x00: eax=0x{:08x} ebx=0x00000000 ecx=0x00000000 edx=0x{:08x}\n"
+    for hybrid, core, want in ((1 << 15, 0x40000001, "performance"), (1 << 15, 0x20000001, "efficiency"), (1 << 15, 0, "unknown"),
+                               (0, 0x40000001, None)):
+        with open(path, "w") as file:
+            file.writelines([*words, line.format(7, 0, hybrid), line.format(0x1a, core, 0)])
+        doc = decode(path)
+        ok(doc and doc["processor"]["core_type"] == want, f"a core of type {want}", doc and doc["processor"])
 
 
 def check_counters():
