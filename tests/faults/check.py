@@ -288,8 +288,8 @@ print(start, len(view), resource.getrusage(resource.RUSAGE_SELF).ru_majflt - bef
 
 
 def check_majors():
-    """Pages that come from the disk: as many faults are major as the process counts itself."""
-    name = "major faults are those that the process counts"
+    """Pages that come from the disk: their faults are major, and no more of them than the process counts itself."""
+    name = "faults on a file that is not in memory are major"
     with tempfile.TemporaryDirectory(dir="/var/tmp") as tmp:
         data, out = os.path.join(tmp, "data"), os.path.join(tmp, "out")
         with open(data, "wb") as file:
@@ -305,7 +305,8 @@ def check_majors():
             skip(name, "the file stays in memory here")
             return
         have = sum(f["kind"] == "major" for f in mine)
-        ok(have == majors, name, f"{have} of {len(mine)}, the process counts {majors}")
+        # pages of the program itself may have to be read again
+        ok(0 < have <= majors, name, f"{have} of {len(mine)}, the process counts {majors}")
         ok(doc["major"] >= have, f"{name}: and the sum has them", doc["major"])
 
 
