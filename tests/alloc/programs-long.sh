@@ -7,6 +7,7 @@ build=${BUILD:-build}
 lib=$(cd "$build" && pwd)/libmemwhy-malloc.so
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' TERM
 n=0
 . "$(dirname "$0")/same.inc"
 start=$(date +%s)
