@@ -11,6 +11,7 @@
 #include "../base/size.h"
 #include "../base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 uint64_t mw__tally_resident(const struct mw__tally *t)
@@ -433,14 +434,34 @@ void mw_account_cause(const struct mw_account *account, size_t i, struct mw_caus
 	memcpy(ret, &c, mw__min(ret->size, sizeof(c)));
 }
 
+/*
+ * How far VmRSS may be from the pages because the kernel adds its counters up late, in bytes. Before 6.2 a
+ * thread keeps what up to 65 of its faults brought in, at most 16 pages each (mm/memory.c,
+ * TASK_RSS_EVENTS_THRESH and fault_around_bytes); from then on a processor keeps less than a batch of each of
+ * three counters (lib/percpu_counter.c); since 6.16 status adds all of them up.
+ */
+uint64_t mw__counter_lag(const struct mw_snapshot *snap)
+{
+	unsigned major = 0, minor = 0;
+
+	if (!snap->target.kernel || sscanf(snap->target.kernel, "%u.%u", &major, &minor) != 2 ||
+	    major > 6 || (major == 6 && minor >= 16))
+		return 0;
+	bool percpu = major == 6 && minor >= 2;
+	uint64_t n = percpu ? snap->limits.cpus : snap->status.threads;
+
+	return n == MW_UNKNOWN || n > UINT32_MAX ? 0 : n * (percpu ? 3 * mw__max(32, 2 * n) : 65 * 16) * snap->target.page_size;
+}
+
 enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw_account *account)
 {
 	if (snap->target.is_torn)
 		return MW_TORN;
-	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual || /* NOLINT(clang-analyzer-core.NullDereference) */
-	    account->rss_residual)
+	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual) /* NOLINT(clang-analyzer-core.NullDereference) */
 		return MW_PARTIAL;
-	return MW_EXACT;
+	int64_t lag = (int64_t)mw__counter_lag(snap);
+
+	return -lag <= account->rss_residual && account->rss_residual <= lag ? MW_EXACT : MW_PARTIAL;
 }
 
 void mw_snapshot_summary(const struct mw_snapshot *snap, struct mw_summary *ret)

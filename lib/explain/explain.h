@@ -140,6 +140,9 @@ MW_MUST_CHECK int mw__findings_make(const struct mw_snapshot *snap, const struct
 				    struct mw__findings *ret);
 void mw__findings_deinit(struct mw__findings *f);
 
+/* In bytes; 0 where VmRSS is exact, or where it is not known how far it may be off. */
+uint64_t mw__counter_lag(const struct mw_snapshot *snap);
+/* Exact: the causes make VmSize and, but for that lag, VmRSS. */
 enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw_account *account);
 
 #endif

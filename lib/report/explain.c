@@ -551,6 +551,7 @@ static void add_verify(struct view *v)
 	struct mw__doc_node *t = mw__doc_table(v->root, "verify", "EVERY ROAD TO THE SAME NUMBER", verify_cols, 5);
 	const struct mw_snapshot *s = v->snap;
 	const struct mw_account *a = v->acc;
+	const char *late = mw__counter_lag(s) ? "lags before 6.16" : NULL;
 	uint64_t vsz = s->target.has_maps ? a->vsz : MW_UNKNOWN, parts;
 	uint64_t rss = s->target.has_maps && !a->total.unread ? a->rss : MW_UNKNOWN;
 
@@ -562,13 +563,13 @@ static void add_verify(struct view *v)
 	add_road(t, "vsz", "sum of smaps Size", SUM(s, size), vsz, NULL);
 	add_road(t, "vsz", "libproc2", s->roads.procps_vsize, vsz, NULL);
 	add_road(t, "rss", s->target.pages == MW_PAGES_SCAN ? "page scan" : "page states", rss, rss, NULL);
-	add_road(t, "rss", "VmRSS of status", s->status.vm_rss, rss, "lags before 6.16");
+	add_road(t, "rss", "VmRSS of status", s->status.vm_rss, rss, late);
 	parts = mw__add(mw__add(s->status.rss_anon, s->status.rss_file), s->status.rss_shmem);
-	add_road(t, "rss", "RssAnon+RssFile+RssShmem", parts, rss, NULL);
-	add_road(t, "rss", "statm", s->roads.statm_rss, rss, NULL);
+	add_road(t, "rss", "RssAnon+RssFile+RssShmem", parts, rss, late);
+	add_road(t, "rss", "statm", s->roads.statm_rss, rss, late);
 	add_road(t, "rss", "sum of smaps Rss", SUM(s, rss), rss, NULL);
 	add_road(t, "rss", "smaps_rollup", s->rollup.rss, rss, NULL);
-	add_road(t, "rss", "libproc2", s->roads.procps_rss, rss, NULL);
+	add_road(t, "rss", "libproc2", s->roads.procps_rss, rss, late);
 	uint64_t swap = rss == MW_UNKNOWN ? MW_UNKNOWN : a->total.swap;
 	uint64_t all = swap == MW_UNKNOWN || evicted_unknown(s) ? MW_UNKNOWN : swap + a->total.evicted;
 
@@ -580,7 +581,7 @@ static void add_verify(struct view *v)
 	add_road(t, "anonymous", "page states", rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy,
 		 rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy, NULL);
 	add_road(t, "anonymous", "RssAnon of status", s->status.rss_anon,
-		 rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy, NULL);
+		 rss == MW_UNKNOWN ? rss : a->total.anon + a->total.lazy, late);
 }
 
 /* -------------------------------------------------------------------- head */
@@ -617,9 +618,10 @@ static void add_footer(struct view *v)
 	else if (residuals[0] == MW_UNKNOWN || residuals[1] == MW_UNKNOWN)
 		mw__doc_linef(v->root, residuals, 2, "check: mappings differ from VmSize by \001, pages from VmRSS by \001 (-: not known)");
 	else
-		mw__doc_linef(v->root, NULL, 0, "check: mappings %llu B = VmSize %+lld; pages %llu B = VmRSS %+lld",
+		mw__doc_linef(v->root, NULL, 0, "check: mappings %llu B = VmSize %+lld; pages %llu B = VmRSS %+lld%s",
 			      (unsigned long long)v->acc->vsz, (long long)-v->acc->residual, (unsigned long long)v->acc->rss,
-			      (long long)-v->acc->rss_residual);
+			      (long long)-v->acc->rss_residual,
+			      residuals[1] && mw__counter_lag(v->snap) ? ", which lags on this kernel" : "");
 }
 
 /* What the kernel tells everybody, when nothing else may be read. */
