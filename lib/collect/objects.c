@@ -433,7 +433,10 @@ static int claim_gaps(struct mw_snapshot *snap, const struct mw__image *img)
 	return 0;
 }
 
-/* The part of [heap] that is really brk memory: it may have merged with the .bss below it. */
+/*
+ * The part of [heap] that is really brk memory: it may have merged with the .bss below it, and before 6.6 a .bss
+ * that ends where an empty heap starts was called [heap] too (fs/proc/task_mmu.c).
+ */
 static int claim_brk(struct mw_snapshot *snap)
 {
 	for (size_t i = 0; i < snap->vmas.n; i++) {
@@ -443,8 +446,10 @@ static int claim_brk(struct mw_snapshot *snap)
 			continue;
 		uint64_t start = snap->layout.start_brk;
 
-		if (start == MW_UNKNOWN || start <= v->start || start >= v->end)
+		if (start == MW_UNKNOWN || start <= v->start)
 			start = v->start;
+		if (start >= v->end)
+			continue;
 		int rc = mw__claim(snap, mw__align_up(start, 4096), v->end, MW__OWNER_BRK_HEAP, MW__PROVEN,
 				   MW__CLAIM_BRK, "[heap]: from start_brk on", NULL);
 
