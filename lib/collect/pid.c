@@ -184,6 +184,10 @@ static int take(struct mw__collector *c, struct mw_err *err)
 		return rc;
 	snap->status = before;
 	rc = c->opts.pages == MW_PAGES_AUTO ? choose_pages(c, err) : read_states(c, err);
+	if (rc == -MW_E_UNSUPPORTED && c->opts.pages == MW_PAGES_SCAN) {
+		mw__hint(err, "--pages=auto takes what this kernel has");
+		return rc;
+	}
 	if (rc == -MW_E_PERM || rc == -MW_E_NOT_FOUND || rc == -MW_E_UNSUPPORTED) {
 		mw__note(snap, MW__WARNING, "pagemap", "run as the owner of the process, or as root",
 			 "page states are unknown: %s", err->text);

@@ -324,21 +324,43 @@ static uint32_t state_of_entry(uint64_t e, const struct zero_frames *z)
 	       (e >> PM_PRESENT_BIT & 1 && e >> PM_FILE_BIT & 1 ? MW__OF_FILE : 0);
 }
 
-static int read_entries(int fd, struct mw_snapshot *snap, size_t *i, uint64_t *buf, const struct zero_frames *z,
-			struct mw_err *err)
+/*
+ * The part of pagemap that was read last. Before 6.7 the kernel walks 2 MiB of addresses however few are asked
+ * for (pagemap_read(), PAGEMAP_WALK_SIZE), so small mappings side by side are served by one read.
+ */
+struct window {
+	int fd;
+	uint64_t *entries, start, end;	/* [start, end): addresses */
+};
+
+static int read_window(struct window *w, uint64_t addr, uint64_t end, struct mw_err *err)
+{
+	uint64_t walked = mw__align_up(addr + 1, HUGE_PAGE), want = mw__min(mw__max(end, walked) - addr, ENTRIES * PAGE);
+	ssize_t got;
+
+	do
+		got = pread(w->fd, w->entries, want / PAGE * 8, (off_t)(addr / PAGE * 8));
+	while (got < 0 && errno == EINTR);
+	if (got < 8)
+		return mw__fail(err, got < 0 ? MW_E_OS : MW_E_GONE, got < 0 ? errno : 0, "pagemap: read");
+	w->start = addr;
+	w->end = addr + (uint64_t)got / 8 * PAGE;
+	return 0;
+}
+
+static int read_entries(struct window *w, struct mw_snapshot *snap, size_t *i, const struct zero_frames *z, struct mw_err *err)
 {
 	uint64_t addr = snap->vmas.v[*i].start, end = snap->vmas.v[*i].end, outside = 0;
 
 	while (addr < end) {
-		size_t want = mw__min((end - addr) / PAGE, ENTRIES) * 8;
-		ssize_t got = pread(fd, buf, want, (off_t)(addr / PAGE * 8));
+		int rc = addr >= w->start && addr < w->end ? 0 : read_window(w, addr, end, err);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 8)
-			return mw__fail(err, got < 0 ? MW_E_OS : MW_E_GONE, got < 0 ? errno : 0, "pagemap: read");
-		for (ssize_t k = 0; k < got / 8; k++, addr += PAGE) {
-			uint32_t state = state_of_entry(buf[k], z);
+		if (rc < 0)
+			return rc;
+		const uint64_t *e = w->entries + (addr - w->start) / PAGE;
+
+		for (uint64_t until = mw__min(end, w->end); addr < until; addr += PAGE) {
+			uint32_t state = state_of_entry(*e++, z);
 
 			if (state && mw__pages_add(snap, i, addr, addr + PAGE, state, &outside) < 0)
 				return mw__fail_nomem(err, "page runs");
@@ -379,6 +401,7 @@ int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, str
 	if (!buf)
 		return mw__fail_nomem(err, "pagemap");
 	struct zero_frames zero = find_zero_frames();
+	struct window window = { .fd = fd, .entries = buf };
 
 	forget_runs(snap);
 	for (size_t i = 0; i < snap->vmas.n; i++) {
@@ -395,7 +418,7 @@ int mw__pages_pagemap(const struct mw__proc *proc, struct mw_snapshot *snap, str
 		if (s && !s->rss && !s->swap && v->end - v->start > LINEAR_LIMIT)
 			continue;
 		size_t at = i;
-		int rc = read_entries(fd, snap, &at, buf, &zero, err);
+		int rc = read_entries(&window, snap, &at, &zero, err);
 
 		if (rc < 0)
 			return rc;
