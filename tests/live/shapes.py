@@ -120,7 +120,10 @@ def check_memwhy(tap, name, target):
     tap.check(f"{name}: totals", compare_totals(target.pid, answer.doc))
     tap.check(f"{name}: rows equal smaps", compare_rows(target.pid, rows))
     tap.check(f"{name}: rows add up to causes", rows_against_causes(rows, answer.doc))
-    tap.check(f"{name}: explain without options agrees", compare_plain(target.pid, answer.doc))
+    complaints = compare_plain(target.pid, answer.doc)
+    if complaints:      # the kernel may have made a huge page of single ones in between: a defect stays
+        complaints = compare_plain(target.pid, explain(target.pid).doc)
+    tap.check(f"{name}: explain without options agrees", complaints)
     if SEES_ALL:
         tap.check(f"{name}: causes worked out a second way",
                   compare_accounts(target.pid, answer.doc))
