@@ -37,6 +37,7 @@ static int measure_working_set(struct settings *s, pid_t pid, uint64_t ns)
 		return fail(EXIT_TARGET, &err);
 	nanosleep(&ts, NULL);
 	s->collect.smaps = MW_ALWAYS;
+	s->collect.levels = true;
 	return EXIT_OK;
 }
 

@@ -130,6 +130,7 @@ struct mw_collect_opts {
 				   above 64 MiB */
 	size_t max_sites;	/* of the stacks with most live bytes; 0: none */
 	bool mappers;		/* which processes map the frames of frames_of and frames_at; not saved */
+	bool levels;		/* how many levels of page tables this machine uses; with frames always */
 };
 
 struct mw_snapshot;

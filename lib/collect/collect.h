@@ -31,6 +31,8 @@ struct mw__collector {
 MW_MUST_CHECK int mw__collect_objects(struct mw__collector *c, struct mw_err *err);
 /* Frame numbers of what opts.frames_of and opts.frames_at name; levels of page tables. */
 MW_MUST_CHECK int mw__collect_frames(struct mw__collector *c, struct mw_err *err);
+/* The levels of page tables, of the machine that is read. */
+void mw__collect_levels(struct mw__collector *c);
 /* The processes that map the frames in snap->frames: snap->mappers and where. */
 MW_MUST_CHECK int mw__collect_mappers(struct mw__collector *c, struct mw_err *err);
 /* mem.h's read, ctx the collector: what the core holds, or the file behind a mapping that it left out. */

@@ -49,7 +49,7 @@ static int read_range(struct mw__collector *c, uint64_t start, uint64_t end)
 }
 
 /* Linux clears the flag la57 where it does not use five levels. */
-static void read_levels(struct mw__collector *c)
+void mw__collect_levels(struct mw__collector *c)
 {
 	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
 
@@ -64,7 +64,7 @@ int mw__collect_frames(struct mw__collector *c, struct mw_err *err)
 	MW_CLEANUP(mw__place_deinit) struct mw__place place = {};
 	int rc = 0;
 
-	read_levels(c);
+	mw__collect_levels(c);
 	if (c->opts.frames_of && mw__place_find(c->snap, c->opts.frames_of, &place, NULL) < 0)
 		return 0;
 	for (size_t i = 0; rc == 0 && i < place.ranges.n; i++)

@@ -368,6 +368,8 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 		if (rc < 0)
 			return rc;
 	}
+	if (c->opts.levels && c->proc.is_live)
+		mw__collect_levels(c);
 	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at || c->opts.verify)) {
 		rc = mw__collect_frames(c, err);
 		if (rc == 0 && c->opts.mappers && c->snap->frames.n)

@@ -24,6 +24,9 @@ def roads(tap, name, work, self_only):
     for title in ("anon", "shared", "kernel", "swap", "threads", "arenas", "image"):
         with lend.get(title, contextlib.nullcontext)(), running([title], work) as target:
             for road in ("scan", "pagemap", "smaps"):
+                if road == "scan" and not reading.has_page_scan():
+                    tap.skip(f"{name}: {title} by {road}", "this kernel has no PAGEMAP_SCAN")
+                    continue
                 tap.check(f"{name}: {title} by {road}", look_by(road, target))
 
 

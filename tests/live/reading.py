@@ -7,8 +7,11 @@ fast; it only has to be plain enough to be believed.
 
 import array
 import ctypes
+import errno
+import fcntl
 import os
 import re
+import struct
 
 PAGE = 4096
 PRESENT, SWAP, FILE, GUARD = 1 << 63, 1 << 62, 1 << 61, 1 << 58
@@ -133,6 +136,16 @@ def status_is_exact():
     """Before 6.16 the counters of status may drift from the pages they count."""
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return (int(release[1]), int(release[2])) >= (6, 16)
+
+
+def has_page_scan():
+    """PAGEMAP_SCAN, Linux 6.7 and later: _IOWR('f', 16, 96 bytes)."""
+    with open("/proc/self/pagemap", "rb") as file:
+        try:
+            fcntl.ioctl(file, 0xc0606610, struct.pack("<12Q", 96, *[0] * 11))
+        except OSError as error:
+            return error.errno != errno.ENOTTY
+    return True
 
 
 class _Range(ctypes.Structure):
