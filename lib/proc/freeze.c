@@ -110,18 +110,23 @@ static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, st
 	return 0;
 }
 
-/* Seize threads that are not held yet: how many, or a negative code. */
-static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
+/*
+ * Seize threads that are not held yet: how many, or a negative code. A listing during which a thread ends may
+ * leave out others (fs/proc/base.c, first_tid()); it is whole when stat counts as many.
+ */
+static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, bool *is_whole, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
 	MW_CLEANUP(mw__freep) pid_t *held = list_held(f);
 	size_t before = f->threads.n;
+	struct mw__stat stat;
+	uint64_t seen = 0;
 
 	if (!held)
 		return mw__fail_nomem(err, "threads");
 	if (!dir)
 		return mw__fail(err, MW_E_GONE, errno, "pid %d: list threads", proc->pid);
-	for (pid_t tid; (tid = mw__proc_next_task(dir));) {
+	for (pid_t tid; (tid = mw__proc_next_task(dir)); seen++) {
 		if (bsearch(&tid, held, before, sizeof(tid), compare_tids))
 			continue;
 		int rc = hold(proc, f, tid, err);
@@ -129,6 +134,7 @@ static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, struct mw
 		if (rc < 0)
 			return rc;
 	}
+	*is_whole = mw__stat_read(proc, &stat, NULL) < 0 || stat.threads == seen;
 	return (int)(f->threads.n - before);
 }
 
@@ -136,13 +142,14 @@ int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct m
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		size_t before = f->threads.n;
-		int n = hold_new(proc, f, err);
+		bool is_whole = false;
+		int n = hold_new(proc, f, &is_whole, err);
 
 		if (n < 0) {
 			mw__freeze_end(f);
 			return n;
 		}
-		if (n == 0)
+		if (n == 0 && is_whole)
 			return 0;
 		f->unstopped += wait_stops(f, before);
 	}

@@ -6,6 +6,7 @@
 #ifndef MW_TESTS_FAULT_PLAN_H
 #define MW_TESTS_FAULT_PLAN_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -153,6 +154,31 @@ __attribute__((unused)) static bool set_target_path(const char *argv0)
 	return asprintf(&target_path, "%.*starget", (int)(strrchr(argv0, '/') + 1 - argv0), argv0) >= 0;
 }
 
+/* All threads of the target sleep: it touches no page any more. False when one could not be looked at. */
+__attribute__((unused)) static bool all_sleep(void)
+{
+	char path[64], line[256];
+	bool sleeping = true;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", target);
+	DIR *dir = opendir(path);
+
+	for (struct dirent *e; dir && sleeping && (e = readdir(dir));) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat", target, e->d_name);
+		FILE *f = fopen(path, "re");
+		const char *comm_end = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+
+		sleeping = comm_end && comm_end[1] && comm_end[2] == 'S';
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return dir && sleeping;
+}
+
 __attribute__((unused)) static void start_target(void)
 {
 	int fds[2];
@@ -170,7 +196,8 @@ __attribute__((unused)) static void start_target(void)
 	if (__real_read(fds[0], &c, 1) != 1)
 		printf("# the target did not start\n");
 	close(fds[0]);
-	usleep(5000);
+	for (int i = 0; i < 1000 && !all_sleep(); i++)
+		usleep(1000);
 }
 
 __attribute__((unused)) static void kill_target(void)

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What test_collect looks at: threads with arenas, shared memory, a reservation. On SIGUSR1 it executes
+ * What test_collect looks at: threads with arenas, shared memory, a reservation, all done when it says so. On SIGUSR1 it executes
  * another program. It is built without the sanitizers, whose terabytes of shadow are not the subject.
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+static atomic_int settled;
+
 static void *wait_here(void *arg)
 {
 	free(malloc(100));
+	settled++;
 	for (;;)
 		pause();
 	return arg;
@@ -36,9 +40,11 @@ int main(void)
 
 	mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	*shared = 1;
-	usleep(20000);
+	free(malloc(100));
+	while (settled < 3)
+		usleep(1000);
 	if (write(1, "r", 1) != 1)
 		return 1;
-	wait_here(NULL);
-	return 0;
+	for (;;)
+		pause();
 }

@@ -35,7 +35,7 @@ static const char *check_sums(const struct mw_snapshot *snap, const struct look 
 	}
 	if (all != acc->vsz || resident != acc->rss)
 		why = "the causes do not sum up";
-	else if (s.state == MW_EXACT && (s.residual || s.rss_residual))
+	else if (s.state == MW_EXACT && (s.residual || s.rss_residual > mw__counter_lag(snap)))
 		why = "exact with a residual";
 	else if (s.state == MW_EXACT && look->vsz && (s.vsz != look->vsz || s.rss != look->rss))
 		why = "exact, but the numbers are others";

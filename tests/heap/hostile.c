@@ -115,7 +115,7 @@ static bool check(struct mw_snapshot *snap, pid_t pid, unsigned rounds, uint64_t
 {
 	struct spoiler sp = { .mem = { .snap = snap, .pid = pid }, .seed = seed };
 	struct mw__mem mem = { read_spoiled, &sp, 8 };
-	struct mw__walk w = { snap, &mem, snap->target.page_size };
+	struct mw__walk w = { .snap = snap, .mem = &mem, .page_size = snap->target.page_size };
 	unsigned bad = 0, found = 0;
 	size_t claims = 0;
 
