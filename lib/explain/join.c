@@ -275,7 +275,10 @@ static void own_by_kind(const struct mw_snapshot *snap, struct mw__extent *x)
 		own_file(x);
 		break;
 	case MW__SHMEM:
-		own(x, MW__OWNER_SHM, MW__PROVEN, "on a shared memory file system");
+		if (x->image)
+			own_file(x);
+		else
+			own(x, MW__OWNER_SHM, MW__PROVEN, "on a shared memory file system");
 		break;
 	case MW__HUGETLB:
 		own(x, MW__OWNER_HUGETLB, MW__PROVEN, "on hugetlbfs");

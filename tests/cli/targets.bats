@@ -187,6 +187,24 @@ see() { # PID COMMAND...
 	contains "$out" "refused"
 }
 
+@test "a program on tmpfs is a program" {
+	[ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || skip "/dev/shm is no tmpfs"
+	shared=$(mktemp -d /dev/shm/memwhy-test.XXXXXX)
+	cp "$(command -v sleep)" "$shared/sleep" && chmod 755 "$shared/sleep"
+	"$shared/sleep" 60 3>&- &
+	target=$!
+	for _ in $(seq 100); do
+		[ "$(readlink "/proc/$target/exe")" = "$shared/sleep" ] && break
+		sleep 0.05
+	done
+	expect 0 maps --json "$target"
+	rm -rf "$shared"
+	jq -e --arg name "$shared/sleep" '[.maps[] | select(.object == $name)] | length >= 4 and all(.owner != "shared memory")' <<<"$out"
+	jq -e --arg name "$shared/sleep" '[.maps[] | select(.object == $name and (.sections // "" | contains(".text")))] | length == 1' <<<"$out"
+	# the kernel counts its pages as shared memory all the same
+	jq -e --arg name "$shared/sleep" '[.maps[] | select(.object == $name) | .shmem] | add > 0' <<<"$out"
+}
+
 @test "--freeze lets the target go" {
 	start_target
 	expect 0 explain --freeze "$target"
