@@ -12,7 +12,7 @@ import tempfile
 import time
 
 MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
-OLD_KERNEL = os.path.abspath(os.path.join(os.environ.get("BUILD", "build"), "tests/faults/oldkernel.so"))
+PERF_EVENTS = os.path.abspath(os.path.join(os.environ.get("BUILD", "build"), "tests/faults/perfevents.so"))
 TRUTH = os.path.join(os.environ.get("BUILD", "build"), "tests/faults/truth")
 PAGE = 4096
 count = failed = 0
@@ -154,10 +154,10 @@ def check_lost(recorder):
 def check_old_kernel(recorder):
     """A kernel before 6.0 does not count what it loses: the counter's rest is called lost, and that is said."""
     name = f"before Linux 6.0 by {recorder}"
-    if not os.path.exists(OLD_KERNEL) or os.environ.get("MEMWHY_SANITIZED"):
+    if not os.path.exists(PERF_EVENTS) or os.environ.get("MEMWHY_SANITIZED"):
         skip(name, "its stand-in is for x86-64 and without sanitizers")
         return
-    env = dict(os.environ, LD_PRELOAD=OLD_KERNEL)
+    env = dict(os.environ, LD_PRELOAD=PERF_EVENTS, PERF_EVENTS="old")
     with tempfile.TemporaryDirectory() as tmp:
         for mode, options in (("threads", []), ("storm", ["--buffer=4"])):
             path = os.path.join(tmp, mode)
