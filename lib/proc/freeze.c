@@ -50,7 +50,10 @@ static void note_stop(struct mw__held *t, int status)
 static bool has_stopped(struct mw__held *t)
 {
 	int status;
-	pid_t got = t->is_stopped ? 0 : waitpid(t->tid, &status, __WALL | WNOHANG);
+
+	if (t->is_stopped)
+		return true;
+	pid_t got = waitpid(t->tid, &status, __WALL | WNOHANG);
 
 	if (got == t->tid)
 		note_stop(t, status);
