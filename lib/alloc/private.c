@@ -516,6 +516,7 @@ static enum verdict examine(const private_heap *h, const void *p, mspan **s, uns
 {
 	unsigned last;
 
+	*idx = *off = 0;
 	*s = mw__private_span(h, (uintptr_t)p, idx, off);
 	if (!*s)
 		return FOREIGN;

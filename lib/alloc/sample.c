@@ -123,8 +123,10 @@ struct place {
 
 static uint32_t hash_of(const struct place *p)
 {
-	uint64_t h = p->n + (p->heap_name ? 64 : 0);
+	uint64_t h = p->n;
 
+	if (p->heap_name)
+		h += 64;
 	for (unsigned i = 0; i < p->n; i++)
 		h = (h ^ p->frames[i]) * 0x9e3779b97f4a7c15ULL;
 	for (const char *c = p->heap_name; c && *c; c++)

@@ -318,7 +318,10 @@ static int read_segment(struct mw__reader *r, struct json_object *o)
 static int read_section(struct mw__reader *r, struct json_object *o)
 {
 	struct mw__section *section = add_part(r) ? MW__READER_ADD(r, &r->sections, PARTS_MAX, "sections") : NULL;
-	int rc = section ? mw__read_struct(r, &mw__section_fields, o, "section", section) : r->failure;
+
+	if (!section)
+		return r->failure;
+	int rc = mw__read_struct(r, &mw__section_fields, o, "section", section);
 
 	if (rc == 0 && !section->name)
 		section->name = "";
