@@ -275,13 +275,14 @@ static int set_preload(const struct bench *b, const char *path)
 /* What the loader passes over, or has no malloc, would be measured as glibc. */
 static int check_allocators(const struct bench *b)
 {
-	char base[PATHS], path[PATHS];
+	char base[PATHS] = "", path[PATHS] = "";
 
 	for (size_t i = 0; i < b->n_allocators; i++) {
 		const struct allocator *a = &b->allocators[i];
+		char *found = i ? path : base;
 
-		if (set_preload(b, a->path) < 0 || !find_malloc_file(i ? path : base))
-			strcpy(i ? path : base, "?");
+		if (set_preload(b, a->path) < 0 || !find_malloc_file(found))
+			strcpy(found, "?");
 		set_preload(b, "");
 		if (*a->path && !strcmp(path, base))
 			return fail_text(EXIT_TARGET, with_hint, "%s: preload: it is no library that has malloc", a->path);
