@@ -43,7 +43,8 @@ static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, stru
 
 	if (!list || mw__symbols_sort(found) < 0)
 		return -MW_E_NOMEM;
-	memcpy(list, found->list.v, n * sizeof(*list));
+	if (n)
+		memcpy(list, found->list.v, n * sizeof(*list));
 	ret->symbols = list;
 	ret->n_symbols = (uint32_t)n;
 	ret->symbols_from = found->from;
