@@ -33,6 +33,7 @@
 #define IS_MMAPPED 2u
 #define MMAP_THRESHOLD (UINT64_C(128) << 10)	/* DEFAULT_MMAP_THRESHOLD_MIN */
 #define MAX_BLOCKS 10000u
+#define MAX_HEAPS (UINT64_C(1) << 21)	/* as many as 47 bits of addresses can hold: a damaged core has larger mappings */
 #define BRK_REACH (UINT64_C(1) << 30)	/* SZ_1G, arch_randomize_brk() of the kernel */
 #define DATA_MAX (UINT64_C(16) << 20)	/* writable data of a C library, or of a static program */
 
@@ -107,11 +108,11 @@ static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_i
 }
 
 /* Every multiple of HEAP_MAX_SIZE in a range that can be read. */
-static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end)
+static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end, uint64_t *left)
 {
 	uint64_t max = heap_max(w);
 
-	for (uint64_t at = mw__align_up(start, max); at < end && at >= start; at += max) {
+	for (uint64_t at = mw__align_up(start, max); at < end && at >= start && *left; at += max, --*left) {
 		struct heap_info h;
 		int rc = is_heap(w, at, &h) ? claim_heap(w, at, &h) : 0;
 
@@ -122,14 +123,14 @@ static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end)
 }
 
 /* In present pages: a header that is not present cannot be read. */
-static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v)
+static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v, uint64_t *left)
 {
-	int rc = w->is_copy ? walk_range(w, v->start, v->end) : 0;
+	int rc = w->is_copy ? walk_range(w, v->start, v->end, left) : 0;
 
 	for (uint32_t k = 0; rc == 0 && k < v->n_runs; k++) {
 		const struct mw__run *r = &w->snap->runs.v[v->run + k];
 
-		rc = walk_range(w, r->start, r->start + r->pages * w->page_size);
+		rc = walk_range(w, r->start, r->start + r->pages * w->page_size, left);
 	}
 	return rc;
 }
@@ -152,6 +153,7 @@ static int walk_block(const struct mw__walk *w, const struct mw__vma *v)
 int mw__heap_glibc(const struct mw__walk *w)
 {
 	unsigned blocks = 0;
+	uint64_t left = MAX_HEAPS;
 
 	for (size_t i = 0; i < w->snap->vmas.n; i++) {
 		const struct mw__vma *v = &w->snap->vmas.v[i];
@@ -159,7 +161,7 @@ int mw__heap_glibc(const struct mw__walk *w)
 
 		if (v->kind != MW__ANON || *v->name || !(v->prot & MW__W) || (!v->n_runs && !w->is_copy))
 			continue;
-		rc = walk_arenas(w, v);
+		rc = walk_arenas(w, v, &left);
 		if (rc == 0 && blocks++ < MAX_BLOCKS)
 			rc = walk_block(w, v);
 		if (rc < 0)

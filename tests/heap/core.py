@@ -273,6 +273,7 @@ def check_hand(t, where):
     for what, data, status, word in (
             ("overlapping", core64([(0x1000, page, 4096, 6), (0x1000, page, 8192, 6), (0x1800, page, 4096, 6)], notes), 0, ""),
             ("at the end of addresses", core64([(2**64 - 4096, page, 8192, 6), (0x1000, page, 4096, 6)], notes), 0, ""),
+            ("larger than addresses are", core64([(0x1000, page, 2**62, 6)], notes), 0, ""),
             ("no mappings", core64([], notes), 3, "without mappings"),
             ("no core", core64(loads, notes, kind=2), 3, ""),
             ("other byte order", core64(loads, notes, data=2)[:16] + struct.pack(">H", 4) + core64(loads, notes)[18:], 3, "byte order"),
