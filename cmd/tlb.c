@@ -37,7 +37,6 @@ static int measure_working_set(struct settings *s, pid_t pid, uint64_t ns)
 		return fail(EXIT_TARGET, &err);
 	nanosleep(&ts, NULL);
 	s->collect.smaps = MW_ALWAYS;
-	s->collect.levels = true;
 	return EXIT_OK;
 }
 
@@ -102,6 +101,7 @@ static int run(int argc, char **argv)
 	int code = EXIT_OK;
 
 	init_settings(&q.s);
+	q.s.collect.levels = true;
 	for (int id; (id = next_option(&cmd_tlb, argc, argv, &q.s, &arg)) != -1;)
 		if (!take_option(&q, id, arg))
 			return EXIT_USAGE;

@@ -143,6 +143,7 @@ def main():
     check_hybrid()
     check_counters()
     check_injected_counters()
+    check_levels()
     check_bad()
     print(f"1..{count}")
     return failed > 0
@@ -203,6 +204,34 @@ def check_injected_counters():
     known = {1.5 * 10 * sum(codes) for codes in ((0x08, 0x49, 0x85), (0x12, 0x13, 0x11))}
     ok(c["walk_cycles"] in known and not c["why"] if "Intel" in str(cpu) and c["walk_cycles"] is not None else
        c["walk_cycles"] is None and "page walks" in c["why"], "--measure: cycles in page walks, or that no event is known", c)
+
+
+def check_levels():
+    """Levels of the page tables: as many as /proc/cpuinfo says that Linux uses, here and where it says something else."""
+    name = "tlb PID: the levels of page tables are those that cpuinfo tells"
+    if os.uname().machine != "x86_64":
+        skip(name, "it is for x86-64")
+        return
+    with open("/proc/cpuinfo") as file:
+        text = file.read()
+    five = " la57" in text
+    other = os.path.join(os.environ.get("BUILD", "build"), "tests", "other-cpuinfo.txt")
+    os.makedirs(os.path.dirname(other), exist_ok=True)
+    with open(other, "w") as file:
+        file.write(text.replace(" la57", "") if five else re.sub(r"(?m)^(flags\s*:.*)$", r"\1 la57", text))
+
+    def levels(*before):
+        run = subprocess.run([*before, MEMWHY, "tlb", "--json", str(os.getpid())], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+        return len(json.loads(run.stdout)["levels"]) if run.returncode == 0 else run.stderr
+
+    seen = levels()
+    ok(seen == 4 + five, name, seen)
+    mounted = ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /proc/cpuinfo || exit 77; shift; exec "$@"', "sh", other]
+    if subprocess.run([*mounted, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+        skip(name + ", of another machine", "no mount namespace can be made")
+    else:
+        seen = levels(*mounted)
+        ok(seen == 5 - five, name + ", of another machine", seen)
 
 
 def check_counters():
