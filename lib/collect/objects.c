@@ -12,6 +12,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../elf/detail.h"
 #include "../elf/image.h"
@@ -220,13 +221,6 @@ static void free_wanted(struct wanted *w)
 	MW_VEC_FREE(&w->addrs);
 }
 
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * The addresses that symbols are wanted near, as in the file: by each load bias that a mapping allows, for where
  * the image lies is found later. None: all are wanted.
@@ -254,7 +248,7 @@ static int find_wanted(const struct reading *r, const struct mw__image *img, con
 			*slot = o->frames_at[i] - biases.bias[k];
 		}
 	if (w->addrs.n)
-		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), compare_u64);
+		qsort(w->addrs.v, w->addrs.n, sizeof(*w->addrs.v), mw__compare_u64);
 	return 0;
 }
 
