@@ -184,6 +184,15 @@ static bool in_first_namespace(const struct mw__proc *proc)
 	return !fstatat(proc->root_fd, "self/ns/cgroup", &st, 0) && st.st_ino == FIRST_CGROUP_NS;
 }
 
+static bool find_dir(const char *cgroupfs, const struct mw__str *mounts, bool unified, const char *path, struct mw__str *dir)
+{
+	if (!cgroupfs)
+		return group_dir(mounts, unified ? "cgroup2" : "cgroup", unified ? NULL : "memory", path, dir);
+	mw__str_reset(dir);
+	mw__str_printf(dir, "%s%s%s", cgroupfs, unified ? "" : "/memory", path);
+	return !dir->failed;
+}
+
 /* Lines "ID:CONTROLLERS:PATH": v2 is "0::PATH", v1 has one that names memory. */
 void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct mw__cgroup *ret,
 		     struct mw__arena *arena)
@@ -194,12 +203,9 @@ void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct m
 
 	if ((!proc->is_live && !cgroupfs) || mw__proc_text(proc, "cgroup", &text, NULL) < 0)
 		return;
-	if (cgroupfs)
-		mw__str_printf(&mounts, "0 0 0:0 / %s - cgroup2 none rw\n0 0 0:0 / %s/memory - cgroup none memory\n",
-			       cgroupfs, cgroupfs);
-	else if (mw__proc_root_text(proc, "self/mountinfo", &mounts, NULL) < 0)
+	if (!cgroupfs && mw__proc_root_text(proc, "self/mountinfo", &mounts, NULL) < 0)
 		return;
-	for (const char *p = text.v, *end = p + text.n; p < end && !mounts.failed;) {
+	for (const char *p = text.v, *end = p + text.n; p < end;) {
 		const char *nl = mw__find(p, end, '\n');
 		const char *a = mw__find(p, nl, ':'), *b = a < nl ? mw__find(a + 1, nl, ':') : nl;
 
@@ -207,11 +213,9 @@ void mw__cgroup_read(const struct mw__proc *proc, const char *cgroupfs, struct m
 			bool unified = b == a + 1;
 
 			ret->path = mw__arena_strn(arena, b + 1, nl - b - 1);
-			if (ret->path && unified && group_dir(&mounts, "cgroup2", NULL, ret->path, &dir))
-				read_v2(dir.v, ret);
-			else if (ret->path && has_word(a + 1, b, "memory") &&
-				 group_dir(&mounts, "cgroup", "memory", ret->path, &dir))
-				read_v1(dir.v, ret);
+			if (ret->path && (unified || has_word(a + 1, b, "memory")) &&
+			    find_dir(cgroupfs, &mounts, unified, ret->path, &dir))
+				(unified ? read_v2 : read_v1)(dir.v, ret);
 		}
 		p = nl < end ? nl + 1 : end;
 	}
