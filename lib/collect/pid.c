@@ -343,8 +343,7 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 		return rc;
 	snap->target.start_ticks = stat.start_ticks;
 	if (stat.state == 'Z' && (!mw__proc_use_thread(&c->proc) || mw__stat_read(&c->proc, &stat, err) < 0))
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: it is a zombie: its memory is gone, only its exit status waits to be read",
-				c->proc.pid);
+		return mw__proc_fail_lifeless(&c->proc, err);
 	rc = take_until_accepted(c, &why);
 	if (rc == -MW_E_PERM)
 		rc = settle_for_status(c, &why, err);
@@ -353,8 +352,7 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	else
 		snap->target.has_maps = true;
 	if (rc == -MW_E_GONE && snap->status.vm_size == MW_UNKNOWN)
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: it has no memory of its own: a kernel thread, or it just exited",
-				c->proc.pid);
+		return mw__proc_fail_lifeless(&c->proc, err);
 	if (rc < 0)
 		return rc;
 	read_identity(c);

@@ -164,10 +164,10 @@ int mw__probe_run(const struct mw_doctor_opts *opts, struct mw__probe *ret, stru
 
 	if (rc < 0)
 		return rc;
-	if (!mw__proc_has_memory(&p.proc) && !(mw__proc_use_thread(&p.proc) && mw__proc_has_memory(&p.proc))) {
+	rc = mw__proc_find_memory(&p.proc, err);
+	if (rc < 0) {
 		mw__proc_close(&p.proc);
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: it has no memory of its own: a kernel thread, a zombie, or it just exited",
-				opts->pid);
+		return rc;
 	}
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);

@@ -17,6 +17,10 @@
 /* Fields of proc(5) stat, counted from 1; comm may hold blanks and parentheses, so count from the last ')'. */
 enum {
 	STAT_STATE = 3,
+	STAT_PPID = 4,
+	STAT_FLAGS = 9,
+	STAT_MINFLT = 10,
+	STAT_MAJFLT = 12,
 	STAT_THREADS = 20,
 	STAT_STARTTIME = 22,
 	STAT_VSIZE = 23,
@@ -28,6 +32,9 @@ enum {
 	STAT_STARTBRK = 47,
 	STAT_LAST = 52,
 };
+
+/* In STAT_FLAGS (Linux, include/linux/sched.h, PF_KTHREAD). */
+#define IS_KERNEL_THREAD 0x00200000u
 
 /* Without the right to read them the kernel prints 0, or 1 for start and end of code. */
 static uint64_t address(uint64_t v)
@@ -54,6 +61,9 @@ bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret)
 	}
 	if (n < STAT_VSIZE)
 		return false;
+	ret->is_kernel_thread = field[STAT_FLAGS] & IS_KERNEL_THREAD;
+	ret->ppid = field[STAT_PPID];
+	ret->faults = field[STAT_MINFLT] + field[STAT_MAJFLT];
 	ret->threads = field[STAT_THREADS];
 	ret->start_ticks = field[STAT_STARTTIME];
 	ret->vsize = field[STAT_VSIZE];
@@ -104,6 +114,32 @@ bool mw__proc_has_memory(const struct mw__proc *proc)
 
 	mw__statm_read(proc, 1, &size, &rss);
 	return size != 0;
+}
+
+int mw__proc_fail_lifeless(const struct mw__proc *proc, struct mw_err *err)
+{
+	struct mw__stat stat;
+	int rc = mw__stat_read(proc, &stat, err);
+
+	if (rc == -MW_E_NOT_FOUND || rc == -MW_E_GONE)
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", proc->pid);
+	if (rc < 0)
+		return rc;
+	if (stat.is_kernel_thread)
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: it is a kernel thread: it has no memory of its own", proc->pid);
+	if (stat.state != 'Z')
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: it is exiting: its memory is gone", proc->pid);
+	mw__fail(err, MW_E_GONE, 0, "pid %d: it is a zombie: its memory is gone, only its exit status waits to be read", proc->pid);
+	if (stat.ppid)
+		mw__hint(err, "it stays until its parent, pid %llu, waits for it or ends", (unsigned long long)stat.ppid);
+	return -MW_E_GONE;
+}
+
+int mw__proc_find_memory(struct mw__proc *proc, struct mw_err *err)
+{
+	if (mw__proc_has_memory(proc) || (mw__proc_use_thread(proc) && mw__proc_has_memory(proc)))
+		return 0;
+	return mw__proc_fail_lifeless(proc, err);
 }
 
 uint64_t mw__limit_value(const char *p, const char *end)

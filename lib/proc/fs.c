@@ -51,6 +51,13 @@ int mw__proc_fail_unmounted(const char *root, struct mw_err *err)
 	return -MW_E_NOT_FOUND;
 }
 
+static int fail_hidden(const struct mw__proc *proc, struct mw_err *err)
+{
+	mw__fail(err, MW_E_PERM, 0, "pid %d: open: hidden: %s is mounted with hidepid", proc->pid, proc->root);
+	mw__hint(err, "ask as its owner or as root, or mount -o remount,hidepid=0 /proc");
+	return -MW_E_PERM;
+}
+
 /* What has no directory may be hidden, or /proc may be anything. */
 static int fail_missing(const struct mw__proc *proc, bool is_default, struct mw_err *err)
 {
@@ -58,9 +65,17 @@ static int fail_missing(const struct mw__proc *proc, bool is_default, struct mw_
 		return mw__proc_fail_unmounted(proc->root, err);
 	if (!proc->own_pids || (kill(proc->pid, 0) < 0 && errno != EPERM))
 		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", proc->pid);
-	mw__fail(err, MW_E_PERM, 0, "pid %d: open: hidden: %s is mounted with hidepid", proc->pid, proc->root);
-	mw__hint(err, "ask as its owner or as root, or mount -o remount,hidepid=0 /proc");
-	return -MW_E_PERM;
+	return fail_hidden(proc, err);
+}
+
+/* What cannot be opened; hidepid=1 shows the directory and refuses it (Linux, fs/proc/base.c, proc_pid_permission()). */
+static int fail_open(const struct mw__proc *proc, bool is_default, int error, struct mw_err *err)
+{
+	if (error == ENOENT)
+		return fail_missing(proc, is_default, err);
+	if (proc->is_live && error == EPERM)
+		return fail_hidden(proc, err);
+	return mw__fail(err, code_of(error), error, "pid %d: open", proc->pid);
 }
 
 int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_err *err)
@@ -81,7 +96,7 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 	snprintf(name, sizeof(name), "%d", pid);
 	proc->pid_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (proc->pid_fd < 0)
-		return errno == ENOENT ? fail_missing(proc, !root, err) : mw__fail(err, code_of(errno), errno, "pid %d: open", pid);
+		return fail_open(proc, !root, errno, err);
 	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	proc->root_fd = fd;
 	fd = -1;

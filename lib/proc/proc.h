@@ -104,6 +104,9 @@ MW_MUST_CHECK int mw__status_find(const char *name, pid_t **ret, size_t *count, 
 /* facts.c: the small files. Each leaves what it could not read MW_UNKNOWN. */
 struct mw__stat {
 	char state;
+	bool is_kernel_thread;
+	uint64_t ppid;		/* 0: its parent is outside of this pid namespace, or there is none */
+	uint64_t faults;	/* minor and major, of the whole process */
 	uint64_t start_ticks, vsize, threads;
 	struct mw__layout layout;
 };
@@ -112,6 +115,10 @@ bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret);
 void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss);
 /* False if statm says that it has none: a kernel thread, or one that has ended. */
 bool mw__proc_has_memory(const struct mw__proc *proc);
+/* What a process without memory is: a zombie, a kernel thread, one that exits. Returns the code, which is negative. */
+int mw__proc_fail_lifeless(const struct mw__proc *proc, struct mw_err *err);
+/* 0 when it has memory or, after its main thread ended, a thread with memory, whose directory is used then; else as above. */
+MW_MUST_CHECK int mw__proc_find_memory(struct mw__proc *proc, struct mw_err *err);
 void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena);
 /* A number, MW__NO_LIMIT for "unlimited", or MW_UNKNOWN; blanks before it are skipped. */
 uint64_t mw__limit_value(const char *p, const char *end);

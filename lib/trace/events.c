@@ -315,7 +315,7 @@ int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err
 	if (rc == -ENOMEM)
 		return mw__fail_nomem(err, "perf events");
 	if (rc == -ESRCH || rc == -ENOENT)
-		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", pid);
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", pid);
 	return e->recorder == MW_FAULTS_PROGRAM ? refuse_program(-rc, err) : refuse(-rc, err);
 }
 

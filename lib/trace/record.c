@@ -50,24 +50,13 @@ static uint64_t now_in(const struct recorder *r)
 	return mw__sub0(mw__trace_now(), r->events.zero_ns);
 }
 
-/* minflt + majflt of the process (proc(5), stat, fields 10 and 12), MW_UNKNOWN when it is gone. */
+/* What the kernel counted for the process, minor and major; MW_UNKNOWN when it is gone. */
 static uint64_t task_faults(pid_t pid)
 {
-	char path[40], buf[1024];
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc;
+	struct mw__stat stat;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	MW_CLEANUP(mw__closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, buf, sizeof(buf) - 1) : -1;
-	unsigned long long minflt, cminflt, majflt;
-
-	if (n <= 0)
-		return MW_UNKNOWN;
-	buf[n] = '\0';
-	const char *p = strrchr(buf, ')');
-
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %llu %llu %llu", &minflt, &cminflt, &majflt) != 3)
-		return MW_UNKNOWN;
-	return minflt + majflt;
+	return mw__proc_open(&proc, NULL, pid, NULL) == 0 && mw__stat_read(&proc, &stat, NULL) == 0 ? stat.faults : MW_UNKNOWN;
 }
 
 static int add_mark(struct recorder *r, enum mw__phase phase, uint64_t time, enum mw__certainty c, const char *rule)
@@ -479,10 +468,23 @@ int mw_faults_run(char *const argv[], const struct mw_faults_opts *opts, struct 
 	return rc;
 }
 
+/* What has no memory has no faults: say what it is. */
+static int check_target(pid_t pid, struct mw_err *err)
+{
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc;
+	int rc = mw__proc_open(&proc, NULL, pid, err);
+
+	if (rc == 0 && !proc.own_pids)
+		rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "pid %d: record its faults: this /proc belongs to another pid namespace", pid);
+	return rc < 0 ? rc : mw__proc_find_memory(&proc, err);
+}
+
 static int attach(struct recorder *r, pid_t pid, struct mw_err *err)
 {
-	int rc = mw__events_open(&r->events, pid, false, err);
+	int rc = check_target(pid, err);
 
+	if (rc == 0)
+		rc = mw__events_open(&r->events, pid, false, err);
 	if (rc < 0)
 		return rc;
 	r->pid = pid;

@@ -99,7 +99,7 @@ teardown() { end_targets; }
 	read -r _ name _ _ _ _ _ _ flags _ </proc/2/stat || skip "no kernel thread is visible"
 	[ "$name" = "(kthreadd)" ] || skip "no kernel thread is visible"
 	((flags & 1 << 21)) || skip "no kernel thread is visible"
-	for c in explain "explain --freeze" doctor; do
+	for c in explain "explain --freeze" doctor "faults --for=0.1 -p"; do
 		# shellcheck disable=SC2086
 		expect 3 $c 2
 		well_said
@@ -118,10 +118,13 @@ teardown() { end_targets; }
 		sleep 0.05
 	done
 	[ -n "$z" ]
-	expect 3 explain "$z"
-	well_said
-	expect 3 maps "$z"
-	well_said
+	for c in explain maps doctor "faults --for=0.1 -p"; do
+		# shellcheck disable=SC2086
+		expect 3 $c "$z"
+		well_said
+		contains "$err" "it is a zombie"
+		contains "$err" "hint: it stays until its parent, pid $parent, waits for it"
+	done
 }
 
 @test "pid 1 is answered, in part or in full" {
@@ -206,10 +209,13 @@ in_other_proc() { # MOUNT [ARGUMENT...]
 @test "hidepid: a process that is hidden is not said to be none" {
 	[ "$(id -u)" = 0 ] || skip "mounts need root"
 	local who=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
-	in_other_proc "mount -t proc -o hidepid=2 proc /proc" "${who[@]}" "$BATS_TEST_TMPDIR/copy" $$
-	[ "$status" = 3 ]
-	well_said
-	contains "$err" "hidepid"
+	for hidden in "1 explain" "2 explain" "2 doctor" "1 faults --for=0.1 -p" "2 faults --for=0.1 -p"; do
+		# shellcheck disable=SC2086
+		in_other_proc "mount -t proc -o hidepid=${hidden%% *} proc /proc" "${who[@]}" "$BATS_TEST_TMPDIR/copy" ${hidden#* } $$
+		[ "$status" = 3 ]
+		well_said
+		contains "$err" "hidepid"
+	done
 	in_other_proc "mount -t proc -o hidepid=2 proc /proc" "${who[@]}" "$BATS_TEST_TMPDIR/copy" 4194303
 	contains "$err" "no such process"
 }

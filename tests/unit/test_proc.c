@@ -453,7 +453,7 @@ static void test_stat(void)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		stat_line(line, sizeof(line), names[i], 52);
 		ok(mw__stat_parse(line, strlen(line), &s) && s.state == 'S' && s.start_ticks == 22000 && s.vsize == 23000 &&
-		   s.threads == 20000, "stat of a program called '%s'", names[i]);
+		   s.threads == 20000 && s.ppid == 4000 && s.faults == 22000 && !s.is_kernel_thread, "stat of a program called '%s'", names[i]);
 		ok(s.layout.start_code == 26000 && s.layout.end_code == 27000 && s.layout.start_stack == 28000 &&
 		   s.layout.start_data == 45000 && s.layout.end_data == 46000 && s.layout.start_brk == 47000, "and its layout");
 	}
@@ -470,6 +470,9 @@ static void test_stat(void)
 
 	ok(mw__stat_parse(hidden, sizeof(hidden) - 1, &s) && s.layout.start_code == MW_UNKNOWN && s.layout.start_stack == MW_UNKNOWN,
 	   "addresses that the kernel hides are unknown");
+	const char kthreadd[] = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 42 0 0 20 0 1 0 4 0 0 18446744073709551615 0 0 0\n";
+
+	ok(mw__stat_parse(kthreadd, sizeof(kthreadd) - 1, &s) && s.is_kernel_thread && s.ppid == 0, "a kernel thread by its flags");
 }
 
 /* ------------------------------------------------------------- small files */
