@@ -6,18 +6,12 @@
 #include "cmd.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void close_file(FILE **f)
-{
-	if (*f)
-		fclose(*f);
-}
-#define MW_FILE __attribute__((cleanup(close_file)))
 
 static int by_pid(struct settings *s, pid_t pid, struct mw_snapshot **ret)
 {
@@ -37,42 +31,25 @@ static int by_file(struct settings *s, const char *path, struct mw_snapshot **re
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
 
-/* The command line, arguments parted by blanks, nothing that a terminal would obey; "" if it cannot be read. */
-static void read_command(pid_t pid, char *buf, size_t size)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	MW_FILE FILE *f = fopen(path, "re");
-	size_t n = f ? fread(buf, 1, size - 1, f) : 0;
-
-	while (n && !buf[n - 1])
-		n--;
-	buf[n] = '\0';
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)buf[i] < ' ' || buf[i] == 127)
-			buf[i] = ' ';
-}
-
-/* Seconds for which the process has been there, or -1. */
-static double read_age(pid_t pid)
-{
-	unsigned long long start;
-	char path[64], line[1024];
-	double up;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	MW_FILE FILE *f = fopen(path, "re");
-	MW_FILE FILE *u = fopen("/proc/uptime", "re");
-	const char *behind = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
-
-	if (!behind || !u || fscanf(u, "%lf", &up) != 1 ||
-	    sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1)
-		return -1;
-	return up - (double)start / (double)sysconf(_SC_CLK_TCK);
-}
-
 #define LISTED 8u
+
+/* "   4242   3 min  command": a line of a list, with nothing that a terminal would obey. */
+static size_t add_line(char *buf, size_t size, pid_t pid)
+{
+	struct mw_process p = { .size = sizeof(p), .age_ns = MW_UNKNOWN };
+	char since[32] = "";
+
+	if (mw_process_read(pid, &p, NULL) == 0 && p.age_ns != MW_UNKNOWN) {
+		uint64_t s = p.age_ns / 1000000000u;
+
+		snprintf(since, sizeof(since), "%" PRIu64 " %s", s < 120 ? s : s < 7200 ? s / 60 : s / 3600,
+			 s < 120 ? "s" : s < 7200 ? "min" : "h");
+	}
+	for (char *c = p.command; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = ' ';
+	return (size_t)snprintf(buf, size, "\n  %7d %7s  %.59s", (int)pid, since, p.command);
+}
 
 /* One line each, so that the right one can be told. */
 static int say_ambiguous(const char *name, const pid_t *pids, size_t n)
@@ -80,16 +57,8 @@ static int say_ambiguous(const char *name, const pid_t *pids, size_t n)
 	char list[LISTED * 128] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; i < n && i < LISTED; i++) {
-		double age = read_age(pids[i]);
-		char command[60], since[32] = "";
-
-		read_command(pids[i], command, sizeof(command));
-		if (age >= 0)
-			snprintf(since, sizeof(since), "%.0f %s", age < 120 ? age : age < 7200 ? age / 60 : age / 3600,
-				 age < 120 ? "s" : age < 7200 ? "min" : "h");
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "\n  %7d %7s  %s", (int)pids[i], since, command);
-	}
+	for (size_t i = 0; i < n && i < LISTED; i++)
+		used += add_line(list + used, sizeof(list) - used, pids[i]);
 	return fail_text(EXIT_TARGET, "give one of the pids", "%s: %zu processes have this name (pid, age, command):%s%s", name, n, list,
 			 n > LISTED ? "\n      ..." : "");
 }

@@ -215,6 +215,21 @@ MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);
 MW_API MW_MUST_CHECK int mw_process_find(const char *name, pid_t **ret, size_t *count,
 					 struct mw_err *err);
 
+/** What tells a process from others of its name. */
+struct mw_process {
+	size_t size;		/* sizeof(struct mw_process), set by the caller */
+	uint64_t age_ns;	/* since it was started, in steps of 10 ms; or MW_UNKNOWN */
+	char command[256];	/* its arguments parted by blanks, as they are, cut here; "" when it has none */
+};
+/**
+ * mw_process_read() - the age and the command line of a process
+ * @ret: ret->size is set by the caller; filled on success, owns nothing
+ *
+ * Reads /proc/PID/stat and cmdline, which everybody may unless /proc is mounted with hidepid. Return: 0,
+ * -MW_E_NOT_FOUND or -MW_E_GONE (no such process, or not any more), -MW_E_PERM, -MW_E_OS.
+ */
+MW_API MW_MUST_CHECK int mw_process_read(pid_t pid, struct mw_process *ret, struct mw_err *err);
+
 /** What processes are ordered by. */
 enum mw_rank {
 	MW_BY_RSS = 0, MW_BY_PSS, MW_BY_USS, MW_BY_VSZ, MW_BY_SWAP, MW_BY_TABLES,

@@ -9,6 +9,7 @@
  *   stacks.c    names for the stacks that an allocator recorded
  *   site_lines.c  and their source lines
  *   sources.c   source lines of the addresses that were asked for
+ *   process.c   processes by name, and what tells them apart
  *   core.c      a snapshot from a core file
  *   saved.c     a snapshot from a file, completed from the ELF files that are here
  *   runtime.c   which program, allocator and runtime this is

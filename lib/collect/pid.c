@@ -451,8 +451,3 @@ int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts, struct mw_snap
 		*ret = snap;
 	return rc;
 }
-
-int mw_process_find(const char *name, pid_t **ret, size_t *count, struct mw_err *err)
-{
-	return mw__status_find(name, ret, count, err);
-}

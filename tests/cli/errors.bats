@@ -74,6 +74,27 @@ teardown() { end_targets; }
 	done
 }
 
+@test "a name that several processes have: each with pid, age and command line" {
+	local name=twins$$ pids=() dir=$BATS_TEST_TMPDIR
+	ln -s "$(command -v sleep)" "$dir/$name"
+	# the name of a process is that of the file it was started by
+	"$dir/$name" 61 3>&- &
+	pids+=("$!")
+	python3 -c 'import os, sys; os.execv(sys.argv[1], ["a\33[31mb", "62"])' "$dir/$name" 3>&- &
+	pids+=("$!")
+	targets+=("${pids[@]}")
+	for _ in $(seq 100); do
+		ask explain "$name"
+		grep -q ": 2 processes have this name" <<<"$err" && break
+		sleep 0.05
+	done
+	[ "$status" = 3 ]
+	well_said
+	grep -Eq "^ +${pids[0]} +[0-9]+ s  $dir/$name 61\$" <<<"$err" || grep -Eq "^ +${pids[0]} +[0-9]+ s  .{59}\$" <<<"$err"
+	grep -Eq "^ +${pids[1]} +[0-9]+ s  a \[31mb 62\$" <<<"$err"
+	contains "$err" "hint: give one of the pids"
+}
+
 @test "a file that is no snapshot: status 3, the line is named" {
 	expect 3 explain /etc/passwd
 	well_said
