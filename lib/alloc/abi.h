@@ -46,7 +46,7 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 3                     /* changes when fields are appended:
+#define MW_ABI_MINOR 4                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
                                             *    mcache.n_run_pages, region.saved
@@ -173,7 +173,8 @@ struct mw_mspan {
  * An arena: 64 MiB of addresses. Never unmapped as a whole, never moved; the
  * structure is append-only. Written under the heap lock.
  * Invariant: a page is free iff map bit 1 and alloc bit 0.
- * free and clean 1: no memory behind it (given back if below n_touched, else never touched).
+ * free and clean 1: no memory behind it: given back if its bit in given_back_bits says so,
+ * else never touched. Before minor version 4: given back if below n_touched.
  */
 struct mw_heap_arena {
 	uint64_t base;
@@ -191,6 +192,8 @@ struct mw_heap_arena {
 	                                      * the pages of a single block but its first */
 	uint16_t first_run[MW_N_RUNS];       /* [i]: below this page starts no free run of
 	                                      * mw_abi_run_min(i) pages or more */
+	/* since minor version 4 */
+	uint64_t given_back_bits[MW_ARENA_WORDS]; /* page has been given back, or its memory moved away */
 };
 
 /** Free objects of one class kept by one thread. */
@@ -259,7 +262,9 @@ struct mw_mcentral {
 	uint64_t n_transfer_hits;       /* of those, served by the transfer array alone */
 	uint64_t n_flushes;             /* calls that returned objects */
 	uint64_t n_spans_peak;
-	uint64_t pad[4];
+	MW_PTR(struct mw_mspan) untouched; /* spans of which nothing was taken yet, in place of fullness 5;
+	                                 * since minor version 4 */
+	uint64_t pad[3];
 };
 
 /** Calls into the kernel, by kind; cumulative, atomic adds. */

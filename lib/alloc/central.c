@@ -12,26 +12,40 @@
  * single malloc. A bit that is already clear when an object comes back is a double
  * free. Fresh memory is handed out at most one kernel page at a time, so that a
  * program which wants ten objects does not touch a whole span.
+ *
+ * A class that grows gets spans side by side: with a new one, the pages behind it that
+ * have no memory become spans too, which wait untouched. What a program allocates
+ * together then lies together, as with the larger spans of others, and pages still go
+ * back one span at a time.
  */
 #include "internal.h"
 
 mcentral mw__centrals[MW_N_CLASSES];
 
-enum { FULL = 4 };
+enum { FULL = 4, UNTOUCHED = 5 };
+
+#define NEIGHBOURS 16u /* pages that become spans at once, at most; and half of what the class has */
 
 static unsigned fullness_of(const mspan *s)
 {
 	return s->used == s->nelems ? FULL : s->used * 4u / s->nelems;
 }
 
+static mspan **list_of(mcentral *m, unsigned f)
+{
+	return f == UNTOUCHED ? &m->untouched : &m->lists[f];
+}
+
 static void list_add(mcentral *m, mspan *s, unsigned f)
 {
+	mspan **list = list_of(m, f);
+
 	s->fullness = (uint8_t)f;
 	s->prev = NULL;
-	s->next = m->lists[f];
+	s->next = *list;
 	if (s->next)
 		s->next->prev = s;
-	m->lists[f] = s;
+	*list = s;
 }
 
 static void list_remove(mcentral *m, mspan *s)
@@ -41,7 +55,7 @@ static void list_remove(mcentral *m, mspan *s)
 	if (s->prev)
 		s->prev->next = s->next;
 	else
-		m->lists[s->fullness] = s->next;
+		*list_of(m, s->fullness) = s->next;
 }
 
 static void list_update(mcentral *m, mspan *s)
@@ -82,27 +96,53 @@ static mspan *run_for_class(const struct mw_class *k)
 	return s;
 }
 
-static mspan *span_make(unsigned c)
+/* The run @s becomes a span of @m, on its list of untouched ones. Both locks. */
+static void span_start(mcentral *m, mspan *s)
 {
-	const struct mw_class *k = &mw__classes[c];
+	const struct mw_class *k = &mw__classes[m->cls];
+
+	s->cls = (uint8_t)m->cls;
+	s->elemsize = k->size;
+	s->nelems = (uint16_t)k->n_objects;
+	s->state = MW_SPAN_SMALL;
+	mw__span_publish(s, option(MW_OPT_NO_CACHE) ? 0 : m->cls);
+	heap.pages_in_small += s->npages;
+	mw__event(MW_EVENT_SPAN_MADE, s->base, s->npages, m->cls);
+	list_add(m, s, UNTOUCHED);
+	m->n_spans_made++;
+	if (++m->n_spans > m->n_spans_peak)
+		m->n_spans_peak = m->n_spans;
+}
+
+/* From the far end, so that the list begins with the nearest. */
+static void add_neighbours(mcentral *m, const mspan *s)
+{
+	uint32_t pages = s->npages;
+	uint64_t half = m->n_spans / 2 * pages;
+	uint32_t n = mw__run_clean_behind(s, half < NEIGHBOURS ? (uint32_t)half : NEIGHBOURS) / pages;
+	mspan *next;
+
+	for (; n > 0 && (next = mw__span_new()); n--) {
+		mw__run_take(next, s->base + ((uint64_t)(n * pages) << MW_PAGE_SHIFT), pages);
+		span_start(m, next);
+	}
+}
+
+static mspan *span_make(mcentral *m)
+{
 	mspan *s;
 
 	mw__heap_lock();
-	s = run_for_class(k);
-	if (s) {
-		s->cls = (uint8_t)c;
-		s->elemsize = k->size;
-		s->nelems = (uint16_t)k->n_objects;
-		s->state = MW_SPAN_SMALL;
-		mw__span_publish(s, option(MW_OPT_NO_CACHE) ? 0 : c);
-		heap.pages_in_small += s->npages;
-		mw__event(MW_EVENT_SPAN_MADE, s->base, s->npages, c);
-	}
+	s = run_for_class(&mw__classes[m->cls]);
+	if (s && !(s->flags & MW_SPAN_NEEDZERO))
+		add_neighbours(m, s);
+	if (s)
+		span_start(m, s);
 	mw__heap_unlock();
 	return s;
 }
 
-static void span_free(mcentral *m, mspan *s)
+static void span_end(mcentral *m, mspan *s, void (*run_free)(mspan *s))
 {
 	if (s->aux)
 		mw__audit_retire(s);
@@ -113,7 +153,7 @@ static void span_free(mcentral *m, mspan *s)
 	heap.pages_in_small -= s->npages;
 	mw__event(MW_EVENT_SPAN_FREED, s->base, s->npages, s->cls);
 	mw__span_retire(s);
-	mw__run_free(s);
+	run_free(s);
 	if (s->aux)
 		mw__meta_array_free(s->aux, s->nelems * sizeof(uint16_t));
 	mw__span_delete(s);
@@ -122,19 +162,10 @@ static void span_free(mcentral *m, mspan *s)
 
 mspan *mw__central_pick(mcentral *m)
 {
-	mspan *s;
-
 	for (unsigned f = FULL; f-- > 0;)
 		if (m->lists[f])
 			return m->lists[f];
-	s = span_make(m->cls);
-	if (!s)
-		return NULL;
-	list_add(m, s, 0);
-	m->n_spans_made++;
-	if (++m->n_spans > m->n_spans_peak)
-		m->n_spans_peak = m->n_spans;
-	return s;
+	return m->untouched ? m->untouched : span_make(m);
 }
 
 /* --- objects of a span ------------------------------------------------------------ */
@@ -179,7 +210,7 @@ static void settle(mcentral *m, mspan *s)
 {
 	/* audit keeps a class's last span, to see writes to what was freed in it */
 	if (s->used == 0 && !(option(MW_OPT_AUDIT) && m->n_spans == 1))
-		span_free(m, s);
+		span_end(m, s, mw__run_free);
 	else
 		list_update(m, s);
 }
@@ -351,6 +382,8 @@ void mw__central_drain(void)
 
 		put_objects(m, m->transfer, m->n_transfer);
 		m->n_transfer = 0;
+		while (m->untouched)
+			span_end(m, m->untouched, mw__run_free_untouched);
 		mw__central_unlock(m);
 	}
 }

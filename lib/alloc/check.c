@@ -49,9 +49,9 @@ static void check_small(struct walk *w, const mspan *s)
 	expect(w, s->elemsize == k->size && s->nelems == k->n_objects && s->npages == k->pages,
 	       "span does not fit its class", s->base);
 	expect(w, popcount_span(s) == s->used, "used is not the number of bits", s->base);
-	expect(w, (s->used > 0 || option(MW_OPT_AUDIT)) && s->used <= s->nelems, "empty span kept",
-	       s->base);
-	expect(w, s->fullness == (s->used == s->nelems ? 4 : s->used * 4u / s->nelems),
+	expect(w, (s->used > 0 || s->nfresh == 0 || option(MW_OPT_AUDIT)) && s->used <= s->nelems,
+	       "empty span kept", s->base);
+	expect(w, s->fullness == (s->nfresh == 0 ? 5 : s->used == s->nelems ? 4 : s->used * 4u / s->nelems),
 	       "span on the wrong list", s->base);
 	while (low < s->freeindex && bit(s->alloc_bits, low))
 		low++;
@@ -138,15 +138,24 @@ static void check_arena(struct walk *w, const heap_arena *a)
 	check_first_runs(w, a);
 }
 
+static uint64_t check_list(struct walk *w, const mcentral *m, const mspan *s, unsigned fullness)
+{
+	uint64_t n = 0;
+
+	for (; s; s = s->next, n++) {
+		expect(w, s->cls == m->cls && s->fullness == fullness, "stranger on a list", s->base);
+		expect(w, !s->next || s->next->prev == s, "list is torn", s->base);
+	}
+	return n;
+}
+
 static void check_lists(struct walk *w, const mcentral *m)
 {
 	uint64_t n = 0;
 
 	for (unsigned f = 0; f < MW_N_FULLNESS; f++)
-		for (const mspan *s = m->lists[f]; s; s = s->next, n++) {
-			expect(w, s->cls == m->cls && s->fullness == f, "stranger on a list", s->base);
-			expect(w, !s->next || s->next->prev == s, "list is torn", s->base);
-		}
+		n += check_list(w, m, m->lists[f], f);
+	n += check_list(w, m, m->untouched, MW_N_FULLNESS);
 	expect(w, n == m->n_spans && n == w->spans[m->cls], "spans and lists differ", m->cls);
 	expect(w, m->n_out == w->out[m->cls], "n_out is wrong", m->cls);
 	for (uint32_t i = 0; i < m->n_transfer; i++) {

@@ -198,6 +198,9 @@ bool mw__run_find_large(mspan *s, uint32_t npages);
 bool mw__run_alloc_roomy(mspan *s, uint32_t npages, uint32_t room); /* room pages behind it are free, if possible */
 void mw__run_free(mspan *s);            /* pages back to the heap; s stays */
 void mw__run_free_clean(mspan *s);      /* without memory behind them */
+void mw__run_free_untouched(mspan *s);  /* which were clean, and not touched since */
+uint32_t mw__run_clean_behind(const mspan *s, uint32_t most);
+void mw__run_take(mspan *s, uint64_t addr, uint32_t npages); /* free ones; fills base, npages, NEEDZERO */
 bool mw__run_grow(mspan *s, uint32_t npages);   /* in place */
 void mw__run_shrink(mspan *s, uint32_t npages);
 void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls);

@@ -549,8 +549,8 @@ void mw__run_free(mspan *s)
 	give(a, page_index(a, s->base), s->npages);
 }
 
-/* Its memory has been moved elsewhere: the pages read as zero. */
-void mw__run_free_clean(mspan *s)
+/* None of it was touched since it was taken without NEEDZERO. */
+void mw__run_free_untouched(mspan *s)
 {
 	heap_arena *a = mw__arena_of((void *)s->base);
 
@@ -558,6 +558,15 @@ void mw__run_free_clean(mspan *s)
 	bits_assign(a->clean_bits, page_index(a, s->base), s->npages, true);
 	heap.pages_dirty -= s->npages;
 	heap.pages_clean += s->npages;
+}
+
+/* Its memory has been moved elsewhere: the pages read as zero. */
+void mw__run_free_clean(mspan *s)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+
+	mw__run_free_untouched(s);
+	bits_assign(a->given_back_bits, page_index(a, s->base), s->npages, true);
 }
 
 /* Map what is missing of the @n free pages from @at, which the arena's last piece ends with. */
@@ -585,6 +594,25 @@ bool mw__run_grow(mspan *s, uint32_t npages)
 	s->npages = npages;
 	s->flags = flags | tail.flags;
 	return true;
+}
+
+/* How many of the @most pages behind @s are free and have no memory behind them. */
+uint32_t mw__run_clean_behind(const mspan *s, uint32_t most)
+{
+	heap_arena *a = mw__arena_of((void *)s->base);
+	uint32_t at = page_index(a, s->base) + s->npages, end = min_u32(at + most, MW_ARENA_PAGES), n;
+
+	for (n = 0; at + n < end && !bit_get(a->alloc_bits, at + n) && bit_get(a->clean_bits, at + n); n++)
+		;
+	return n;
+}
+
+/* Take @npages pages at @addr that are free. */
+void mw__run_take(mspan *s, uint64_t addr, uint32_t npages)
+{
+	heap_arena *a = mw__arena_of((void *)addr);
+
+	take(a, s, page_index(a, addr), npages);
 }
 
 void mw__run_shrink(mspan *s, uint32_t npages)
@@ -730,6 +758,7 @@ static void purge_run(heap_arena *a, uint32_t at, uint32_t n)
 	heap.pages_in_use -= n;
 	if (done) {
 		bits_assign(a->clean_bits, at, n, true);
+		bits_assign(a->given_back_bits, at, n, true);
 		heap.pages_clean += n;
 		heap.scavenged_bytes += (uint64_t)n << MW_PAGE_SHIFT;
 		mw__event(MW_EVENT_SCAVENGE, (uint64_t)addr, n, 0);
@@ -836,6 +865,7 @@ static size_t unmap_free(heap_arena *a)
 		bits_assign(a->alloc_bits, at, n, true);
 		bits_assign(a->map_bits, at, n, false);
 		bits_assign(a->clean_bits, at, n, false);
+		bits_assign(a->given_back_bits, at, n, false);
 		mw__event(MW_EVENT_UNMAP, a->base + ((uint64_t)at << MW_PAGE_SHIFT), n, 0);
 		freed += (size_t)n << MW_PAGE_SHIFT;
 	}

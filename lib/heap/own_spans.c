@@ -160,7 +160,8 @@ static int64_t read_page(struct mw__own_reader *r, const struct mw_heap_arena *a
 	if (!has_bit(a->map_bits, i))
 		return 1;
 	if (!has_bit(a->alloc_bits, i)) {
-		uint8_t why = !has_bit(a->clean_bits, i) ? MW__OWN_DIRTY : i < a->n_touched ? MW__OWN_GIVEN_BACK : MW__OWN_FRESH;
+		bool given = r->region.minor < 4 ? i < a->n_touched : has_bit(a->given_back_bits, i);
+		uint8_t why = !has_bit(a->clean_bits, i) ? MW__OWN_DIRTY : given ? MW__OWN_GIVEN_BACK : MW__OWN_FRESH;
 
 		sum->pages_mapped++;
 		sum->pages_free[why]++;

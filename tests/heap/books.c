@@ -125,6 +125,25 @@ static void reuse(int n)
 	}
 }
 
+/*
+ * A block of two megabytes is touched and given back. It began at a multiple of a large
+ * power of two, so the pages below it were never touched; a block above it stays.
+ */
+static void give_back(void)
+{
+	static char *volatile below, *volatile above;
+	char *volatile p;
+
+	below = malloc(40000);
+	p = malloc(2 << 20);
+	above = malloc(2 << 20);
+	memset(below, 1, 40000);
+	memset(p, 1, 2 << 20);
+	memset(above, 1, 2 << 20);
+	free(p);
+	malloc_trim(0);
+}
+
 /* One error of three kinds, and two of another; with errors=count. */
 static void misuse(void)
 {
@@ -159,6 +178,8 @@ static void *work(void *arg)
 			reuse(101);
 		if (mode == 'w' && id == 0)
 			reuse(1);
+		if (mode == 'b' && id == 0)
+			give_back();
 		if (mode == 'e' && id == 0)
 			misuse();
 		pthread_barrier_wait(&barrier);

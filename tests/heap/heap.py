@@ -288,6 +288,16 @@ def check_given_back(t, name, doc):
     t.check(f"{name}: explain tells given back from never touched", out)
 
 
+def check_never_touched(t):
+    with Program() as p:
+        pid = p.ask("b")["pid"]
+        rows = {r["owner"]: r for r in heap(pid)["reconciliation"]}
+        back, fresh = rows["memwhy-malloc-given-back"], rows["memwhy-malloc-fresh"]
+        t.check("what was never touched is not called given back, though it lies below what was",
+                [] if back["mapped"] == 2 << 20 and not back["resident"] and fresh["mapped"] and not fresh["resident"] else [
+                    str(back), str(fresh)])
+
+
 def check_running(t):
     with Program() as p:
         held = p.ask("g")
@@ -428,6 +438,7 @@ def main():
     check_private(t)
     check_private_sites(t)
     check_work(t)
+    check_never_touched(t)
     check_running(t)
     check_sites(t)
     check_refusals(t)
