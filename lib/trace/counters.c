@@ -135,12 +135,14 @@ static size_t open_threads(struct counting *list, pid_t pid, const uint8_t *code
 	return n;
 }
 
-static void explain(struct mw_tlb_counts *ret, const int errors[N_COUNTERS], const uint8_t *codes)
+static void explain(struct mw_tlb_counts *ret, pid_t pid, const int errors[N_COUNTERS], const uint8_t *codes)
 {
 	int error = errors[CYCLES] ? errors[CYCLES] : errors[LOAD_MISSES] ? errors[LOAD_MISSES] : errors[LOAD_WALKS];
 
-	if (error == EACCES || error == EPERM)
-		snprintf(ret->why, sizeof(ret->why), "perf_event_open: %s; sysctl kernel.perf_event_paranoid=2, or CAP_PERFMON", strerror(error));
+	struct mw_err err = {};
+
+	if ((error == EACCES || error == EPERM) && mw__perf_refused(pid, error, &err) < 0)
+		snprintf(ret->why, sizeof(ret->why), "%.*s", (int)sizeof(ret->why) - 1, err.text);
 	else if (errors[CYCLES])
 		snprintf(ret->why, sizeof(ret->why), "this machine shows no hardware counters, as most virtual machines (perf_event_open: %s)",
 			 strerror(error));
@@ -180,7 +182,7 @@ int mw_tlb_count(pid_t pid, const struct mw_cpu *cpu, uint64_t ns, struct mw_tlb
 	r.store_misses = sums[STORE_MISSES];
 	r.code_misses = sums[CODE_MISSES];
 	r.walk_cycles = mw__add(mw__add(sums[LOAD_WALKS], sums[STORE_WALKS]), sums[CODE_WALKS]);
-	explain(&r, errors, codes);
+	explain(&r, pid, errors, codes);
 	memcpy(ret, &r, mw__min(ret->size, sizeof(r)));
 	return 0;
 }

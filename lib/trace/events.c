@@ -135,33 +135,29 @@ void mw__events_close(struct mw__events *e)
 
 /* ----------------------------------------------------------------- opening */
 
-/* What a user reads when the kernel says no. */
-static int refuse(int error, struct mw_err *err)
+/* What a user reads when the kernel says no; the program in it needs more than an event. */
+static int refuse(const struct mw__events *e, pid_t pid, int error, struct mw_err *err)
 {
-	char text[16] = "?";
-	int fd = open("/proc/sys/kernel/perf_event_paranoid", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	bool is_right = error == EACCES || error == EPERM;
+	char buf[16];
 
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n - 1 : 0] = '\0';
-	if (error != EACCES && error != EPERM) {
-		mw__fail(err, error == ENOENT || error == ENOSYS ? MW_E_UNSUPPORTED : MW_E_OS, error,
-			 "perf_event_open: software event page-faults");
-		return err ? -err->code : -MW_E_OS;
+	if (error == ENOBUFS) {
+		mw__fail(err, MW_E_PERM, 0, "perf_event_open: no memory may be locked for its rings (kernel.perf_event_mlock_kb and ulimit -l)");
+		mw__hint(err, "raise either of them, or end other recordings of the same user");
+		return -MW_E_PERM;
 	}
-	mw__fail(err, MW_E_PERM, error, "perf_event_open: software event page-faults (perf_event_paranoid is %s)", text);
-	mw__hint(err, "sysctl kernel.perf_event_paranoid=2 allows it for your own processes, CAP_PERFMON for all; "
-		      "in a container, its seccomp profile may forbid perf_event_open");
-	return -MW_E_PERM;
-}
+	if (e->recorder == MW_FAULTS_PROGRAM && (!is_right || mw__perf_may_watch_itself())) {
+		mw__fail(err, is_right ? MW_E_PERM : MW_E_UNSUPPORTED, error,
+			 "bpf: a program that writes page faults down (kernel.perf_event_paranoid is %s)", mw__perf_paranoid(buf));
+		mw__hint(err, "CAP_BPF and CAP_PERFMON in the first pid namespace permit it; --recorder=samples does without");
+		return is_right ? -MW_E_PERM : -MW_E_UNSUPPORTED;
+	}
+	if (is_right)
+		return mw__perf_refused(pid, error, err);
+	bool is_absent = error == ENOENT || error == ENOSYS;
 
-static int refuse_program(int error, struct mw_err *err)
-{
-	mw__fail(err, error == EPERM || error == EACCES ? MW_E_PERM : MW_E_UNSUPPORTED, error,
-		 "bpf: a program that writes page faults down");
-	mw__hint(err, "CAP_BPF and CAP_PERFMON in the first pid namespace allow it; --recorder=samples does without");
-	return err ? -err->code : -MW_E_PERM;
+	mw__fail(err, is_absent ? MW_E_UNSUPPORTED : MW_E_OS, error, "perf_event_open: software event page-faults");
+	return is_absent ? -MW_E_UNSUPPORTED : -MW_E_OS;
 }
 
 /* Let an event that needs no ring of its own write into that of another. */
@@ -181,7 +177,7 @@ static int share_ring(struct mw__events *e, int fd, enum mw__event_kind kind, co
 static int give_ring(struct mw__events *e, struct mw__ring *r)
 {
 	if (r->kind != MW__EVENT_FAULTS || !e->by_program)
-		return map_ring(e, r) ? 0 : -errno;
+		return map_ring(e, r) ? 0 : errno == EPERM ? -ENOBUFS : -errno;
 	int rc = mw__program_open(&r->program, e->buffer);
 
 	return rc < 0 ? rc : mw__program_attach(&r->program, r->fd);
@@ -316,7 +312,7 @@ int mw__events_open(struct mw__events *e, pid_t pid, bool on_exec, struct mw_err
 		return mw__fail_nomem(err, "perf events");
 	if (rc == -ESRCH || rc == -ENOENT)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", pid);
-	return e->recorder == MW_FAULTS_PROGRAM ? refuse_program(-rc, err) : refuse(-rc, err);
+	return refuse(e, pid, -rc, err);
 }
 
 static void each_fd(struct mw__events *e, unsigned long request)

@@ -268,11 +268,13 @@ static int settle(struct recorder *r)
 static void add_notes(struct recorder *r)
 {
 	struct mw_recording *rec = r->rec;
+	char buf[16];
 
 	if (rec->without_kernel)
 		mw__recording_note(rec, "perf_event_paranoid", "sysctl kernel.perf_event_paranoid=1, or CAP_PERFMON",
-				   "faults that the kernel takes for the program (read(2) into a new page, setting up the stack) are "
-				   "not allowed to be recorded; their pages are found by the last page scan");
+				   "kernel.perf_event_paranoid is %s: faults that the kernel takes for the program (read(2) into a new "
+				   "page, setting up the stack) may not be recorded; their pages are found by the last page scan",
+				   mw__perf_paranoid(buf));
 	if (r->events.without_majors)
 		mw__recording_note(rec, "major faults", NULL, "which faults waited for a disk is unknown: no event for them");
 	if (rec->samples > rec->faults.n)

@@ -4,6 +4,7 @@
  *
  *   events.c    perf events and their rings
  *   program.c   where it is allowed, a program in the kernel that writes faults down for less than a sample costs
+ *   refusal.c   which setting or right it was that refused an event
  *   decode.c    records of a ring -> faults and moves; knows bytes only
  *   counters.c  the processor's counters of TLB misses and page walks
  *   child.c     the command: held until the events are armed, stopped when it ends
@@ -86,6 +87,14 @@ uint64_t mw__events_lost_by_records(const struct mw__events *e);
 MW_MUST_CHECK int mw__events_merge(struct mw__events *e, struct mw_recording *rec);
 
 long mw__perf_open(struct perf_event_attr *attr, pid_t pid, int cpu, int group);
+
+/* ----------------------------------------------------------------- refusal */
+
+/* kernel.perf_event_paranoid as it stands, or "unknown"; in buf, which needs not be read. */
+const char *mw__perf_paranoid(char buf[16]);
+bool mw__perf_may_watch_itself(void);
+/* perf_event_open(2) on pid failed with this EACCES or EPERM: say what refused it and what would permit it. -MW_E_PERM. */
+int mw__perf_refused(pid_t pid, int error, struct mw_err *err);
 
 /* ------------------------------------------------------------------ decode */
 

@@ -226,8 +226,69 @@ def check_unprivileged():
         ok(doc["taken_by_kernel"] is not None or any(n["source"] == "perf_event_paranoid" and n["remedy"] for n in doc["notes"]),
            "an ordinary user: what is not allowed is said", doc["notes"])
         run = subprocess.run([*user, "-p", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-        ok(run.returncode == 3 and b"perf_event_paranoid is" in run.stderr and b"CAP_PERFMON" in run.stderr,
+        ok(run.returncode == 3 and b"not yours to trace (kernel.perf_event_paranoid is" in run.stderr and b"CAP_PERFMON" in run.stderr,
            "an ordinary user: the process of another is refused, and how to get it is said", run.stderr)
+
+
+PARANOID = "/proc/sys/kernel/perf_event_paranoid"
+SETTING = 'mount --bind "$1" ' + PARANOID + ' || exit 77; shift; exec "$@"'
+
+
+def check_refused():
+    """What a setting refuses is said with its name and value, and so is what would permit it; also to root without rights."""
+    name = "what is refused"
+    if not os.path.exists(PERF_EVENTS) or os.environ.get("MEMWHY_SANITIZED"):
+        skip(name, "its stand-in is for x86-64 and without sanitizers")
+        return
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    users = {"root without capabilities": ["unshare", "-m", "sh", "-c", SETTING, "sh", "VALUE", *drop, "--"],
+             "an ordinary user": ["unshare", "-m", "sh", "-c", SETTING, "sh", "VALUE", "setpriv", "--reuid=65534", "--regid=65534",
+                                  "--clear-groups", "--"]}
+    if os.geteuid():
+        users = {"an ordinary user": ["unshare", "-rm", "sh", "-c", SETTING, "sh", "VALUE", *drop, "--"]}
+    with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o777)
+        for file in (MEMWHY, PERF_EVENTS):
+            shutil.copy(file, tmp)
+
+        def run(user, value, events, *args):
+            with open(os.path.join(tmp, "value"), "w") as file:
+                file.write(f"{value}\n")
+            return subprocess.run([os.path.join(tmp, "value") if w == "VALUE" else w for w in user] +
+                                  ["env", "LD_PRELOAD=" + os.path.join(tmp, "perfevents.so"), f"PERF_EVENTS={events}",
+                                   os.path.join(tmp, "memwhy"), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+
+        for who, user in users.items():
+            probe = run(user, 3, "forbidden", "--version")
+            if probe.returncode:
+                skip(f"{name}: {who}", "no other setting can be shown here: " + probe.stderr.decode().strip().split("\n")[0])
+                continue
+            for value in (3, 4):
+                for args in (["--", "true"], ["-p", str(os.getpid())], ["--recorder=program", "--", "true"]):
+                    out = run(user, value, "forbidden", "faults", *args)
+                    said = out.stderr.decode().splitlines()
+                    ok(out.returncode == 3 and not out.stdout and len(said) == 2 and
+                       f"kernel.perf_event_paranoid is {value}, which refuses all but CAP_PERFMON" in said[0] and
+                       said[1] == "hint: sysctl kernel.perf_event_paranoid=2 permits it for your own processes, CAP_PERFMON for all",
+                       f"{name}: {who}: at {value}, {' '.join(args[:1])}", out.stderr)
+            out = run(user, 2, "forbidden", "faults", "--", "true")
+            ok(out.returncode == 3 and b"a seccomp filter or security module refuses it (kernel.perf_event_paranoid is 2)" in out.stderr
+               and b"hint: in a container" in out.stderr, f"{name}: {who}: at 2, something else", out.stderr)
+            out = run(user, 2, "locked", "faults", "--recorder=samples", "--", "true")
+            ok(out.returncode == 3 and b"kernel.perf_event_mlock_kb" in out.stderr, f"{name}: {who}: memory for rings", out.stderr)
+            tlb = run(user, 4, "forbidden", "tlb", "--measure=0.01", str(os.getpid()))
+            ok(tlb.returncode == 0 and b"kernel.perf_event_paranoid is 4" in tlb.stdout, f"{name}: {who}: counters of the TLB at 4",
+               tlb.stdout[-800:])
+            # a kernel that knows no 3 takes it for 2
+            out = run(user, 3, "", "faults", "--json", "--", "true")
+            if out.returncode:
+                skip(f"{name}: {who}: 3 where it is a 2", "this kernel refuses all at its own setting")
+            else:
+                notes = [n["reason"] for n in json.loads(out.stdout)["notes"] if n["source"] == "perf_event_paranoid"]
+                ok(notes and "kernel.perf_event_paranoid is 3:" in notes[0], f"{name}: {who}: 3 where it is a 2", notes)
+        if os.geteuid() == 0:
+            out = run([], 4, "forbidden", "faults", "--", "true")
+            ok(out.returncode == 0 or b"perf_event_open" in out.stderr, f"{name}: root as it is may", out.stderr)
 
 
 def wait_for_events(pid):
@@ -417,6 +478,7 @@ def main():
         check_old_kernel(recorder)
         check_threads_attached(recorder)
     check_unprivileged()
+    check_refused()
     check_real()
     check_phases()
     check_majors()

@@ -3,13 +3,17 @@
  * Preloaded: perf_event_open(2) as another machine answers it; the rest of what memwhy asks syscall(2) for goes
  * on. PERF_EVENTS=old: a kernel before 6.0, which refuses PERF_FORMAT_LOST. PERF_EVENTS=counters: a processor
  * with counters, each of which had its register for two thirds of the time and says what counter_of() says.
+ * PERF_EVENTS=forbidden: Debian's and Ubuntu's kernels with kernel.perf_event_paranoid above 2, or a seccomp
+ * filter: nothing without CAP_PERFMON or CAP_SYS_ADMIN. PERF_EVENTS=locked: no memory may be locked for a ring.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,31 +43,11 @@ static long open_counter(const struct perf_event_attr *a)
 	return fd >= 0 && pwrite(fd, words, sizeof(words), 0) == sizeof(words) ? fd : -1;
 }
 
-long syscall(long number, ...)
+static long call(long number, long a1, long a2, long a3, long b4, long b5, long b6)
 {
-	/* before the registers are set: a call would spoil them */
-	const char *mode = getenv("PERF_EVENTS");
-	bool is_old = mode && !strcmp(mode, "old"), is_counters = mode && !strcmp(mode, "counters");
-	register long a4 __asm__("r10"), a5 __asm__("r8"), a6 __asm__("r9");
-	long a1, a2, a3, ret;
-	va_list ap;
+	register long a4 __asm__("r10") = b4, a5 __asm__("r8") = b5, a6 __asm__("r9") = b6;
+	long ret;
 
-	va_start(ap, number);
-	a1 = va_arg(ap, long);
-	a2 = va_arg(ap, long);
-	a3 = va_arg(ap, long);
-	a4 = va_arg(ap, long);
-	a5 = va_arg(ap, long);
-	a6 = va_arg(ap, long);
-	va_end(ap);
-	const struct perf_event_attr *attr = (const struct perf_event_attr *)(uintptr_t)a1;
-
-	if (number == SYS_perf_event_open && is_counters)
-		return open_counter(attr);
-	if (number == SYS_perf_event_open && is_old && attr->read_format & PERF_FORMAT_LOST) {
-		errno = EINVAL;
-		return -1;
-	}
 	__asm__ volatile("syscall" : "=a"(ret) : "a"(number), "D"(a1), "S"(a2), "d"(a3), "r"(a4), "r"(a5), "r"(a6)
 			 : "rcx", "r11", "memory");
 	if (ret < 0 && ret > -4096) {
@@ -71,4 +55,57 @@ long syscall(long number, ...)
 		return -1;
 	}
 	return ret;
+}
+
+static bool is_mode(const char *name)
+{
+	const char *mode = getenv("PERF_EVENTS");
+
+	return mode && !strcmp(mode, name);
+}
+
+#define MAY (1ull << 38 | 1ull << 21)	/* CAP_PERFMON, CAP_SYS_ADMIN */
+static bool is_privileged(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+
+	return call(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0) == 0 &&
+	       (((uint64_t)data[1].effective << 32 | data[0].effective) & MAY);
+}
+
+long syscall(long number, ...)
+{
+	long a[6];
+	va_list ap;
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	const struct perf_event_attr *attr = (const struct perf_event_attr *)(uintptr_t)a[0];
+
+	if (number == SYS_perf_event_open && is_mode("counters"))
+		return open_counter(attr);
+	if (number == SYS_perf_event_open && is_mode("old") && attr->read_format & PERF_FORMAT_LOST) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (number == SYS_perf_event_open && is_mode("forbidden") && !is_privileged()) {
+		errno = EACCES;
+		return -1;
+	}
+	return call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+void *mmap64(void *addr, size_t size, int prot, int flags, int fd, off64_t off)
+{
+	char name[40], link[64] = "";
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (fd >= 0 && is_mode("locked") && readlink(name, link, sizeof(link) - 1) > 0 && strstr(link, "perf_event")) {
+		errno = EPERM;
+		return MAP_FAILED;
+	}
+	return (void *)call(SYS_mmap, (long)addr, (long)size, prot, flags, fd, off);
 }
