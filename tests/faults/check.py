@@ -54,6 +54,17 @@ def expected_faults(truth):
     return [(int(w[1], 16), int(w[2]), int(w[3])) for w in truth if w[0] in ("fault", "again")]
 
 
+def check_pauses(saved, doc, name):
+    """The stops behind execve, in which the breakpoints are set, are no time of the kernel's exec."""
+    with open(saved) as file:
+        lines = [json.loads(line) for line in file]
+    marks = [m[:2] for line in lines for m in line.get("marks", [])]
+    execs = [after - at for (at, phase), (after, _) in zip(marks, marks[1:]) if phase == 0]
+    paused, row = lines[0]["paused_ns"], next(r for r in doc["phases"] if r["phase"] == "kernel's exec")
+    ok(len(execs) > 0 < paused and row["ns"] == max(sum(execs) - paused, 0), f"{name}: {len(execs)} execs without the stops behind them",
+       (marks, paused, row))
+
+
 LOADING = ("kernel's exec", "ld.so", "constructors")
 
 
@@ -115,6 +126,7 @@ def check_mode(mode, recorder, through=()):
         if through:
             ok(any(r["outcome"] == "earlier" for r in doc["outcomes"]), f"{mode}: the program before is told apart",
                doc["outcomes"])
+            check_pauses(saved, doc, mode)
         if truth_mode == "crowd":
             ok(doc["threads"] >= 51 and doc["processes"] == 6, f"{mode}: 51 threads and 5 processes that it started",
                (doc["threads"], doc["processes"]))

@@ -138,6 +138,35 @@ def check_source(tap, process, claims):
     tap.check(f"source lines of {len(picks)} addresses are addr2line's", wrong)
 
 
+TWICE = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+libc.dlmopen.restype = libc.dlsym.restype = ctypes.c_void_p
+handles = [ctypes.CDLL(sys.argv[1])._handle, libc.dlmopen(ctypes.c_long(-1), sys.argv[1].encode(), 2)]
+assert handles[1], "dlmopen"
+for handle in handles:
+    for name in ("slots_write", "slots_plain", "slots_const", "slots_data"):
+        print('{"symbol":"%s","address":%d}' % (name, libc.dlsym(ctypes.c_void_p(handle), name.encode())))
+print('{"ready":true}', flush=True)
+sys.stdin.read()
+"""
+
+
+def check_twice(tap):
+    """One library, loaded twice: each instance has its own load bias, and its segments allow some more."""
+    with running([sys.executable, "-c", TWICE, os.path.join(PROGRAMS, "libslots.so")], READY) as p:
+        claims = [c for c in p.claims if "symbol" in c]
+        if not claims:
+            tap.skip("a library that is loaded twice", "dlmopen(3) does not load it")
+            return
+        wrong = []
+        for c in claims:
+            d = memwhy("at", "--json", p.pid, hex(c["address"] + 1))["addresses"][0]
+            if (d["symbol"], d["symbol_offset"]) != (c["symbol"], 1):
+                wrong.append(f"{c['address']:#x} + 1 in {c['symbol']}: {d['symbol']} + {d['symbol_offset']}")
+        tap.check(f"{len(claims)} symbols of a library that is loaded twice", wrong)
+
+
 def check_translations(tap, process):
     """Physical addresses of many pages are pagemap's."""
     real = {a: (e & PFN) for s, t, _, _, n in target.mappings(process.pid) if not n.startswith("[v")
@@ -214,6 +243,7 @@ def main():
         check_translations(tap, p)
         check_addr2line(tap, p)
         check_source(tap, p, claims)
+    check_twice(tap)
     check_gdb(tap)
     return tap.end()
 

@@ -92,6 +92,22 @@ def check_text(tap, pid, snap, addrs):
         tap.check(f"text of {view[0]} is the same", [f"live: {x}" for x in live if x not in saved])
 
 
+def without_relocs(snap):
+    """A copy of the snapshot as who does not read relocations saves it."""
+    cut = snap + ".cut"
+    with open(snap) as file:
+        rows = [json.loads(line) for line in file]
+    n = len(rows)
+    rows = [r for r in rows if "reloc_pages" not in r and ("detail" not in r or r["detail"]["symbols_read"])]
+    for row in rows:
+        if "detail" in row:
+            row["detail"].update({k: 0 for k in row["detail"] if k.startswith("n_")}, relocs_known=False)
+    rows[-1]["end"]["records"] -= n - len(rows)
+    with open(cut, "w") as out:
+        out.writelines(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    return cut
+
+
 def check_elsewhere(tap):
     """As on another machine: the program's files are gone."""
     directory = tempfile.mkdtemp(prefix="memwhy-saved-")
@@ -103,8 +119,14 @@ def check_elsewhere(tap):
             memwhy("record", "--symbols", "-o", full, p.pid)
             memwhy("record", "-o", plain, p.pid)
             live = settled(memwhy("sections", "--symbols", "--json", p.pid, "touch"))
+            relocs = settled(memwhy("sections", "--relocs", "--json", p.pid))
+            both = settled(memwhy("sections", "--symbols", "--relocs", "--json", p.pid, "libslots"))
         here = settled(memwhy("sections", "--symbols", "--json", plain, "touch"))
         tap.check("symbols that were not saved come from the file, where it is here", difference(live, here))
+        tap.check("so do relocations",
+                  difference(relocs, settled(memwhy("sections", "--relocs", "--json", without_relocs(plain)))))
+        with_symbols = settled(memwhy("sections", "--symbols", "--relocs", "--json", without_relocs(full), "libslots"))
+        tap.check("beside symbols that were saved", difference(both, with_symbols))
         with open(os.path.join(directory, "touch"), "r+b") as file:     # another program by that name
             data = file.read()
             at = data.index(b"GNU\0", data.index(b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0"))

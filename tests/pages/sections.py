@@ -258,6 +258,39 @@ def check_cache(tap):
         shutil.rmtree(directory)
 
 
+MAPPED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+file = os.open(sys.argv[1], os.O_RDONLY)
+size = os.fstat(file).st_size
+assert libc.mmap(None, ctypes.c_size_t(size), 1, 2, file, ctypes.c_long(0)) != ctypes.c_void_p(-1).value
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def check_unread(tap):
+    """A library that is mapped as data and never touched: looking at the process does not bring it into memory."""
+    name = "a file that is not in memory is not read"
+    directory = tempfile.mkdtemp(prefix="unread-", dir=PROGRAMS)
+    try:
+        path = os.path.join(directory, "libslots.so")
+        shutil.copy(os.path.join(PROGRAMS, "libslots.so"), path)
+        with running([sys.executable, "-c", MAPPED, path], b"ready\n") as p:
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            if cached_pages(path):
+                tap.skip(name, "the file stays in the page cache here")
+                return
+            for view in ("explain", "maps", "sections", "pages"):
+                memwhy(view, p.pid)
+            tap.check(name, [f"page {n} is in memory now" for n in sorted(cached_pages(path))[:5]])
+    finally:
+        shutil.rmtree(directory)
+
+
 def check_programs(tap):
     go = os.path.join(BUILD, "tests/live/server")
     python = "import ssl, json, sys; print('ready', flush=True); sys.stdin.read()"
@@ -301,6 +334,7 @@ def main():
         check_library(tap, p, "now", " by LD_BIND_NOW")
     check_shapes(tap)
     check_cache(tap)
+    check_unread(tap)
     check_programs(tap)
     return tap.end()
 
