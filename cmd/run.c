@@ -39,7 +39,7 @@ static const struct opt own[] = {
 	{ OPT_AUDIT, "audit", NULL, ARG_NONE, "check every block, and keep what was requested", NULL },
 	{ OPT_ZERO, "zero", NULL, ARG_NONE, "clear memory when it is freed", NULL },
 	{ OPT_RANDOM, "random", NULL, ARG_NONE, "place objects at random", NULL },
-	{ OPT_GUARD, "guard", NULL, ARG_NONE, "sampled blocks end at an unreadable page", NULL },
+	{ OPT_GUARD, "guard", NULL, ARG_NONE, "sampled and large blocks end at an unreadable page", NULL },
 	{ OPT_HARD, "hard", NULL, ARG_NONE, "audit, zero, random and guard", NULL },
 	{ OPT_NOCACHE, "nocache", NULL, ARG_NONE, "threads keep no free objects", NULL },
 	{ OPT_BACKGROUND, "background", "WHEN", ARG_WORDS, "whether a thread may give back what a silent program keeps", "on off" },

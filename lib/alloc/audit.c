@@ -7,8 +7,9 @@
  * second free is seen at once, whatever happened in between.
  *
  *   audit   the bytes between the requested size and the object's end hold a canary,
- *           checked at free; a freed object is filled, and checked when it is handed
- *           out again; malloc_usable_size is what was requested
+ *           checked at free and at exit; what is free is filled, and checked when it is
+ *           handed out, when its span goes, and when a neighbour is freed;
+ *           malloc_usable_size is what was requested
  *   zero    a freed object is cleared (and, with audit, must still be clear later)
  *   random  a free object is chosen at random, not the lowest
  *
@@ -20,6 +21,7 @@
 #define FREED 0xdf
 #define SLACK_FREED 0xffffu /* in place of a slack: the object is free and filled */
 #define SEAL_BYTES 64u /* canary behind a large block, at most */
+#define NEAR_BYTES 64u /* neighbours so near are looked at when an object is freed */
 
 static unsigned char freed_byte(void)
 {
@@ -34,10 +36,16 @@ static bool all_bytes(const unsigned char *p, size_t n, unsigned char value)
 	return true;
 }
 
+/* All of a new span is free, and with audit filled. */
 static uint16_t *slack_of(mspan *s)
 {
-	if (!s->aux && (s->aux = mw__meta_array(s->nelems * sizeof(uint16_t))))
-		memset(s->aux, 0, s->nelems * sizeof(uint16_t));
+	bool audit = option(MW_OPT_AUDIT);
+
+	if (s->aux || !(s->aux = mw__meta_array(s->nelems * sizeof(uint16_t))))
+		return s->aux;
+	memset(s->aux, audit ? 0xff : 0, s->nelems * sizeof(uint16_t));
+	if (audit)
+		memset((void *)s->base, freed_byte(), (size_t)s->nelems * s->elemsize);
 	return s->aux;
 }
 
@@ -53,7 +61,11 @@ static unsigned free_index(const mspan *s, unsigned from)
 	return 0;
 }
 
-/* Objects that were never handed out hold what the page held; freed ones are marked. */
+static unsigned char *object_at(const mspan *s, unsigned idx)
+{
+	return (unsigned char *)s->base + (uint64_t)idx * s->elemsize;
+}
+
 static void check_freed(mspan *s, unsigned idx, const unsigned char *p)
 {
 	if (((uint16_t *)s->aux)[idx] == SLACK_FREED && !all_bytes(p, s->elemsize, freed_byte()))
@@ -85,7 +97,7 @@ void *mw__audit_alloc(size_t n, unsigned c)
 void mw__audit_retire(mspan *s)
 {
 	for (unsigned i = 0; i < s->nfresh; i++)
-		check_freed(s, i, (unsigned char *)s->base + (uint64_t)i * s->elemsize);
+		check_freed(s, i, object_at(s, i));
 }
 
 static bool is_out(const mspan *s, unsigned idx)
@@ -93,16 +105,57 @@ static bool is_out(const mspan *s, unsigned idx)
 	return s->alloc_bits[idx / 64] >> (idx % 64) & 1;
 }
 
-static void check_canary(mspan *s, unsigned idx, unsigned char *p)
+static void check_canary(const mspan *s, unsigned idx)
 {
-	uint16_t *slack = (uint16_t *)s->aux + idx;
+	uint16_t slack = ((uint16_t *)s->aux)[idx];
+	unsigned char *p = object_at(s, idx);
 
-	if (option(MW_OPT_AUDIT) && !all_bytes(p + s->elemsize - *slack, *slack, CANARY))
+	if (!all_bytes(p + s->elemsize - slack, slack, CANARY))
 		mw__error(MW_ERROR_OVERFLOW, p, s, NULL);
-	if (option(MW_OPT_AUDIT | MW_OPT_ZERO))
-		memset(p, freed_byte(), s->elemsize);
+}
+
+static void check_object(mspan *s, unsigned idx)
+{
+	is_out(s, idx) ? check_canary(s, idx) : check_freed(s, idx, object_at(s, idx));
+}
+
+/* Who writes too far, or before a block, meets a neighbour: free, or with a canary. */
+static void check_near(mspan *s, unsigned idx)
+{
+	unsigned reach = NEAR_BYTES / s->elemsize + 1;
+	unsigned from = idx > reach ? idx - reach : 0;
+	unsigned to = idx + reach < s->nelems ? idx + reach + 1 : s->nelems;
+
+	for (unsigned i = from; i < to; i++)
+		check_object(s, i);
+}
+
+static void bury(mspan *s, unsigned idx)
+{
 	if (option(MW_OPT_AUDIT))
-		*slack = SLACK_FREED;
+		check_near(s, idx);
+	if (option(MW_OPT_AUDIT | MW_OPT_ZERO))
+		memset(object_at(s, idx), freed_byte(), s->elemsize);
+	if (option(MW_OPT_AUDIT))
+		((uint16_t *)s->aux)[idx] = SLACK_FREED;
+}
+
+static void check_list(mspan *s)
+{
+	for (; s; s = s->next)
+		for (unsigned i = 0; i < s->nelems && s->aux; i++)
+			check_object(s, i);
+}
+
+void mw__audit_at_exit(void)
+{
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		mcentral *m = mw__central_lock(c);
+
+		for (unsigned f = 0; f < MW_N_FULLNESS; f++)
+			check_list(m->lists[f]);
+		mw__central_unlock(m);
+	}
 }
 
 void mw__audit_free(mspan *s, void *p)
@@ -117,7 +170,7 @@ void mw__audit_free(mspan *s, void *p)
 	} else if (!is_out(s, idx)) {
 		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
 	} else {
-		check_canary(s, idx, p);
+		bury(s, idx);
 		mw__central_put(m, s, idx);
 	}
 	mw__central_unlock(m);

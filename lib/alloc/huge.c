@@ -324,7 +324,8 @@ static size_t with_slack(size_t size)
 
 mspan *mw__huge_alloc(size_t requested, size_t align, bool roomy)
 {
-	size_t size = round_up(requested ? requested : 1, MW_PAGE_SIZE);
+	/* audit wants one byte behind the block */
+	size_t size = round_up(requested ? requested + !!option(MW_OPT_AUDIT) : 1, MW_PAGE_SIZE);
 	mspan *s;
 
 	if (size < requested || with_slack(size) >> MW_PAGE_SHIFT > UINT32_MAX)

@@ -314,6 +314,7 @@ static inline bool mcache_is_real(const mcache *mc)
 /* audit.c */
 void *mw__audit_alloc(size_t n, unsigned c);
 void mw__audit_free(mspan *s, void *p);
+void mw__audit_at_exit(void);
 void mw__audit_retire(mspan *s); /* the last look at its freed objects */
 size_t mw__audit_usable(const mspan *s, const void *p);
 bool mw__audit_resize(mspan *s, void *p, size_t n);

@@ -6,8 +6,8 @@
  * that it freed, so that a buffer which comes and goes costs no lock and no fault.
  * Sampled blocks are small ones that the sampler picked: with a run of their own,
  * their pages have class byte 0, so free() finds them without testing anything on
- * the usual path. With the guard option such a run ends in an unreadable page, and
- * after free it stays unreadable for a while.
+ * the usual path. With the guard option both end in an unreadable page, and stay
+ * unreadable for a while after free.
  */
 #include "internal.h"
 
@@ -15,9 +15,11 @@
 #define LARGEST 4       /* a kept run is at most this part of what may be kept */
 #define LENGTHS 7u       /* a cached run may be of the length wanted or of the next two */
 #define N_QUARANTINE 64
+#define MAX_GUARDED 8192u /* a guard page costs a mapping or two, of which the kernel allows 65,530 */
 
 static mspan *quarantine[N_QUARANTINE]; /* ring of guarded freed spans; under the heap lock */
 static unsigned quarantine_at;
+static uint32_t n_guarded; /* with those in the ring; under the heap lock */
 
 void *mw__span_block(const mspan *s)
 {
@@ -151,6 +153,55 @@ void mw__large_look(mcache *mc)
 	mc->runs_busy = 0;
 }
 
+/* --- guard pages -------------------------------------------------------------------- */
+
+static bool may_guard(size_t size) /* heap lock */
+{
+	return option(MW_OPT_GUARD) && n_guarded < MAX_GUARDED && pages_of(size) < MAX_RUN_PAGES;
+}
+
+/* The block ends at the last page of @s. It begins in the first, where free() looks for its span. */
+static void put_guard(mspan *s, size_t size, size_t align) /* heap lock */
+{
+	uint64_t guard = s->base + ((uint64_t)(s->npages - 1) << MW_PAGE_SHIFT);
+	uint64_t at = guard - round_up(size ? size : 1, MIN_ALIGN);
+
+	mw__os_protect((void *)guard, MW_PAGE_SIZE, false);
+	s->flags |= MW_SPAN_GUARDED;
+	s->aux = (void *)(at & ~(uint64_t)(align - 1));
+	n_guarded++;
+}
+
+/* Keep a freed guarded run unreadable, without memory; what falls out of the ring is reused. */
+static mspan *quarantine_push(mspan *s) /* heap lock */
+{
+	mspan *out = quarantine[quarantine_at];
+	size_t size = (size_t)s->npages << MW_PAGE_SHIFT;
+
+	mw__os_purge((void *)s->base, size, false);
+	mw__os_protect((void *)s->base, size, false);
+	s->flags |= MW_SPAN_FREED;
+	quarantine[quarantine_at] = s;
+	quarantine_at = (quarantine_at + 1) % N_QUARANTINE;
+	if (out) {
+		mw__os_protect((void *)out->base, (size_t)out->npages << MW_PAGE_SHIFT, true);
+		n_guarded--;
+	}
+	return out;
+}
+
+static void to_heap_or_quarantine(mspan *s) /* heap lock */
+{
+	s->used = 0;
+	if (s->flags & MW_SPAN_GUARDED)
+		s = quarantine_push(s);
+	if (!s)
+		return;
+	mw__span_retire(s);
+	mw__run_free(s);
+	mw__span_delete(s);
+}
+
 /* --- large blocks ------------------------------------------------------------------ */
 
 static bool find_pages(mspan *s, uint32_t n, uint32_t align_pages, uint32_t room)
@@ -182,13 +233,36 @@ static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 	return s;
 }
 
+/* A run that ends with a guard page; NULL where there may be none. */
+static mspan *new_guarded(size_t size)
+{
+	mspan *s = NULL;
+
+	mw__heap_lock();
+	if (may_guard(size) && (s = mw__span_new()) && !mw__run_alloc(s, pages_of(size ? size : 1) + 1, 1)) {
+		mw__span_delete(s);
+		s = NULL;
+	}
+	if (s) {
+		heap.n_large_allocs++;
+		put_guard(s, size, MIN_ALIGN);
+		s->state = MW_SPAN_LARGE;
+		mw__span_publish(s, 0);
+	}
+	mw__heap_unlock();
+	return s;
+}
+
 /* With @room the block is to grow: so many bytes behind it had better be free. */
 mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room)
 {
-	uint32_t n = mw__run_round(pages_of(size ? size : 1));
+	/* audit wants one byte behind the block */
+	uint32_t n = mw__run_round(pages_of((size ? size : 1) + !!option(MW_OPT_AUDIT)));
 	mspan *s = NULL;
 
-	if (mcache_is_real(mc) && align <= MW_PAGE_SIZE && !room) {
+	if (unlikely(option(MW_OPT_GUARD)) && align <= MIN_ALIGN)
+		s = new_guarded(size);
+	if (!s && mcache_is_real(mc) && align <= MW_PAGE_SIZE && !room) {
 		mw__mcache_enter(mc);
 		s = cached_run(mc, n);
 		mw__mcache_look(mc);
@@ -198,10 +272,11 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room)
 		s = new_run(n, pages_of(align), pages_of(room));
 	if (!s)
 		return NULL;
+	if (!(s->flags & MW_SPAN_GUARDED))
+		s->aux = NULL;
 	s->elemsize = 0;
 	s->cls = 0;
 	s->site = 0;
-	s->aux = NULL;
 	s->nelems = s->used = 1;
 	s->requested = size;
 	store_relaxed(&s->state, MW_SPAN_LARGE);
@@ -212,14 +287,17 @@ void mw__large_free(mcache *mc, mspan *s)
 {
 	bool kept = false;
 
-	if (mcache_is_real(mc)) {
+	if (mcache_is_real(mc) && !(s->flags & MW_SPAN_GUARDED)) {
 		mw__mcache_enter(mc);
 		kept = keep_run(mc, s);
 		mw__mcache_leave(mc);
 	}
 	if (kept)
 		return;
-	give_back(s);
+	mw__heap_lock();
+	heap.n_large_frees++;
+	to_heap_or_quarantine(s);
+	mw__heap_unlock();
 	mw__scavenge_tick();
 }
 
@@ -241,30 +319,15 @@ bool mw__large_resize(mspan *s, size_t size)
 
 /* --- sampled blocks ------------------------------------------------------------------ */
 
-static void place_block(mspan *s, size_t size, size_t align)
-{
-	if (option(MW_OPT_GUARD)) {
-		uint64_t guard = s->base + ((uint64_t)(s->npages - 1) << MW_PAGE_SHIFT);
-		uint64_t at = guard - round_up(size ? size : 1, MIN_ALIGN);
-
-		mw__os_protect((void *)guard, MW_PAGE_SIZE, false);
-		s->flags |= MW_SPAN_GUARDED;
-		s->aux = (void *)(at & ~(uint64_t)(align - 1));
-	} else {
-		s->aux = (void *)s->base;
-	}
-}
-
 mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls)
 {
-	/* a guarded block begins in the first page, where free() looks for its span */
-	uint32_t n = option(MW_OPT_GUARD) ? pages_of(size ? size : 1) + 1
-					  : pages_of(mw__classes[cls].size);
+	bool guard;
 	mspan *s;
 
 	mw__heap_lock();
+	guard = may_guard(size);
 	s = mw__span_new();
-	if (s && !mw__run_alloc(s, n, 1)) {
+	if (s && !mw__run_alloc(s, guard ? pages_of(size ? size : 1) + 1 : pages_of(mw__classes[cls].size), 1)) {
 		mw__span_delete(s);
 		s = NULL;
 	}
@@ -274,7 +337,9 @@ mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls)
 		s->elemsize = mw__classes[cls].size;
 		s->nelems = s->used = 1;
 		s->requested = size;
-		place_block(s, size, align < MIN_ALIGN ? MIN_ALIGN : align);
+		s->aux = (void *)s->base;
+		if (guard)
+			put_guard(s, size, align < MIN_ALIGN ? MIN_ALIGN : align);
 		s->state = MW_SPAN_SAMPLED;
 		mw__span_publish(s, 0);
 	}
@@ -282,31 +347,10 @@ mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls)
 	return s;
 }
 
-/* Keep a freed guarded run unreadable; what falls out of the ring is reused. */
-static mspan *quarantine_push(mspan *s)
-{
-	mspan *out = quarantine[quarantine_at];
-
-	mw__os_protect((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, false);
-	s->flags |= MW_SPAN_FREED;
-	quarantine[quarantine_at] = s;
-	quarantine_at = (quarantine_at + 1) % N_QUARANTINE;
-	if (out)
-		mw__os_protect((void *)out->base, (size_t)out->npages << MW_PAGE_SHIFT, true);
-	return out;
-}
-
 void mw__sampled_free(mspan *s)
 {
 	mw__heap_lock();
 	heap.n_sampled_frees++;
-	s->used = 0;
-	if (s->flags & MW_SPAN_GUARDED)
-		s = quarantine_push(s);
-	if (s) {
-		mw__span_retire(s);
-		mw__run_free(s);
-		mw__span_delete(s);
-	}
+	to_heap_or_quarantine(s);
 	mw__heap_unlock();
 }

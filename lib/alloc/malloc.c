@@ -137,7 +137,7 @@ static always_inline void *present(mcache *mc, mspan *s, size_t n)
 /* Inlined, like what it calls and is called by: each frame here is one to unwind in a sample. */
 static always_inline void *big_slow(mcache *mc, size_t n, size_t align)
 {
-	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
+	if (n + !!option(MW_OPT_AUDIT) <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
 		return present(mc, mw__large_alloc(mc, n, align, 0), n);
 	return present(mc, mw__huge_alloc(n, align, false), n);
 }
@@ -410,7 +410,7 @@ static bool resize_single(mspan *s, size_t n)
 		return !(s->flags & MW_SPAN_GUARDED) && n < s->elemsize && n > s->elemsize / 2u;
 	if (option(MW_OPT_AUDIT) || (n <= MW_MAX_SMALL && n < s->requested))
 		return false;
-	return s->state == MW_SPAN_LARGE && n <= MAX_RUN_PAGES * MW_PAGE_SIZE &&
+	return s->state == MW_SPAN_LARGE && !(s->flags & MW_SPAN_GUARDED) && n <= MAX_RUN_PAGES * MW_PAGE_SIZE &&
 	       mw__large_resize(s, n);
 }
 
@@ -443,7 +443,7 @@ static void *resize_by_moving(mspan *s, size_t n)
 		return NULL;
 	if (s->state == MW_SPAN_HUGE)
 		moved = n >= REMAP_MIN / 2 && mw__huge_resize(s, n, true);
-	else if (s->state == MW_SPAN_LARGE && s->npages >= MOVE_MIN)
+	else if (s->state == MW_SPAN_LARGE && !(s->flags & MW_SPAN_GUARDED) && s->npages >= MOVE_MIN)
 		moved = n > mw__span_usable(s) && mw__huge_from_run(s, n);
 	if (!moved)
 		return NULL;

@@ -2,8 +2,9 @@
 /*
  * options.c - MEMWHY_MALLOC, a list "name=value,name=value,...".
  *
- * One table gives names, kinds and limits; the manual page tells them. Unknown names
- * are ignored, so that one environment serves several versions. A program that runs
+ * One table gives names, kinds and limits; the manual page tells them. What is not
+ * understood is told on standard error and left out: who asks for checks must know
+ * that there are none. A program that runs
  * with raised privileges gets the defaults. The environment is read at the first
  * allocation, which may come before libc has set environ: then from /proc.
  */
@@ -34,8 +35,7 @@ struct choice {
 static const struct choice purge_words[] = { { "off", 0 }, { "dontneed", 1 }, { "free", 2 }, { 0 } };
 static const struct choice thp_words[] = { { "never", 0 }, { "auto", 1 }, { "always", 2 }, { 0 } };
 static const struct choice stack_words[] = { { "caller", 0 }, { "full", 1 }, { 0 } };
-static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { 0 } };
-static const struct choice background_words[] = { { "off", 0 }, { "on", 1 }, { 0 } };
+static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { "off", 0 }, { "on", 1 }, { 0 } };
 static const struct choice error_words[] = { { "abort", 0 }, { "count", 1 }, { 0 } };
 
 TOGETHER static uint64_t decay;
@@ -60,7 +60,7 @@ static const struct entry {
 	{ "nocache", KIND_BIT, NULL, MW_OPT_NO_CACHE, NULL },
 	{ "errors", KIND_WORD, &count_errors, 0, error_words },
 	{ "purge", KIND_WORD, &mw__options.purge, 0, purge_words },
-	{ "background", KIND_WORD, &mw__options.background, 0, background_words },
+	{ "background", KIND_WORD, &mw__options.background, 0, switch_words },
 	{ "thp", KIND_WORD, &mw__options.thp, 0, thp_words },
 	{ "stacks", KIND_WORD, &mw__options.unwind, 0, stack_words },
 	{ "report", KIND_WORD, &mw__options.report, 0, switch_words },
@@ -81,63 +81,91 @@ static size_t match(const char *text, const char *word, char end)
 	return text[n] == end || (end == 0 && ends(text[n])) ? n : 0;
 }
 
-static uint64_t parse_size(const char *text)
+static bool parse_size(const char *text, uint64_t *ret)
 {
-	uint64_t v = 0;
+	static const struct {
+		char letter[2];
+		unsigned shift;
+	} units[] = { { "kK", 10 }, { "mM", 20 }, { "gG", 30 } };
+	bool digits = *text >= '0' && *text <= '9', fits = true;
+	uint64_t v = 0, unit = 1;
 
 	for (; *text >= '0' && *text <= '9'; text++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *text - '0', &v))
-			return UINT64_MAX >> 2;
-	switch (*text) {
-	case 'g':
-	case 'G':
-		return v << 30;
-	case 'm':
-	case 'M':
-		return v << 20;
-	case 'k':
-	case 'K':
-		return v << 10;
-	}
-	return v;
+		fits &= !__builtin_mul_overflow(v, 10, &v) && !__builtin_add_overflow(v, *text - '0', &v);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && unit == 1; i++)
+		if (*text == units[i].letter[0] || *text == units[i].letter[1])
+			unit = 1ULL << units[i].shift;
+	fits &= !__builtin_mul_overflow(v, unit, &v);
+	*ret = fits ? v : UINT64_MAX;
+	return digits && ends(text[unit > 1]);
 }
 
-static void set_word(const struct entry *e, const char *value)
+static bool find_word(const struct choice *words, const char *value, unsigned char *ret)
 {
-	for (const struct choice *c = e->words; c->word; c++)
-		if (match(value, c->word, 0))
-			*(unsigned char *)e->where = c->value;
+	for (const struct choice *c = words; c->word; c++)
+		if (match(value, c->word, 0)) {
+			*ret = c->value;
+			return true;
+		}
+	return false;
 }
 
-static void set(const struct entry *e, const char *value)
+/* False: @value is none that the option takes. */
+static bool set(const struct entry *e, const char *value)
 {
+	uint64_t size;
+	unsigned char word;
+	bool ok;
+
 	switch (e->kind) {
 	case KIND_SIZE:
-		*(uint64_t *)e->where = parse_size(value);
-		break;
+		if ((ok = parse_size(value, &size)))
+			*(uint64_t *)e->where = size;
+		return ok;
 	case KIND_BIT:
-		if (*value == '1')
-			mw__options.bits |= e->bit;
-		else
-			mw__options.bits &= ~e->bit;
-		break;
+		if ((ok = find_word(switch_words, value, &word)))
+			mw__options.bits = word ? mw__options.bits | e->bit : mw__options.bits & ~e->bit;
+		return ok;
 	case KIND_WORD:
-		set_word(e, value);
-		break;
+		return find_word(e->words, value, e->where);
 	}
+	return false;
+}
+
+static bool parse_item(const char *item)
+{
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		size_t n = match(item, entries[i].name, '=');
+
+		if (n)
+			return set(&entries[i], item + n + 1);
+		if (entries[i].kind == KIND_BIT && match(item, entries[i].name, 0))
+			return set(&entries[i], "1");
+	}
+	return false;
+}
+
+static void tell(const char *item, size_t len)
+{
+	char buf[256], name[128];
+	size_t n = len < sizeof(name) - 1 ? len : sizeof(name) - 1;
+
+	for (size_t i = 0; i < n; i++)
+		name[i] = item[i] >= ' ' && item[i] <= '~' ? item[i] : '?';
+	name[n] = 0;
+	n = mw__format(buf, sizeof(buf), "memwhy-malloc: MEMWHY_MALLOC: %s: no option, or not a value that it takes\n", name);
+	mw__os_write(2, buf, n);
 }
 
 static void parse(const char *text)
 {
 	while (*text) {
-		for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
-			size_t n = match(text, entries[i].name, '=');
+		const char *item = text;
 
-			if (n)
-				set(&entries[i], text + n + 1);
-		}
 		while (!ends(*text))
 			text++;
+		if (text > item && !parse_item(item))
+			tell(item, (size_t)(text - item));
 		text += *text != 0;
 	}
 }

@@ -129,6 +129,8 @@ static void after_start(void)
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	if (mw__options.report)
 		atexit(mw__report_at_exit);
+	if (option(MW_OPT_AUDIT))
+		atexit(mw__audit_at_exit);
 }
 
 bool mw__heap_init(void)

@@ -156,6 +156,39 @@ static void overflow_large(void)
 	free(v);
 }
 
+static void overflow_whole_pages(void)
+{
+	v = malloc(65536);
+	v[65536] ^= 1;
+	free(v);
+}
+
+/* What lies there was never handed out. */
+static void overflow_far(void)
+{
+	v = malloc(8);
+	v[39] ^= 1;
+	free(v);
+}
+
+static void underflow(void)
+{
+	v = malloc(100);
+	v = malloc(100);
+	v[-1] ^= 1;
+	free(v);
+}
+
+static void write_after_free_beside(void)
+{
+	char *volatile other = malloc(64);
+
+	v = malloc(64);
+	free(v);
+	v[5] = 9;
+	free(other);
+}
+
 static void write_after_free(void)
 {
 	void *p[600];
@@ -209,6 +242,66 @@ static void wrong_size(void)
 	free_sized(v, 5000);
 }
 
+static void overflow_kept(void)
+{
+	v = malloc(100);
+	v[100] = 1;
+}
+
+static void write_after_free_kept(void)
+{
+	v = malloc(3000);
+	free(v);
+	v[5] = 9;
+}
+
+static void write_after_free_large(void)
+{
+	v = malloc(100000);
+	free(v);
+	v[50000] = 1;
+}
+
+/* These are seen at the end of the program, or stopped by the processor. */
+static const struct {
+	const char *name, *options, *words;
+	void (*run)(void);
+	int signal;
+} ends[] = {
+	{ "past a block that is never freed, at exit", "audit=1", "past the end", overflow_kept, SIGABRT },
+	{ "write to a block after its free, at exit", "audit=1", "freed block", write_after_free_kept, SIGABRT },
+	{ "past a large block, guarded", "guard=1", "", overflow_whole_pages, SIGSEGV },
+	{ "past a sampled block, guarded", "guard=1,sample=1", "", overflow_far, SIGSEGV },
+	{ "write to a large block after its free, guarded", "guard=1", "", write_after_free_large, SIGSEGV },
+};
+#define N_ENDS (sizeof(ends) / sizeof(ends[0]))
+
+/* An option that is not understood is told, and the others hold. */
+static const struct {
+	const char *options, *told;
+	uint32_t bits;
+} settings[] = {
+	{ "audit", NULL, MW_OPT_AUDIT },
+	{ "audit=on,guard", NULL, MW_OPT_AUDIT | MW_OPT_GUARD },
+	{ "audit=1,audit=off,zero=1", NULL, MW_OPT_ZERO },
+	{ "audit=maybe,zero", "audit=maybe: no option", MW_OPT_ZERO },
+	{ "sample=64k,retain=1G,purge=free,background=off,,", NULL, 0 },
+	{ "sample=12x", "sample=12x: no option", 0 },
+	{ "sample=", "sample=: no option", 0 },
+	{ "nonsense,audit", "nonsense: no option", MW_OPT_AUDIT },
+	{ "\033[31m", "?[31m: no option", 0 },
+};
+#define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static int has_bits(uint32_t want)
+{
+	const struct mw_region *region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	uint32_t all = MW_OPT_AUDIT | MW_OPT_ZERO | MW_OPT_RANDOM | MW_OPT_GUARD;
+
+	v = malloc(1);
+	return (region->options & all) == want;
+}
+
 static const struct {
 	const char *name, *options, *words;
 	void (*run)(void);
@@ -236,6 +329,10 @@ static const struct {
 	{ "past a block of exactly a class", "audit=1", "past the end", overflow_class_size,
 	  MW_ERROR_OVERFLOW },
 	{ "past a large block", "audit=1", "past the end", overflow_large, MW_ERROR_OVERFLOW },
+	{ "past a large block of whole pages", "audit=1", "past the end", overflow_whole_pages, MW_ERROR_OVERFLOW },
+	{ "a few blocks too far", "audit=1", "freed block", overflow_far, MW_ERROR_WRITE_AFTER_FREE },
+	{ "one byte before a block", "audit=1", "past the end", underflow, MW_ERROR_OVERFLOW },
+	{ "write after free, seen from beside", "audit=1", "freed block", write_after_free_beside, MW_ERROR_WRITE_AFTER_FREE },
 	{ "write after free", "audit=1", "freed block", write_after_free, MW_ERROR_WRITE_AFTER_FREE },
 	{ "write after free (hard)", "hard=1", "freed block", write_after_free, MW_ERROR_WRITE_AFTER_FREE },
 	{ "write after the last free of a span", "audit=1", "freed block", write_after_last_free, MW_ERROR_WRITE_AFTER_FREE },
@@ -311,8 +408,27 @@ int main(int argc, char **argv)
 {
 	char text[4096];
 
+	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS))
+		return !has_bits(settings[atoi(argv[1]) - (int)(N_CASES + N_ENDS)].bits);
+	if (argc > 1 && atoi(argv[1]) >= (int)N_CASES)
+		return ends[atoi(argv[1]) - (int)N_CASES].run(), 0;
 	if (argc > 1)
 		return run_case(atoi(argv[1]));
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		int status = child((int)(N_CASES + N_ENDS + i), settings[i].options, 0, text, sizeof(text));
+
+		if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+				(settings[i].told ? !!strstr(text, settings[i].told) : !*text),
+			"options, number %zu", i + 1))
+			printf("# %s: status %x, said: %s\n", settings[i].options, status, text);
+	}
+	for (size_t i = 0; i < N_ENDS; i++) {
+		int status = child((int)(N_CASES + i), ends[i].options, 0, text, sizeof(text));
+
+		if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == ends[i].signal && strstr(text, ends[i].words),
+			"%s", ends[i].name))
+			printf("# status %x, said: %s\n", status, text);
+	}
 	for (size_t i = 0; i < N_CASES; i++) {
 		int status = child((int)i, cases[i].options, 0, text, sizeof(text));
 
