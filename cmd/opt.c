@@ -163,10 +163,12 @@ bool take_word(const char *name, const char *text, const char *const *words, int
 			*ret = i;
 			return true;
 		}
-	fprintf(stderr, "memwhy: --%s: %s is none of", name, text);
-	for (int i = 0; words[i]; i++)
-		fprintf(stderr, " %s", words[i]);
-	fputc('\n', stderr);
+	char list[256] = "";
+	size_t n = 0;
+
+	for (int i = 0; words[i] && n < sizeof(list); i++)
+		n += (size_t)snprintf(list + n, sizeof(list) - n, " %s", words[i]);
+	fail_text(0, NULL, "--%s: %s is none of%s", name, text, list);
 	return false;
 }
 

@@ -7,18 +7,36 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names of files and processes may hold anything; what a terminal would obey is printed as \x1b. Lines of a list stay. */
+static void put_plain(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	for (; *p; p++)
+		if ((*p < ' ' && *p != '\n') || *p == 127)
+			fprintf(stderr, "\\x%02x", *p);
+		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)	/* U+0080 to U+009F, controls of 8 bits */
+			fprintf(stderr, "\\x%02x\\x%02x", p[0], p[1]), p++;
+		else
+			fputc(*p, stderr);
+}
+
 int fail_text(int code, const char *hint, const char *fmt, ...)
 {
+	char text[4096];
 	va_list ap;
 
 	fflush(stdout);
-	fputs("memwhy: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	fputs("memwhy: ", stderr);
+	put_plain(text);
+	if (hint && *hint) {
+		fputs("\nhint: ", stderr);
+		put_plain(hint);
+	}
 	fputc('\n', stderr);
-	if (hint && *hint)
-		fprintf(stderr, "hint: %s\n", hint);
 	return code;
 }
 

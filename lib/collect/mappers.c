@@ -171,7 +171,7 @@ static int look_at(struct search *s, pid_t pid)
 	if (rc < 0 || !m.entries)
 		return rc;
 	if (mw__proc_text(&proc, "comm", &comm, NULL) == 0 && comm.n)
-		m.comm = mw__arena_strn(&s->snap->arena, comm.v, (size_t)(mw__find(comm.v, comm.v + comm.n, '\n') - comm.v));
+		m.comm = mw__arena_strn(&s->snap->arena, comm.v, comm.n - (comm.v[comm.n - 1] == '\n'));
 	struct mw__mapper *slot = MW_VEC_PUSH(&s->snap->mappers);
 
 	if (!slot)

@@ -111,14 +111,23 @@ void mw__status_parse(const char *text, size_t len, struct mw__status *ret)
 	}
 }
 
-/* "Name:\tfoo\\nbar": the kernel escapes newline and backslash; shown as it stands. */
+/* "Name:\tfoo\\nbar": of a name the kernel escapes newline and backslash here, and nothing else (proc_task_name()). */
 static const char *parse_name(const struct mw__str *text, struct mw__arena *arena)
 {
 	if (text->n < 6 || memcmp(text->v, "Name:\t", 6))
 		return NULL;
-	const char *p = text->v + 6;
+	const char *p = text->v + 6, *end = mw__find(p, text->v + text->n, '\n');
+	char *name = mw__arena_alloc(arena, (size_t)(end - p) + 1), *to = name;
 
-	return mw__arena_strn(arena, p, mw__find(p, text->v + text->n, '\n') - p);
+	for (; name && p < end; p++) {
+		bool is_escape = *p == '\\' && p + 1 < end && (p[1] == 'n' || p[1] == '\\');
+
+		p += is_escape;
+		*to++ = is_escape && *p == 'n' ? '\n' : *p;
+	}
+	if (name)
+		*to = '\0';
+	return name;
 }
 
 int mw__status_read(const struct mw__proc *proc, struct mw__status *ret, struct mw__arena *arena,

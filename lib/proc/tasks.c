@@ -42,7 +42,7 @@ static void read_task(const struct mw__proc *proc, struct mw_snapshot *snap, str
 		task->sp = parse_sp(text.v, text.v + text.n);
 	snprintf(name, sizeof(name), "%d/comm", task->tid);
 	if (mw__proc_task_text(proc, name, &text, NULL) == 0 && text.n)
-		task->comm = mw__arena_strn(&snap->arena, text.v, mw__find(text.v, text.v + text.n, '\n') - text.v);
+		task->comm = mw__arena_strn(&snap->arena, text.v, text.n - (text.v[text.n - 1] == '\n'));
 	if (proc->own_pids) {
 		void *head = NULL;
 		size_t len = 0;

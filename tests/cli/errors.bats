@@ -43,6 +43,20 @@ teardown() { end_targets; }
 	done <"$BATS_TEST_TMPDIR/commands"
 }
 
+@test "names with newline, backslash and escape sequences: as they are in JSON, shown in text and in errors" {
+	local name=$'a\\b\nc\033[31m'
+	start_target "$name"
+	expect 0 explain --json "$target"
+	[ "$(jq -r .target.name <<<"$out")" = "$name" ]
+	expect 3 heap "$target"
+	contains "$err" 'a\b'
+	contains "$err" 'c\x1b[31m (pid'
+	expect 3 explain "$name"$'\302\233'
+	contains "$err" 'c\x1b[31m\xc2\x9b: no process'
+	expect 2 explain --pss="$name" "$target"
+	contains "$err" 'c\x1b[31m is none of auto never always'
+}
+
 @test "wrong arguments of options: status 2" {
 	for o in --pss=maybe --smaps=x --pages=none --max-stall=x --max-stall=-1 --tries=0 --width=-1 --after=x --pid=x \
 		--pid=0 --color=purple; do

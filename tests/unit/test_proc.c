@@ -422,10 +422,10 @@ static void test_status_read(struct tree *t)
 	struct mw__status s;
 	const char *comm = NULL;
 
-	tree_put(t, "status", "Name:\ta) b (\\nc\nVmSize:\t4 kB\n");
+	tree_put(t, "status", "Name:\ta) \\\\n (\\nc\\\nVmSize:\t4 kB\n");
 	ok(mw__proc_open(&proc, t->root, TREE_PID, NULL) == 0, "the tree");
 	is_int(mw__status_read(&proc, &s, &arena, &comm, NULL), 0, "status is read");
-	is_str(comm, "a) b (\\nc", "the name as the kernel writes it");
+	is_str(comm, "a) \\n (\nc\\", "the name, without the kernel's escapes");
 	tree_put(t, "status", "");
 	is_int(mw__status_read(&proc, &s, &arena, &comm, NULL), -MW_E_GONE, "an empty one means gone");
 	tree_drop(t, "status");
