@@ -48,6 +48,15 @@ static bool name_fits(const struct wanted *w, const char *name)
 	return same_name(name, w->map) || (!strchr(w->map, '/') && same_name(mw__basename(name), w->map));
 }
 
+/* As readlink() gives it: the kernel writes a newline as "\012" into maps, and escapes nothing else. */
+static void unescape(char *name)
+{
+	for (char *p = name; (p = strstr(p, "\\012")); p++) {
+		*p = '\n';
+		memmove(p + 1, p + 4, strlen(p + 4) + 1);
+	}
+}
+
 /* The image starts at the last mapping of offset 0 with the same name as the one that fits. */
 static bool scan_maps(FILE *maps, const struct wanted *w, struct found *ret)
 {
@@ -62,6 +71,7 @@ static bool scan_maps(FILE *maps, const struct wanted *w, struct found *ret)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		snprintf(name, sizeof(name), "%s", line + at);
+		unescape(name);
 		if (!off && (*name || w->at)) {
 			head_start = start;
 			memcpy(head, name, sizeof(head));
@@ -86,6 +96,7 @@ static bool read_mem(int fd, uint64_t addr, void *buf, size_t size)
 struct image {
 	int mem, out;
 	uint64_t bias, size;
+	uint64_t bytes;		/* of all segments, which a hostile header lays one over the other */
 	struct mw__elf_layout lay;
 	struct mw__ehdr eh;
 };
@@ -133,6 +144,8 @@ static void find_size(struct image *im, const struct mw__phdr *p)
 	if (__builtin_add_overflow(p->off, p->filesz, &end))
 		end = UINT64_MAX;
 	im->size = mw__max(im->size, end);
+	if (__builtin_add_overflow(im->bytes, p->filesz, &im->bytes))
+		im->bytes = UINT64_MAX;
 }
 
 static int build(struct image *im, uint64_t start, const char *path, struct mw_err *err)
@@ -149,7 +162,7 @@ static int build(struct image *im, uint64_t start, const char *path, struct mw_e
 	im->bias = start;
 	if (for_segments(im, start, find_size) < 0)
 		return mw__fail(err, MW_E_FORMAT, 0, "%s: its program headers are not in memory", path);
-	if (im->size > MAX_IMAGE)
+	if (im->size > MAX_IMAGE || im->bytes > MAX_IMAGE)
 		return mw__fail(err, MW_E_RANGE, 0, "%s: an image of more than 1 GiB", path);
 	if (ftruncate(im->out, (off_t)im->size) < 0)
 		return mw__fail(err, MW_E_OS, errno, "%s: ftruncate", path);
@@ -174,9 +187,14 @@ int mw_elf_open_process(pid_t pid, uint64_t at, const char *map, struct mw_elf *
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	MW_CLEANUP(mw__fclosep) FILE *maps = fopen(path, "re");
 
-	if (!maps)
-		return mw__fail(err, errno == ENOENT ? MW_E_NOT_FOUND : errno == EACCES ? MW_E_PERM : MW_E_OS, errno,
-				"pid %d: open %s", (int)pid, path);
+	if (!maps) {
+		int rc = mw__fail(err, errno == ENOENT ? MW_E_NOT_FOUND : errno == EACCES ? MW_E_PERM : MW_E_OS, errno,
+				  "pid %d: open %s", (int)pid, path);
+
+		if (rc == -MW_E_PERM)
+			mw__hint(err, "run memwhy as the owner of the process or as root");
+		return rc;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	ssize_t len = readlink(path, w.exe, sizeof(w.exe) - 1);
 

@@ -246,3 +246,35 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	[ "$status" -eq 3 ]
 	grep -q 'ELF64' "$T/out"
 }
+
+@test "a program whose name holds a newline is found in its process" {
+	may_look
+	name=$T/$'a\nb'
+	cp "$(command -v sleep)" "$name"
+	"$name" 60 3>&- &
+	pid=$!
+	until [ "$(readlink "/proc/$pid/exe")" = "$name" ]; do sleep 0.05; done
+	run elf -p $pid -h
+	kill $pid
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"ELF64"* ]]
+}
+
+@test "a process whose program header lays a thousand segments over each other is refused, not copied for an hour" {
+	may_look
+	cat >"$T/layers.py" <<-'EOF'
+		import ctypes, mmap, struct, time
+		m = mmap.mmap(-1, 1 << 20)
+		head = b"\x7fELF" + bytes([2, 1, 1] + [0] * 9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 1000, 64, 0, 0)
+		m.write(head + struct.pack("<IIQQQQQQ", 1, 4, 0, 0, 0, (1 << 30) - 1, (1 << 30) - 1, 4096) * 1000)
+		print(hex(ctypes.addressof(ctypes.c_char.from_buffer(m))), flush=True)
+		time.sleep(60)
+	EOF
+	python3 "$T/layers.py" >"$T/addr" 3>&- &
+	pid=$!
+	until [ -s "$T/addr" ]; do sleep 0.1; done
+	run timeout 20 "$MEMWHY" elf -p $pid --at "$(cat "$T/addr")" -h
+	kill $pid
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"more than 1 GiB"* ]]
+}
