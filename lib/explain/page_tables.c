@@ -113,6 +113,11 @@ int mw__page_tables_make(const struct mw_snapshot *snap, struct mw__page_tables 
 
 	memset(ret, 0, sizeof(*ret));
 	ret->levels = w.levels;
+	ret->is_known = snap->target.has_maps && snap->target.pages != MW_PAGES_AUTO;
+	if (!ret->is_known) {
+		ret->least = ret->small = ret->huge = ret->referenced = MW_UNKNOWN;
+		return 0;
+	}
 	for (size_t i = 0; i < snap->vmas.n; i++)
 		if (!mw__vma_is_vsyscall(&snap->vmas.v[i]) && add_vma(ret, &w, snap, &snap->vmas.v[i]) < 0) {
 			mw__page_tables_deinit(ret);

@@ -74,6 +74,7 @@ struct mw__mapping_tables {
 	uint64_t referenced;		/* bytes; MW_UNKNOWN */
 };
 struct mw__page_tables {
+	bool is_known;			/* false: no page state is known; no mapping is listed, and sums are MW_UNKNOWN */
 	MW_VEC(struct mw__mapping_tables) maps;
 	uint64_t tables[MW__LEVELS];
 	unsigned levels;		/* 4 or 5 */

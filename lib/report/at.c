@@ -230,7 +230,10 @@ static void add_page_members(struct view *v, struct mw__doc_node *o, const struc
 	const struct mw__frame *f = s->frame;
 
 	mw__doc_text(o, "page_state", s->page ? mw__wheres[s->page->where].id : NULL);
-	mw__doc_bool(o, "resident", s->page && mw__wheres[s->page->where].is_resident);
+	if (s->page && s->page->where == MW__AT_UNREAD)
+		mw__doc_text(o, "resident", NULL);
+	else
+		mw__doc_bool(o, "resident", s->page && mw__wheres[s->page->where].is_resident);
 	mw__doc_text(o, "copied_by", why_of(s));
 	mw__doc_u64(o, "page_size", MW__T_BYTES, s->walk.page_size);
 	mw__doc_u64(o, "page_offset", MW__T_COUNT, s->walk.offset);
@@ -512,9 +515,12 @@ int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts, 
 	if (opts)
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));
 	MW_CLEANUP(deinit_view) struct view v = { .snap = snap, .opts = &o };
-	int rc = mw__atlas_init(&v.atlas, snap);
+	int rc = mw__view_need_maps(snap, err);
 
-	rc = rc < 0 ? mw__fail_nomem(err, "at") : mw_account_create(snap, &acc, err);
+	if (rc == 0 && mw__atlas_init(&v.atlas, snap) < 0)
+		rc = mw__fail_nomem(err, "at");
+	if (rc == 0)
+		rc = mw_account_create(snap, &acc, err);
 	if (rc < 0)
 		return rc;
 	struct mw_document *doc = mw__doc_create("memwhy/at/1");

@@ -231,6 +231,8 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 	const struct mw__target *t = &snap->target;
 	const char *name = t->comm && *t->comm ? t->comm : "?";
 
+	if (!t->has_maps)
+		return mw__view_need_maps(snap, err);
 	for (size_t i = 0; i < snap->notes.n; i++)
 		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc")) {
 			int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid,

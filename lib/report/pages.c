@@ -341,14 +341,15 @@ static void add_runs(struct view *v)
 
 	for (size_t i = 0; i < v->bits.n; i++) {
 		const struct bit *b = &v->bits.v[i];
-		bool mapped = b->where != UNMAPPED;
+		bool mapped = b->where != UNMAPPED, known = b->where != MW__AT_UNREAD;
 		struct mw__doc_row *row = mw__doc_row(t);
 
 		mw__row_u64(t, row, 0, b->start);
 		mw__row_u64(t, row, 1, b->end);
 		mw__row_u64(t, row, 2, (b->end - b->start) / PAGE);
 		mw__row_text(t, row, 3, mapped ? mw__wheres[b->where].id : "unmapped");
-		mw__row_bool(t, row, 4, mapped && mw__wheres[b->where].is_resident);
+		if (known)
+			mw__row_bool(t, row, 4, mapped && mw__wheres[b->where].is_resident);
 		mw__row_bool(t, row, 5, b->is_huge);
 		mw__row_text(t, row, 6, mapped ? mw__owners[b->owner].id : NULL);
 		mw__row_text(t, row, 7, b->object);
@@ -546,8 +547,10 @@ int mw_report_pages(const struct mw_snapshot *snap, const struct mw_pages_opts *
 	if (opts)
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));
 	MW_CLEANUP(deinit_view) struct view v = { .snap = snap, .opts = &o };
-	int rc = o.place && *o.place ? mw__place_find(snap, o.place, &v.place, err) : 0;
+	int rc = mw__view_need_maps(snap, err);
 
+	if (rc == 0 && o.place && *o.place)
+		rc = mw__place_find(snap, o.place, &v.place, err);
 	if (rc == 0)
 		rc = mw_account_create(snap, &acc, err);
 	if (rc < 0)

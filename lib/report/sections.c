@@ -302,10 +302,12 @@ int mw_report_sections(const struct mw_snapshot *snap, const struct mw_sections_
 		o.object = NULL;
 	bool symbols = o.symbols || o.cold || o.hot;
 
-	if (mw__pieces_make(snap, o.object, symbols, &pieces) < 0)
-		return mw__fail_nomem(err, "sections");
-	int rc = check_object(snap, o.object, &pieces, err);
+	int rc = mw__view_need_maps(snap, err);
 
+	if (rc == 0 && mw__pieces_make(snap, o.object, symbols, &pieces) < 0)
+		rc = mw__fail_nomem(err, "sections");
+	if (rc == 0)
+		rc = check_object(snap, o.object, &pieces, err);
 	if (rc == 0)
 		rc = mw_account_create(snap, &acc, err);
 	if (rc < 0)

@@ -62,11 +62,12 @@ static void add_levels(struct view *v)
 
 	for (unsigned i = v->tables->levels; i-- > 0;) {
 		struct mw__doc_row *row = mw__doc_row(t);
+		uint64_t n = v->tables->is_known ? v->tables->tables[i] : MW_UNKNOWN;
 
 		mw__row_text(t, row, T_LEVEL, level_text(i, v->tables->levels, buf));
 		mw__row_u64(t, row, T_COVERS, UINT64_C(1) << (21 + 9 * i));
-		mw__row_u64(t, row, T_TABLES, v->tables->tables[i]);
-		mw__row_u64(t, row, T_BYTES, v->tables->tables[i] * TABLE);
+		mw__row_u64(t, row, T_TABLES, n);
+		mw__row_u64(t, row, T_BYTES, n == MW_UNKNOWN ? n : n * TABLE);
 	}
 }
 
@@ -74,13 +75,14 @@ static void add_cost(struct view *v)
 {
 	uint64_t pte = v->snap->status.vm_pte, least = v->tables->least;
 	uint64_t rss = v->snap->status.vm_rss;
-	uint64_t sizes[] = { pte, least, pte == MW_UNKNOWN ? MW_UNKNOWN : mw__sub0(pte, least) };
+	bool both = pte != MW_UNKNOWN && least != MW_UNKNOWN;
+	uint64_t sizes[] = { pte, least, both ? mw__sub0(pte, least) : MW_UNKNOWN };
 	char share[MW__SIZE_TEXT] = "-";
 	struct mw__doc_node *o = mw__doc_object(v->root, "page_tables");
 
 	mw__doc_u64(o, "kernel", MW__T_BYTES, pte);
 	mw__doc_u64(o, "least", MW__T_BYTES, least);
-	mw__doc_delta(o, "above_least", pte == MW_UNKNOWN ? INT64_MIN : (int64_t)(pte - least));
+	mw__doc_delta(o, "above_least", both ? (int64_t)(pte - least) : INT64_MIN);
 	mw__doc_line(v->root, "\002WHAT THE PAGE TABLES COST", NULL, 0);
 	if (pte != MW_UNKNOWN && rss != MW_UNKNOWN)
 		mw__share_text(pte, rss, share);
@@ -251,7 +253,7 @@ static uint64_t last_reach(const struct mw__tlbs *g, enum mw__page_size size)
 
 static void add_reach(struct view *v)
 {
-	uint64_t entries = v->tables->small + v->tables->huge;
+	uint64_t entries = mw__add(v->tables->small, v->tables->huge);
 	uint64_t referenced = v->opts->working_set ? v->tables->referenced : MW_UNKNOWN;
 	uint64_t reach4 = last_reach(v->tlbs, MW__4K), reach2 = last_reach(v->tlbs, MW__2M);
 	uint64_t sizes[] = { v->snap->status.vm_rss, reach4, reach2, referenced };
@@ -264,7 +266,10 @@ static void add_reach(struct view *v)
 	mw__doc_u64(o, "with_4k", MW__T_BYTES, reach4);
 	mw__doc_u64(o, "with_2m", MW__T_BYTES, reach2);
 	mw__doc_line(v->root, "\002HOW FAR THEY REACH", NULL, 0);
-	mw__doc_linef(v->root, sizes, 3, reach4 == MW_UNKNOWN && reach2 == MW_UNKNOWN ?
+	if (entries == MW_UNKNOWN)
+		mw__doc_line(v->root, "How many translations the resident pages take is unknown: no page state is known.", NULL, 0);
+	else
+		mw__doc_linef(v->root, sizes, 3, reach4 == MW_UNKNOWN && reach2 == MW_UNKNOWN ?
 		      "Resident are \001, which take %llu translations (%llu small and %llu huge pages)." :
 		      "Resident are \001, which take %llu translations (%llu small and %llu huge pages). The last level reaches \001 "
 		      "with 4 KiB pages and \001 with 2 MiB pages.", (unsigned long long)entries, (unsigned long long)v->tables->small,
@@ -465,12 +470,15 @@ static void add_maps(struct view *v)
 		added += m->blocks * BLOCK - m->in_blocks * TABLE;
 	}
 	struct mw__doc_node *o = mw__doc_object(v->root, "gain");
+	bool known = v->tables->is_known;
 	uint64_t sizes[] = { added, (blocks - anon) * TABLE };
 
-	mw__doc_u64(o, "blocks", MW__T_COUNT, blocks);
-	mw__doc_u64(o, "entries_saved", MW__T_COUNT, entries);
-	mw__doc_u64(o, "memory_added", MW__T_BYTES, added);
-	mw__doc_u64(o, "tables_saved", MW__T_BYTES, sizes[1]);
+	mw__doc_u64(o, "blocks", MW__T_COUNT, known ? blocks : MW_UNKNOWN);
+	mw__doc_u64(o, "entries_saved", MW__T_COUNT, known ? entries : MW_UNKNOWN);
+	mw__doc_u64(o, "memory_added", MW__T_BYTES, known ? added : MW_UNKNOWN);
+	mw__doc_u64(o, "tables_saved", MW__T_BYTES, known ? sizes[1] : MW_UNKNOWN);
+	if (!known)
+		return;
 	mw__doc_line(v->root, "", NULL, 0);
 	if (blocks)
 		mw__doc_linef(v->root, sizes, 2, "As huge pages, the blocks of 2 MiB that are at least half full, %llu, would save %llu translations and \001 more memory "

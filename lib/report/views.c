@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "views.h"
 
+#include "../base/err.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static const char *const state_names[] = { [MW_EXACT] = "exact", [MW_PARTIAL] = "partial", [MW_TORN] = "torn" };
@@ -97,6 +99,24 @@ void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap
 	else
 		root->doc->failed = true;
 	mw__str_deinit(&line);
+}
+
+int mw__view_need_maps(const struct mw_snapshot *snap, struct mw_err *err)
+{
+	const struct mw__target *t = &snap->target;
+	const struct mw__note *why = NULL;
+
+	if (t->has_maps)
+		return 0;
+	for (size_t i = 0; i < snap->notes.n && !why; i++)
+		if (!strcmp(snap->notes.v[i].source, "maps"))
+			why = &snap->notes.v[i];
+	int rc = mw__fail(err, MW_E_PERM, 0, "%s (pid %d): %s", t->comm && *t->comm ? t->comm : "?", t->pid,
+			  why ? why->reason : "mappings are unknown");
+
+	if (why && why->remedy)
+		mw__hint(err, "%s", why->remedy);
+	return rc;
 }
 
 static const struct mw__col note_cols[] = {

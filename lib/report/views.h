@@ -12,6 +12,8 @@ void mw__view_target(struct mw__doc_node *root, const struct mw_snapshot *snap);
 void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap, const struct mw_account *acc);
 /* "notes": what could not be read, why and what would help; a list in JSON, the last lines in text. */
 void mw__view_notes(struct mw__doc_node *root, const struct mw_snapshot *snap);
+/* Return: 0, or the error of a view that has nothing to say where mappings are unknown. */
+MW_MUST_CHECK int mw__view_need_maps(const struct mw_snapshot *snap, struct mw_err *err);
 /* "exact", "partial", "torn" */
 const char *mw__view_state(enum mw_state state);
 /* "rw-p"; buf holds 5 bytes. */

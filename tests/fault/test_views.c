@@ -192,7 +192,9 @@ static int look_at(int rc, struct mw_snapshot *snap, struct mw_err *err)
 
 	plan.on = false;
 	ctx.why = check_pieces(snap);
-	if (report_sections(snap, err))
+	struct mw_document *doc = NULL;
+
+	if (snap->target.has_maps ? report_sections(snap, err) : mw_report_sections(snap, NULL, &doc, err) != -MW_E_PERM)
 		ctx.why = "it cannot be reported";
 	mw_snapshot_destroy(snap);
 	plan.on = was_on;

@@ -168,6 +168,51 @@ def check_damage(tap, snap):
     tap.check("a snapshot with a line missing is refused", wrong)
 
 
+def refusal(*args):
+    """What is wrong with the error of a view that needs mappings and has none."""
+    run = subprocess.run([MEMWHY, *args], capture_output=True, text=True, timeout=60)
+    good = run.returncode == 3 and not run.stdout and "open maps: Permission denied\nhint: run memwhy as" in run.stderr
+    return [] if good else [f"{args}: exit {run.returncode}: {run.stderr} {run.stdout[:300]}"]
+
+
+def zeros(value, path=""):
+    """Where a document has a 0."""
+    if isinstance(value, dict):
+        return [z for k, v in value.items() for z in zeros(v, f"{path}.{k}")]
+    if isinstance(value, list):
+        return [z for i, v in enumerate(value) for z in zeros(v, f"{path}[{i}]")]
+    return [path] if value == 0 and value is not False else []
+
+
+def check_unknown(tap, directory):
+    """What could not be read is no 0: without mappings, and with mappings without page states."""
+    golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden")
+    blind, stateless = os.path.join(golden, "norights.snap"), os.path.join(directory, "stateless.snap")
+    for view in (["pages", blind], ["pages", blind, "libc"], ["sections", blind], ["heap", blind], ["at", blind, "0x1000"]):
+        tap.check(f"{view[0]} without mappings is refused{' for a place' if view[2:] else ''}",
+                  refusal(*view) + refusal(view[0], "--json", *view[1:]))
+    with open(os.path.join(golden, "anon.snap")) as file:
+        lines = [json.loads(line) for line in file]
+    lines[0]["target"]["pages"] = "none"
+    vmas = [x["vma"] for x in lines if "vma" in x]
+    for vma in vmas:
+        vma.update(states_known=False, runs=[])
+    with open(stateless, "w") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    for name, snap in (("mappings", blind), ("page states", stateless)):
+        doc = memwhy("tlb", "--json", snap)
+        tap.check(f"tlb without {name}: unknown is not 0",
+                  [z for part in ("page_tables", "levels", "reach", "gain") for z in zeros(doc[part], part)] +
+                  [f"mappings: {m}" for m in doc["mappings"]])
+        shown = memwhy("tlb", snap)
+        tap.check(f"tlb without {name}: and says so", [] if "no page state is known" in shown else [shown])
+    at = memwhy("at", "--json", stateless, vmas[0]["start"])["addresses"][0]
+    runs = memwhy("pages", "--json", stateless)["runs"]
+    tap.check("whether a page is resident is null where its state is unknown",
+              [str(x) for x in (at, *runs) if x["resident"] is not None or x.get("state", "unread") != "unread"][:3] +
+              ([] if runs else ["no runs"]))
+
+
 def main():
     tap = Tap()
     with running([os.path.join(PROGRAMS, "touch")], READY) as p, tempfile.TemporaryDirectory() as directory:
@@ -181,6 +226,7 @@ def main():
         check_same(tap, p.pid, snap, addrs, frames)
         check_text(tap, p.pid, snap, addrs)
         check_damage(tap, snap)
+        check_unknown(tap, directory)
     check_elsewhere(tap)
     return tap.end()
 

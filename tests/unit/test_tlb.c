@@ -152,6 +152,10 @@ static void test_tables(void)
 	struct mw__page_tables t;
 
 	mw__snapshot_init(&s);
+	if (!ok(mw__page_tables_make(&s, &t) == 0 && !t.is_known && t.least == MW_UNKNOWN, "without page states nothing is known"))
+		return;
+	s.target.has_maps = true;
+	s.target.pages = MW_PAGES_SCAN;
 	add_vma(&s, 4 * M, 12 * M, MW__ANON);
 	add_run(&s, 4 * M, 512 + 1, MW__PRESENT);	/* a full block, and one page of the next */
 	add_run(&s, 8 * M, 255, MW__PRESENT);		/* less than half a block */
