@@ -269,10 +269,15 @@ static void find_files(struct facts *f)
 	uint64_t mapped = 0, absent = 0, dirty = dirty_files(f);
 
 	for (size_t i = 0; i < f->acc->objects.n; i++)
-		if (f->acc->objects.v[i].owner == MW__OWNER_FILE) {
+		if (f->acc->objects.v[i].owner == MW__OWNER_FILE)
 			mapped += f->acc->objects.v[i].file;
-			absent += f->acc->objects.v[i].vsz - mw__min(f->acc->objects.v[i].vsz, f->acc->objects.v[i].file);
-		}
+	/* neither private copies nor what lies beyond the end of a file */
+	for (size_t i = 0; i < f->acc->lines.n; i++) {
+		const struct mw__line *line = &f->acc->lines.v[i];
+
+		if (line->owner == MW__OWNER_FILE && (line->cause == MW__N11 || line->cause == MW__N12 || line->cause == MW__N13))
+			absent += line->bytes;
+	}
 	if (mapped < MIB || mapped * 10 < f->rss)
 		return;
 	struct mw__finding *x = add(f, "mapped-files",

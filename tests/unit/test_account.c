@@ -124,6 +124,39 @@ static void test_causes(void)
 		ok(reached[c], "cause %s is reached", mw__causes[c].code);
 }
 
+static uint64_t evidence(const struct mw_snapshot *snap, const char *id, const char *key)
+{
+	struct mw__findings said = {};
+	struct mw_account *acc = NULL;
+	uint64_t value = MW_UNKNOWN;
+
+	if (mw_account_create(snap, &acc, NULL) < 0 || mw__findings_make(snap, acc, &said) < 0)
+		return MW_UNKNOWN;
+	for (size_t i = 0; i < said.list.n; i++)
+		for (size_t k = 0; k < said.list.v[i].n_evidence && !strcmp(said.list.v[i].id, id); k++)
+			if (!strcmp(said.list.v[i].evidence[k].key, key))
+				value = said.list.v[i].evidence[k].value;
+	mw__findings_deinit(&said);
+	mw_account_destroy(acc);
+	return value;
+}
+
+/* 500 pages of a file of 900 are mapped, 100 are copied, 300 are not there, 124 of the mapping lie beyond its end. */
+static void test_file_words(void)
+{
+	struct mw_snapshot *snap = b_create();
+	struct mw__vma *v = b_vma(snap, 0, 1024, RW, MW__FILE);
+
+	v->cached = 200 * B_PAGE;
+	b_file(snap, "/file", 900 * B_PAGE);
+	b_run(snap, 0, 500, MW__PRESENT | MW__OF_FILE);
+	b_run(snap, 500, 100, MW__PRESENT);
+	ok(mw__snapshot_freeze(snap, NULL) == 0, "a mapped file is frozen");
+	is_u64(evidence(snap, "mapped-files", "file_resident"), 500 * B_PAGE, "pages of the file");
+	is_u64(evidence(snap, "mapped-files", "file_not_resident"), 300 * B_PAGE, "and what is not mapped of it: no copies, nothing beyond its end");
+	mw_snapshot_destroy(snap);
+}
+
 /* Amounts of smaps for mappings whose pages could not be read. */
 static void test_smaps_only(void)
 {
@@ -347,6 +380,7 @@ int main(void)
 {
 	test_unknown_swap();
 	test_causes();
+	test_file_words();
 	test_smaps_only();
 	test_zero_unplaced();
 	test_stacks();
