@@ -93,6 +93,8 @@ static void check_header(struct job *j)
 		j->c->reason = "it is for another machine than x86-64: ENOEXEC there";
 		return;
 	}
+	if (elf->eh.machine == EM_X86_64 && !elf->lay.is64)
+		note_verdict(j, MW__VERDICT_UNKNOWN, "it is for the x32 ABI: a kernel built without it says ENOEXEC");
 	if (elf->eh.phentsize != size)
 		fault(j, MW__ENOEXEC, "e_phentsize", elf->eh.phentsize, eh_off(j, 8), size,
 		      "e_phentsize is not the size of a program header");

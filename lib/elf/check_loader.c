@@ -11,6 +11,7 @@
 
 #include "../base/size.h"
 #include "dynamic.h"
+#include "versions.h"
 
 #define BLOCK 65536
 #define DT_RELACOUNT_ 0x6ffffff9
@@ -135,6 +136,30 @@ static void check_sizes(struct walk *w, const struct mw__elf_dynamic *dyn)
 			w->fault(w->ctx, MW__LOADER_REFUSES, wanted[i].name, v, dyn->off, wanted[i].want, wanted[i].text);
 }
 
+/*
+ * Relocations that a loader before glibc 2.36 leaves undone: so that it refuses the file, whoever packs them has to need
+ * a version that exists since then, and newer ones see to it (glibc elf/dl-version.c, _dl_check_map_versions()).
+ */
+static void check_packed(struct walk *w, const struct mw__elf_dynamic *dyn)
+{
+	const struct mw__elf_versions *vers = NULL;
+	bool needs_libc = false;
+	uint64_t v;
+
+	if (mw__dyn_get(dyn, DT_RELR, &v))
+		vers = mw__elf_versions(w->elf);
+	for (size_t i = 0; vers && i < vers->needs.n; i++) {
+		const struct mw__verneed *n = &vers->needs.v[i];
+
+		if (n->name && !strcmp(n->name, "GLIBC_ABI_DT_RELR"))
+			return;
+		needs_libc |= n->file && !strcmp(n->file, "libc.so.6");
+	}
+	if (needs_libc)
+		w->fault(w->ctx, MW__LOADER_REFUSES, "DT_RELR", v, dyn->off, MW_UNKNOWN,
+			 "packed relocations without need of GLIBC_ABI_DT_RELR: the loader stops");
+}
+
 void mw__check_relocations(struct mw_elf *elf, mw__fault_fn *fault, void *ctx)
 {
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
@@ -149,6 +174,7 @@ void mw__check_relocations(struct mw_elf *elf, mw__fault_fn *fault, void *ctx)
 		   (mw__dyn_get(dyn, DT_FLAGS_1, &v) && (v & DF_1_NOW));
 
 	check_sizes(&w, dyn);
+	check_packed(&w, dyn);
 	w.textrel = mw__dyn_get(dyn, DT_TEXTREL, &v) || (mw__dyn_get(dyn, DT_FLAGS, &v) && (v & DF_TEXTREL));
 	w.relatives = mw__dyn_get(dyn, elf->lay.is64 ? DT_RELACOUNT_ : DT_RELCOUNT_, &v) ? v : 0;
 	check_table(&w, DT_RELA, DT_RELASZ, true);

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from samples import LAYOUTS  # noqa: E402
 
 MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
 HUGE = (1 << 64) - 1
+GLIBC = tuple(int(x) for x in re.findall(r'[0-9]+', platform.libc_ver()[1])[:2])
 # what exec did -> verdicts that say so
 SAME = {'runs': {'runs'}, 'ENOEXEC': {'the kernel refuses: ENOEXEC', 'not a program (ENOEXEC)', 'unknown'},
         'EINVAL': {'the kernel refuses: EINVAL'}, 'EIO': {'the kernel refuses: EIO'},
@@ -29,6 +31,7 @@ PROGRAMS = [('64-bit PIE', ['-pie', '-fPIE'], LAYOUTS[0]), ('64-bit, fixed', ['-
             ('32-bit PIE', ['-m32', '-pie', '-fPIE'], LAYOUTS[1]),
             ('32-bit, fixed', ['-m32', '-no-pie', '-fno-pie'], LAYOUTS[1]),
             ('32-bit, static', ['-m32', '-static'], LAYOUTS[1])]
+
 
 
 class Prog:
@@ -68,6 +71,25 @@ class Prog:
                 self.image[k + w:k + 2 * w] = self.lay.num(value, w)
                 return
         raise IndexError(tag)
+
+
+    def retag(self, tag, new, value):
+        """The entry of the dynamic table becomes another one."""
+        off, size, w = self.get(2, 'offset'), self.get(2, 'filesz'), self.lay.word
+        for k in range(off, off + size, 2 * w):
+            if self.read(k, 0, w) == tag:
+                self.image[k:k + 2 * w] = self.lay.num(new, w) + self.lay.num(value, w)
+                return
+        raise IndexError(tag)
+
+
+def pack(p):
+    """An empty DT_RELR, without the version that it wants; of what it takes the place of nothing is needed."""
+    if GLIBC < (2, 36):
+        raise IndexError
+    p.retag(21, 35, 0)                                               # DT_DEBUG: DT_RELRSZ
+    p.retag(0x6ffffffb, 37, p.lay.word)                              # DT_FLAGS_1: DT_RELRENT
+    p.retag(0x6ffffff9 if p.lay.is64 else 0x6ffffffa, 36, 0)         # DT_RELACOUNT, DT_RELCOUNT: DT_RELR
 
 
 def swap_loads(p):
@@ -112,6 +134,7 @@ CASES = [
     ('truncated before the last segment', lambda p: p.image.__delitem__(slice(p.get(1, 'offset', -1) & ~0xfff, None))),
     ('truncated behind the program headers', lambda p: p.image.__delitem__(slice(p.place(p.phnum), None))),
     ('nothing of the file is executable', lambda p: [p.phdr(1, 'flags', 4, k) for k in range(4)]),
+    ('DT_RELR without its version', pack),
     ('interpreter path at a negative offset', lambda p: p.phdr(3, 'offset', HUGE - 4096)),
 ]
 
@@ -124,6 +147,11 @@ def really(path):
     except OSError as e:
         return errno.errorcode.get(e.errno, str(e.errno))
     return 'runs' if p.returncode == 0 else 'signal' if p.returncode < 0 else str(p.returncode)
+
+
+def verdict(path):
+    out = subprocess.run([MEMWHY, 'elf', '--check', '--json', path], stdout=subprocess.PIPE).stdout
+    return json.loads(out)['files'][0]['check']
 
 
 def main():
@@ -154,9 +182,8 @@ def main():
                     f.write(p.image)
                 os.chmod(path, 0o755)
                 did = really(path)
-                out = subprocess.run([MEMWHY, 'elf', '--check', '--json', path], stdout=subprocess.PIPE).stdout
+                check = verdict(path)
                 os.unlink(path)
-                check = json.loads(out)['files'][0]['check']
                 # a program without loader has code of its own for what a loader looks at
                 unknown = check['verdict'] == 'unknown' and 'static' in what and name in (
                     'RELRO past the end', 'RELRO elsewhere, no whole page', 'DT_STRTAB wild', 'DT_SYMTAB wild')
@@ -167,6 +194,16 @@ def main():
                 print('%sok %d - %s, %s: %s' % ('' if good else 'not ', n, what, name, did))
                 if not good:
                     print('# verdict: %s: %s' % (check['verdict'], check['reason']))
+        n += 1
+        built = subprocess.run(cc + ['-mx32', '-nostdlib', '-static', '-Wl,-e,f', '-x', 'c', '-', '-o', base],
+                               input=b'void f(void) { }', stderr=subprocess.PIPE)
+        if built.returncode:
+            print('ok %d - x32 # SKIP it cannot be built' % n)
+        else:
+            check = verdict(base)
+            good = check['verdict'] == 'unknown' and 'x32' in check['reason']
+            failed += not good
+            print('%sok %d - x32, which is up to the kernel: %s, %s' % ('' if good else 'not ', n, really(base), check['verdict']))
     print('1..%d' % n)
     return 1 if failed else 0
 
