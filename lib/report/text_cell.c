@@ -232,15 +232,20 @@ static size_t name_width(const char *text)
 
 void mw__text_shorten(const struct mw__text *t, struct mw__str *s, const char *text, size_t width, unsigned flags)
 {
-	bool utf8 = mw__text_utf8(t);
+	bool utf8 = mw__text_utf8(t), is_path = *text == '/';
 	const char *dots = utf8 ? "…" : "...";
-	size_t len = strlen(text), dots_width = utf8 ? 1 : 3;
+	size_t dots_width = utf8 ? 1 : 3;
+
+	/* of a name that is too long by itself, the directory says least */
+	if (mw__text_width(text, strlen(text)) > width && name_width(text) + dots_width > width)
+		text = strrchr(text, '/') + 1;
+	size_t len = strlen(text);
 
 	if (mw__text_width(text, len) <= width || width <= dots_width) {
 		mw__str_add(s, text, len);
 		return;
 	}
-	size_t room = width - dots_width, keep = flags & MW__COL_CUT && *text != '/' ? 0 : room - room / 2;
+	size_t room = width - dots_width, keep = flags & MW__COL_CUT && !is_path ? 0 : room - room / 2;
 
 	if (keep < name_width(text) && name_width(text) <= room)
 		keep = name_width(text);

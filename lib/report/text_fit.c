@@ -2,12 +2,13 @@
 /*
  * How wide the columns of a table become on a narrow terminal. First to go are optional columns that say
  * nothing (0 or no text in every row); then bars become short and texts that allow it give up width, the widest first;
- * then the bars go, and at last the columns that can be spared, from the right.
+ * then the bars go, and the columns that can be spared, from the right; at last texts give up more.
  */
 #include "../base/size.h"
 #include "text.h"
 
-#define MIN_WIDTH 16	/* no text is shortened below this, nor wrapped inside words */
+#define MIN_WIDTH 16	/* texts are shortened to this at first; nothing is wrapped inside words */
+#define LEAST_WIDTH 11	/* and never below this */
 #define MIN_BAR 4
 
 static bool is_bar(const struct mw__fit *fit)
@@ -16,24 +17,24 @@ static bool is_bar(const struct mw__fit *fit)
 }
 
 /* How far a column can give in. */
-static size_t least_width(const struct mw__fit *fit)
+static size_t least_width(const struct mw__fit *fit, size_t min)
 {
 	if (is_bar(fit))
 		return MIN_BAR;
 	if (fit->col->flags & MW__COL_WRAP)
-		return mw__max(MIN_WIDTH, fit->word);
-	return fit->col->flags & (MW__COL_TRUNC | MW__COL_CUT) ? MIN_WIDTH : SIZE_MAX;
+		return mw__max(min, fit->word);
+	return fit->col->flags & (MW__COL_TRUNC | MW__COL_CUT) ? min : SIZE_MAX;
 }
 
 /* The widest column of these that can give up some width, or NULL. */
-static struct mw__fit *find_widest(struct mw__fit *fits, size_t n, bool bars)
+static struct mw__fit *find_widest(struct mw__fit *fits, size_t n, bool bars, size_t min)
 {
 	struct mw__fit *best = NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		struct mw__fit *fit = &fits[i];
 
-		if (is_bar(fit) == bars && fit->width > least_width(fit) && (!best || fit->width > best->width))
+		if (is_bar(fit) == bars && fit->width > least_width(fit, min) && (!best || fit->width > best->width))
 			best = fit;
 	}
 	return best;
@@ -51,14 +52,14 @@ static size_t reset_widths(struct mw__fit *fits, size_t n, size_t gap)
 	return total;
 }
 
-/* Narrow what can be narrowed. True when that makes the table fit. */
-static bool narrow(struct mw__fit *fits, size_t n, size_t total, size_t limit)
+/* Narrow what can be narrowed, texts to min columns. True when that makes the table fit. */
+static bool narrow(struct mw__fit *fits, size_t n, size_t total, size_t limit, size_t min)
 {
 	for (; total > limit; total--) {
-		struct mw__fit *fit = find_widest(fits, n, true);
+		struct mw__fit *fit = find_widest(fits, n, true, min);
 
 		if (!fit)
-			fit = find_widest(fits, n, false);
+			fit = find_widest(fits, n, false, min);
 		if (!fit)
 			return false;
 		fit->width--;
@@ -95,6 +96,13 @@ void mw__fit_plan(struct mw__fit *fits, size_t n, size_t limit, size_t gap)
 		return;
 	while (total > limit && leave_out(fits, n, says_nothing))
 		total = reset_widths(fits, n, gap);
-	while (!narrow(fits, n, total, limit) && (leave_out(fits, n, is_bar) || leave_out(fits, n, is_spare)))
+	while (!narrow(fits, n, total, limit, MIN_WIDTH)) {
+		bool is_narrower = leave_out(fits, n, is_bar) || leave_out(fits, n, is_spare);
+
 		total = reset_widths(fits, n, gap);
+		if (is_narrower)
+			continue;
+		narrow(fits, n, total, limit, LEAST_WIDTH);
+		return;
+	}
 }

@@ -465,8 +465,12 @@ static void check_paths(void)
 	       "PATH\n"
 	       "/usr/lib/\u2026/libc.so.6\n"
 	       "/u\u2026/libncursesw.so.6\n"
-	       "/a/a-name\u2026n-any-case\n"
+	       "a-name-th\u2026n-any-case\n"
 	       "/usr/lib/\u2026\u00fc\u00fc/\u4e16\u754c.so\n", "a path keeps its last part");
+	text_of(doc, OPTS(.width = 12, .utf8 = true));
+	ok(strstr(out.v, "\n\u2026/libc.so.6\n") || strstr(out.v, "\n/\u2026/libc.so.6\n"), "and texts give in to 12 columns");
+	text_of(doc, OPTS(.width = 5, .utf8 = true));
+	ok(strstr(out.v, "\n\u2026/libc.so.6\n"), "but to no less than 11");
 	mw_document_destroy(doc);
 }
 
