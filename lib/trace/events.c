@@ -77,7 +77,8 @@ static struct perf_event_attr make_attr(const struct mw__events *e, enum mw__eve
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
 		/* half of the ring that an ordinary user gets */
-		.wakeup_watermark = kind == MW__EVENT_FAULTS ? (uint32_t)mw__min(e->buffer / 2, 128u << 10) : NO_WAKEUP,
+		.wakeup_watermark = kind == MW__EVENT_FAULTS ? (uint32_t)mw__min(e->buffer / 2, 128u << 10) :
+				    kind == MW__EVENT_MOVES ? 64u << 10 : NO_WAKEUP,
 	};
 
 	if (kind == MW__EVENT_MOVES) {

@@ -150,7 +150,7 @@ static bool wait_for_news(struct recorder *r, uint64_t deadline)
 	for (size_t i = 0; i < r->events.rings.n && n < 66; i++) {
 		struct mw__ring *ring = &r->events.rings.v[i];
 
-		if (ring->kind != MW__EVENT_FAULTS || !ring->base || ring->is_hung_up)
+		if (ring->kind == MW__EVENT_MAJORS || !ring->base || ring->is_hung_up)
 			continue;
 		rings[n - 2] = ring;
 		fds[n++] = (struct pollfd){ ring->fd, POLLIN, 0 };

@@ -99,6 +99,49 @@ def check_sources(doc, truth, name):
             ok(have["huge-page"] == int(words[2]) * (512 - 1) * PAGE, f"{name}: all but the first page of each huge page", have)
 
 
+def check_names(doc, truth, name):
+    names = {int(w[1], 16): (w[2], int(w[3])) for w in truth if w[0] == "symbol"}
+    have = {int(f["address"], 16): (f["symbol"], int(f["offset"], 16)) for f in doc["faults"] if int(f["address"], 16) in names}
+    if names:
+        ok(have == names, f"{name}: {len(names)} variables by their names", (names, have))
+
+
+def check_lost_moves():
+    """Changes of mappings by the ten thousand while their reader stands still: those that it did not see are counted."""
+    name = "changes of mappings"
+    with tempfile.TemporaryDirectory() as tmp:
+        path, saved = os.path.join(tmp, "truth"), os.path.join(tmp, "saved")
+        target = subprocess.Popen([TRUTH, "mappings", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        mem = None
+        try:
+            target.stdout.readline()
+            mem = subprocess.Popen([MEMWHY, "faults", "--json", "--recorder=samples", "-o", saved, "-p", str(target.pid)], stdout=subprocess.PIPE)
+            wait_for_events(mem.pid)
+            mem.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, mem.pid, os.WSTOPPED | os.WNOWAIT)
+            os.write(target.stdin.fileno(), b"x")
+            target.stdout.readline()
+            mem.send_signal(signal.SIGCONT)
+            mem.send_signal(signal.SIGINT)
+            doc = json.loads(mem.communicate(timeout=30)[0])
+        finally:
+            target.kill()
+            target.wait()
+            if mem and mem.poll() is None:
+                mem.kill()
+        check_numbers(doc, name)
+        if any(n["source"] == "PERF_FORMAT_LOST" for n in doc["notes"]):
+            skip(f"{name}: seen and lost are those that were made", "this kernel does not count what it could not write last")
+            return
+        made = next(int(w[1]) for w in read_truth(path) if w[0] == "moves")
+        with open(saved) as file:
+            seen = sum(m[1] == 0 for line in file if line.startswith('{"moves"') for m in json.loads(line)["moves"])
+        ok(doc["lost_moves"] > 0 and made <= seen + doc["lost_moves"] < made + 200, f"{name}: seen and lost are those that were made",
+           (made, seen, doc["lost_moves"]))
+        ok(any(f"{doc['lost_moves']} changes of mappings" in n["reason"] for n in doc["notes"]), f"{name}: what may be wrong is said",
+           doc["notes"])
+
+
 def check_mode(mode, recorder, through=()):
     """The program in this mode; through: a command that executes it."""
     with tempfile.TemporaryDirectory() as tmp:
@@ -119,6 +162,9 @@ def check_mode(mode, recorder, through=()):
         have = recorded_faults(doc, want)
         ok(have == want, f"{mode}: {len(want)} faults: address, thread, process and order",
            f"want {want[:6]}...\nhave {have[:6]}... {len(have)}")
+        by = {f["caller"] for f in doc["faults"] if (int(f["address"], 16), f["tid"], f["pid"]) in set(want)}
+        ok(by <= {"touch"}, f"{mode}: all of them by the function that touches", by)
+        check_names(doc, truth, mode)
         times = [f["time_ns"] for f in doc["faults"]]
         ok(times == sorted(times), f"{mode}: times go forward")
         check_sources(doc, truth, mode)
@@ -483,7 +529,7 @@ def main():
     if run.returncode:
         skip("recording by a program in the kernel", run.stderr.decode().splitlines()[0])
     for recorder in recorders:
-        for mode in ("threads", "populate", "locked", "huge", "freed", "forked", "crowd"):
+        for mode in ("threads", "populate", "locked", "huge", "freed", "forked", "crowd", "named"):
             check_mode(mode, recorder)
         check_mode("threads", recorder, ["sh", "-c", 'exec "$@"', "sh"])
         check_lost(recorder)
@@ -494,6 +540,7 @@ def main():
     check_real()
     check_phases()
     check_majors()
+    check_lost_moves()
     check_exports()
     check_attach()
     check_errors()

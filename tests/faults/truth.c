@@ -6,6 +6,8 @@
  *   again ADDRESS THREAD PROCESS     touched it again, and that faults too (copy on write)
  *   pages START N SOURCE             N pages from START on are resident, and came from SOURCE
  *   gone START N                     N pages faulted and were given back
+ *   symbol ADDRESS NAME OFFSET       this address, faulted before, is so far behind the start of this variable
+ *   moves N                          mappings were made so many times
  * Only memory of its own is listed: what the C library faults is its own affair.
  */
 #include <errno.h>
@@ -46,7 +48,8 @@ static void say(const char *fmt, ...)
 		die("write");
 }
 
-static void touch(volatile char *p, const char *kind)
+/* The function by which all of these faults come. */
+__attribute__((noinline)) static void touch(volatile char *p, const char *kind)
 {
 	*p = 1;
 	say("%s %lx %ld %d\n", kind, (unsigned long)p, syscall(SYS_gettid), getpid());
@@ -251,12 +254,44 @@ static void storm(void)
 	say("pages %lx %d fault\n", (unsigned long)p, 40000);
 }
 
+/* Variables with names, of which others may be written before. */
+__attribute__((aligned(4096))) static char in_data[3 * PAGE] = { 1 }, in_bss[5 * PAGE], in_bss_too[2 * PAGE];
+
+static void named(void)
+{
+	static const struct {
+		const char *name;
+		char *at;
+		unsigned offset;
+	} list[] = { { "in_bss", in_bss, 9000 }, { "in_data", in_data, 4097 }, { "in_bss_too", in_bss_too, 4500 }, { "in_bss", in_bss, 20000 } };
+
+	for (unsigned i = 0; i < 4; i++)
+		touch(list[i].at + list[i].offset, "fault");
+	for (unsigned i = 0; i < 4; i++)
+		say("symbol %lx %s %u\n", (unsigned long)list[i].at + list[i].offset, list[i].name, list[i].offset);
+}
+
+/* More changes of mappings than their buffer takes. */
+static void mappings(void)
+{
+	wait_for_byte("ready\n");
+	for (int i = 0; i < 40000; i++) {
+		void *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED || munmap(p, PAGE) < 0)
+			die("mmap");
+	}
+	say("moves %d\n", 40000);
+	wait_for_byte("done\n");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
 	{ "threads", threads }, { "populate", populate }, { "locked", locked }, { "huge", huge }, { "freed", freed },
 	{ "forked", forked }, { "waiting", waiting }, { "crowd", crowd }, { "storm", storm },
+	{ "named", named }, { "mappings", mappings },
 };
 
 int main(int argc, char **argv)
