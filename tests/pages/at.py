@@ -167,6 +167,39 @@ def check_twice(tap):
         tap.check(f"{len(claims)} symbols of a library that is loaded twice", wrong)
 
 
+HUGE = """
+import ctypes, mmap, sys
+m = mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+m.madvise(mmap.MADV_HUGEPAGE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(m))
+start = (start + (2 << 20) - 1) & -(2 << 20)
+ctypes.memset(start, 1, 2 << 20)
+print('{"address":%d}' % start, flush=True)
+print('{"ready":true}', flush=True)
+sys.stdin.read()
+"""
+
+
+def check_huge(tap):
+    """In a huge page the walk ends at the PMD, and the offset has 21 bits."""
+    with running([sys.executable, "-c", HUGE], READY) as p:
+        a = next((c["address"] for c in p.claims if "address" in c), 0)
+        with open(f"/proc/{p.pid}/smaps") as file:
+            is_huge = any(line.startswith("AnonHugePages:") and int(line.split()[1]) >= 2048 for line in file)
+        if not a or not is_huge:
+            tap.skip("a huge page", "the kernel gives none here")
+            return
+        d = memwhy("at", "--json", p.pid, hex(a + 0x123456))["addresses"][0]
+        entry = target.pagemap(p.pid, a + 0x123000, a + 0x124000)[0][1]
+        want = {"page_size": 2 << 20, "page_offset": 0x123456, "resident": True}
+        wrong = [f"{k} is {d[k]}, must be {v}" for k, v in want.items() if d[k] != v]
+        if d["translation"][-1]["level"] != "PMD":
+            wrong.append(f"levels {d['translation']}")
+        if entry & PFN and int(d["physical"], 16) != (entry & PFN) * PAGE + 0x456:
+            wrong.append(f"physical {d['physical']}, pagemap {(entry & PFN) * PAGE + 0x456:#x}")
+        tap.check("a huge page is translated as one", wrong)
+
+
 def check_translations(tap, process):
     """Physical addresses of many pages are pagemap's."""
     real = {a: (e & PFN) for s, t, _, _, n in target.mappings(process.pid) if not n.startswith("[v")
@@ -244,6 +277,7 @@ def main():
         check_addr2line(tap, p)
         check_source(tap, p, claims)
     check_twice(tap)
+    check_huge(tap)
     check_gdb(tap)
     return tap.end()
 

@@ -203,10 +203,82 @@ static void test_space(void)
 	mw__recording_deinit(&rec);
 }
 
+/* ------------------------------------------------------------------ sources */
+
+static void map(struct mw_snapshot *snap, uint64_t start, uint64_t end_, uint64_t off, const char *name, uint8_t kind)
+{
+	*MW_VEC_PUSH(&snap->vmas) = (struct mw__vma){ .start = start, .end = end_, .off = off, .name = name, .kind = kind,
+						      .run = (uint32_t)snap->runs.n, .states_known = true };
+}
+
+static void present(struct mw_snapshot *snap, uint64_t start, uint32_t pages, uint32_t state)
+{
+	*MW_VEC_PUSH(&snap->runs) = (struct mw__run){ start, pages, state | MW__PRESENT };
+	snap->vmas.v[snap->vmas.n - 1].n_runs++;
+}
+
+static void fault_at(struct mw__faulted *f, uint64_t addr)
+{
+	ok(mw__faulted_add(f, 0, addr) == 1, "a fault at %llx", (unsigned long long)addr);
+}
+
+/* Where each resident page came from, by the windows and folios of the kernel. */
+static void test_sources(void)
+{
+	struct mw_snapshot after;
+	struct mw_recording rec = { .after = &after };
+	struct mw__fault_report r = { .rec = &rec };
+	struct mw__faulted f = {};
+
+	mw__snapshot_init(&after);
+	after.target.has_maps = true;
+	after.target.pages = MW_PAGES_SCAN;
+	/* a mapping that starts inside an aligned window of 64 KiB: its first one reaches from its start */
+	map(&after, 0x10001000, 0x10041000, 0, "/a", MW__FILE);
+	present(&after, 0x10001000, 3, MW__OF_FILE);
+	present(&after, 0x10006000, 1, 0);		/* copied: no neighbour of a fault on the file */
+	present(&after, 0x10010000, 1, MW__OF_FILE);	/* less than 64 KiB behind the start */
+	present(&after, 0x10012000, 1, MW__OF_FILE);	/* more, and of no folio with the fault */
+	fault_at(&f, 0x10001000);
+	/* folios are aligned in the file: of this mapping the first one has one page */
+	map(&after, 0x20000000, 0x20258000, 0x1ff000, "/b", MW__FILE);
+	present(&after, 0x20000000, 600, MW__OF_FILE);
+	fault_at(&f, 0x20000000);
+	map(&after, 0x30000000, 0x30003000, 0, "", MW__ANON);
+	present(&after, 0x30000000, 3, 0);
+	fault_at(&f, 0x30001000);
+	map(&after, 0x40000000, 0x40400000, 0, "", MW__ANON);
+	present(&after, 0x40000000, 512, MW__HUGE);
+	present(&after, 0x40200000, 512, MW__HUGE);	/* this block had none */
+	fault_at(&f, 0x40003000);
+	map(&after, 0x7fff0000, 0x7fff4000, 0, "[stack]", MW__ANON);
+	present(&after, 0x7fff1000, 3, 0);
+	fault_at(&f, 0x7fff1000);
+	ok(mw__reconcile(&r, &f) == 0 && r.has_pages, "pages and faults are put together");
+
+	const uint64_t want[MW__N_SOURCES] = {
+		[MW__SOURCE_FAULT] = 5, [MW__SOURCE_AROUND] = 2 + 1 + 15, [MW__SOURCE_HUGE] = 511, [MW__SOURCE_EXEC] = 2,
+		[MW__SOURCE_UNSEEN] = 2 + 584 + 2 + 512,
+	};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < MW__N_SOURCES; i++) {
+		ok(r.sources[i] == want[i] * 4096, "%s: %llu pages of %llu", mw__source_ids[i], (unsigned long long)r.sources[i] / 4096,
+		   (unsigned long long)want[i]);
+		sum += r.sources[i];
+	}
+	ok(sum == r.rss_after, "they are all that is resident");
+	mw__faulted_deinit(&f);
+	MW_VEC_FREE(&after.vmas);
+	MW_VEC_FREE(&after.runs);
+	mw__snapshot_deinit(&after);
+}
+
 int main(void)
 {
 	test_decode();
 	test_random();
 	test_space();
+	test_sources();
 	return done_testing();
 }
