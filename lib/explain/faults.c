@@ -464,7 +464,7 @@ static void measure_phases(struct mw__fault_report *r, uint64_t *program_ns)
 		p->ns += mw__sub0(end, m->time_ns);
 		p->rule = m->rule;
 		p->certainty = m->certainty;
-		if (m->phase == MW__PHASE_LDSO)
+		if (m->phase == MW__PHASE_LDSO || (m->phase == MW__PHASE_INIT && i && m[-1].phase == MW__PHASE_EXEC))
 			*program_ns = m->time_ns;
 	}
 	/* the stops behind all execves together */

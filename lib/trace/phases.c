@@ -32,7 +32,7 @@
 
 struct program {
 	pid_t pid;
-	uint64_t entry, base, phdr;	/* AT_ENTRY, AT_BASE, AT_PHDR; 0: absent */
+	uint64_t entry, base;	/* AT_ENTRY, AT_BASE; 0: absent */
 };
 
 static bool read_auxv(pid_t pid, struct program *p)
@@ -49,8 +49,6 @@ static bool read_auxv(pid_t pid, struct program *p)
 			p->entry = v[1];
 		else if (v[0] == AT_BASE)
 			p->base = v[1];
-		else if (v[0] == AT_PHDR)
-			p->phdr = v[1];
 	}
 	return p->entry != 0;
 }
@@ -111,12 +109,13 @@ static uint64_t main_from_start(const unsigned char code[START_BYTES], uint64_t 
 static void watch_main(struct mw__phases_watch *w, const struct program *p, int fd, const struct mw__image *img)
 {
 	unsigned char code[START_BYTES];
-	uint64_t bias = 0, main_addr = mw__lookup_name(fd, "main");
+	uint64_t main_addr = mw__lookup_name(fd, "main"), bias;
 	const char *rule = "call of main, from the symbol table";
+	Elf64_Ehdr eh;
 
-	for (uint32_t i = 0; i < img->n_segments; i++)
-		if (img->segments[i].type == PT_PHDR)
-			bias = p->phdr - img->segments[i].vaddr;
+	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh))
+		return;
+	bias = p->entry - eh.e_entry;	/* PT_PHDR is not in every program: a static PIE has none */
 	if (main_addr == MW_UNKNOWN) {
 		main_addr = mw__lookup_name(fd, "main.main");
 		rule = "call of main.main, from the symbol table";
@@ -127,8 +126,6 @@ static void watch_main(struct mw__phases_watch *w, const struct program *p, int 
 	}
 	if (main_addr != MW_UNKNOWN)
 		watch(w, p->pid, bias + main_addr, MW__PHASE_MAIN, 1, rule);
-	if (!p->base)
-		watch(w, p->pid, p->entry, MW__PHASE_INIT, 1, "entry point of a program without dynamic linker");
 }
 
 static void watch_ldso(struct mw__phases_watch *w, const struct program *p, const char *interp)
@@ -155,6 +152,7 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 
 	mw__arena_init(&arena);
 	w->n = 0;
+	w->no_linker = false;
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	MW_CLEANUP(mw__closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -162,6 +160,7 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 		if (p.base && img.interp)
 			watch_ldso(w, &p, img.interp);
 		watch_main(w, &p, fd, &img);
+		w->no_linker = !p.base;
 	}
 	if (!w->n)
 		mw__recording_note(rec, "phases", NULL, "where the dynamic linker ends and main begins is unknown: "

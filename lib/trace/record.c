@@ -181,7 +181,7 @@ static int enter_program(struct recorder *r)
 	r->flt_base = task_faults(r->pid);
 	mw__phases_arm(&r->watch, r->pid, r->rec);
 	r->rec->paused_ns += now_in(r) - time;
-	return add_mark(r, MW__PHASE_LDSO, now_in(r), MW__PROVEN, "stopped at the end of execve");
+	return add_mark(r, r->watch.no_linker ? MW__PHASE_INIT : MW__PHASE_LDSO, now_in(r), MW__PROVEN, "stopped at the end of execve");
 }
 
 /* Until the command ended; *cut when it was to stop before. */

@@ -157,6 +157,7 @@ struct mw__breakpoint {
 struct mw__phases_watch {
 	struct mw__breakpoint v[MW__MAX_BREAKPOINTS];
 	size_t n;
+	bool no_linker;		/* proven: the program starts without a dynamic linker */
 };
 /* The child stopped behind its execve: find where its phases begin. What cannot be had leaves a note. */
 void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *rec);

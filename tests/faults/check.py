@@ -378,6 +378,20 @@ def check_phases():
        "the first instruction of ld.so is its first fault", first)
 
 
+def check_static_phases(directory):
+    """Without a dynamic linker there is no phase of it; main is found at whatever address."""
+    for how in ("-static", "-static-pie"):
+        path = os.path.join(directory, "program" + how)
+        built = subprocess.run([*os.environ.get("CC", "gcc").split(), how, "-x", "c", "-", "-o", path],
+                               input=b"int main(void) { return 0; }", stderr=subprocess.DEVNULL)
+        doc = record([], [path])[1] if built.returncode == 0 else None
+        names = [row["phase"] for row in doc["phases"]] if doc else []
+        if not doc or "constructors and main" in names and any(n["source"] == "phases" for n in doc["notes"]):
+            skip(f"phases of a program built with {how}", "it cannot be built here, or there are no breakpoints")
+        else:
+            ok(names == ["kernel's exec", "constructors", "main"], f"phases of a program built with {how}", names)
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -539,6 +553,8 @@ def main():
     check_refused()
     check_real()
     check_phases()
+    with tempfile.TemporaryDirectory() as tmp:
+        check_static_phases(tmp)
     check_majors()
     check_lost_moves()
     check_exports()
