@@ -114,32 +114,33 @@ static uint64_t tiny_bytes(const struct mw__own_reader *r, const struct mw_mspan
 bool mw__own_heap_add(struct mw__own_reader *r, const struct mw_mspan *s, struct mw__own_span *span)
 {
 	struct mw__own_heap *h = find(r->own, s->site);
-	uint64_t bytes = (uint64_t)s->npages * MW_PAGE_SIZE, size = s->cls ? s->elemsize : span->usable;
-	uint64_t live = s->used * size;
-	bool noscan = s->flags & MW_SPAN_NOSCAN;
+	/* of objects class and counts were checked; of a single block nobody looked at them */
+	bool noscan = s->flags & MW_SPAN_NOSCAN, objects = s->state == MW_SPAN_PRIVATE;
+	uint64_t bytes = (uint64_t)s->npages * MW_PAGE_SIZE, used = objects ? s->used : s->used > 0;
+	uint64_t live = used * (objects ? s->elemsize : span->usable);
 
 	if (!h)
 		return false;
 	span->heap = s->site;
 	span->is_noscan = noscan;
-	span->is_tiny = s->cls && s->flags & MW_SPAN_TINY;
+	span->is_tiny = objects && s->flags & MW_SPAN_TINY;
 	if (span->is_tiny) {
 		span->requested = tiny_bytes(r, s);
-	} else if (s->cls) {
+	} else if (objects) {
 		double mean = r->means.v[h - r->own->heaps.v].of[s->cls * 2u + noscan];
 
 		span->requested = mw__min((uint64_t)(mean * s->used + 0.5), live);
 	}
 	h->n_spans++;
 	h->bytes += bytes;
-	h->objects += s->used;
-	h->live += s->cls ? live : span->requested;
-	h->noscan += noscan ? (s->cls ? live : span->requested) : 0;
-	h->free += s->cls ? (uint64_t)(s->nelems - s->used) * s->elemsize : 0;
-	h->tails += bytes - (s->cls ? (uint64_t)s->nelems * s->elemsize : span->requested);
+	h->objects += used;
+	h->live += objects ? live : span->requested;
+	h->noscan += noscan ? (objects ? live : span->requested) : 0;
+	h->free += objects ? (uint64_t)(s->nelems - s->used) * s->elemsize : 0;
+	h->tails += bytes - (objects ? (uint64_t)s->nelems * s->elemsize : span->requested);
 	h->tiny_blocks += span->is_tiny ? s->used : 0;
-	h->n_large += !s->cls;
-	h->large += s->cls ? 0 : span->requested;
+	h->n_large += !objects;
+	h->large += objects ? 0 : span->requested;
 	h->requested = mw__add(h->requested, span->requested);
 	return true;
 }

@@ -60,10 +60,12 @@ static struct mw__own_span *add_span(struct mw__own_reader *r, const struct mw_m
 {
 	struct mw__own_span *new = MW_VEC_PUSH(&r->own->spans);
 	bool block = use == MW__OWN_LARGE || use == MW__OWN_HUGE || use == MW__OWN_SAMPLED;
+	bool objects = use == MW__OWN_SMALL || use == MW__OWN_PRIVATE;
 
 	if (!new)
 		return NULL;
-	*new = (struct mw__own_span){ .base = s->base, .npages = s->npages, .use = use, .cls = s->cls,
+	*new = (struct mw__own_span){ .base = s->base, .npages = s->npages, .use = use,
+				      .cls = objects || use == MW__OWN_SAMPLED ? s->cls : 0,
 				      .nelems = s->nelems, .used = s->used, .site = s->site };
 	if (block) {
 		new->usable = usable_of(s);

@@ -4,7 +4,8 @@
  * memory reader that spoils words of what it copies: pointers, counts, strides. Whatever comes out, the walk
  * must end, the bridge must still sum, and the report must print; sanitizers watch the rest.
  *
- *   hostile ROUNDS SEED -- COMMAND...   the command prints a line when its heap is there
+ *   hostile ROUNDS SEED -- COMMAND...   the command prints a line when its heap is there; 0 rounds: one,
+ *                                       in which blocks of private heaps claim to be spans of tiny objects
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "../unit/tap.h"
+#include "alloc/abi.h"
 #include "explain/heap.h"
 #include "heap/heap.h"
 #include "proc/proc.h"
@@ -21,8 +23,24 @@
 struct spoiler {
 	struct mw__proc_mem mem;
 	uint64_t seed;
-	unsigned one_in;	/* reads that are spoiled */
+	unsigned one_in;	/* reads that are spoiled; 0: none, but */
+	unsigned spoiled;	/* single blocks of private heaps that say they hold tiny objects, as many as can be said */
 };
+
+static void spoil_block(struct spoiler *sp, void *buf)
+{
+	struct mw_mspan s;
+
+	memcpy(&s, buf, sizeof(s));
+	if (s.state != MW_SPAN_PRIVATE_LARGE && s.state != MW_SPAN_PRIVATE_HUGE)
+		return;
+	s.cls = UINT8_MAX;
+	s.flags |= MW_SPAN_TINY;
+	s.nelems = s.used = UINT16_MAX;
+	s.aux = s.base;
+	memcpy(buf, &s, sizeof(s));
+	sp->spoiled++;
+}
 
 static uint64_t next(uint64_t *s)
 {
@@ -51,7 +69,9 @@ static bool read_spoiled(void *ctx, uint64_t addr, void *buf, size_t size)
 
 	if (!mw__proc_mem_read(&sp->mem, addr, buf, size))
 		return false;
-	for (size_t at = 0; at + 8 <= size; at += 8)
+	if (!sp->one_in && size == sizeof(struct mw_mspan))
+		spoil_block(sp, buf);
+	for (size_t at = 0; at + 8 <= size && sp->one_in; at += 8)
 		if (next(&sp->seed) % sp->one_in == 0) {
 			uint64_t word;
 
@@ -138,6 +158,21 @@ static bool check(struct mw_snapshot *snap, pid_t pid, unsigned rounds, uint64_t
 	return !bad && found;
 }
 
+/* Are blocks taken for what they are, whatever they say of objects? */
+static bool check_blocks(struct mw_snapshot *snap, pid_t pid)
+{
+	struct spoiler sp = { .mem = { .snap = snap, .pid = pid } };
+	struct mw__mem mem = { read_spoiled, &sp, 8 };
+	struct mw__walk w = { .snap = snap, .mem = &mem, .page_size = snap->target.page_size };
+	size_t claims = snap->claims.n;
+
+	forget(snap, claims);
+	bool good = mw__heap_own(&w) == 0 && snap->own && !mw__own_check(snap->own) && sums(snap) && prints(snap);
+
+	forget(snap, claims);
+	return good && sp.spoiled;
+}
+
 static pid_t start(char **argv, int *in)
 {
 	int to[2], from[2];
@@ -170,7 +205,10 @@ int main(int argc, char **argv)
 
 	ok(there, "a real heap to spoil");
 	ok(there && sums(snap) && prints(snap), "unspoiled it sums and prints");
-	ok(there && check(snap, pid, (unsigned)atoi(argv[1]), strtoull(argv[2], NULL, 10)), "spoiled it does, too");
+	if (atoi(argv[1]))
+		ok(there && check(snap, pid, (unsigned)atoi(argv[1]), strtoull(argv[2], NULL, 10)), "spoiled it does, too");
+	else
+		ok(there && check_blocks(snap, pid), "a block of a private heap that says it holds tiny objects is a block");
 	mw_snapshot_destroy(snap);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
