@@ -316,7 +316,7 @@ static void add_source_facts(struct view *v, struct mw__doc_node *t, const struc
 		any = true;
 	}
 	if (!any && s->x->segment && s->x->segment->flags & PF_X)
-		fact(t, "source", "unknown: no line table says");
+		fact(t, "source", "unknown: no DWARF line table has it");
 }
 
 static void add_elf_facts(struct view *v, struct mw__doc_node *t, const struct spot *s)
@@ -361,7 +361,7 @@ static void add_neighbours(struct view *v, struct mw__doc_node *t, const struct 
 			*p++ = ']';
 	}
 	*p = '\0';
-	fact(t, "neighbours", "%s   (pages around it, as memwhy pages draws them)", text);
+	fact(t, "neighbours", "%s   (pages around it, as memwhy pages draws them%s)", text, strchr(text, '~') ? "; ~: not mapped" : "");
 }
 
 /* "bash (12), sshd (40), ...". */
@@ -391,8 +391,10 @@ static void add_page_facts(struct view *v, struct mw__doc_node *t, const struct 
 		fact(t, "frame", "%" PRIu64 ", physical address 0x%" PRIx64, f->pfn, s->walk.physical);
 	else if (mw__wheres[s->page->where].is_resident)
 		fact(t, "frame", "unknown: frame numbers need CAP_SYS_ADMIN");
+	if (f && f->flags != MW_UNKNOWN)
+		fact(t, "frame flags", "%s", mw__frame_flags(f->flags, &v->text));
 	if (f && f->mappers != MW_UNKNOWN)
-		fact(t, "mapped by", "%" PRIu64 " page table entries of all processes; %s", f->mappers, mw__frame_flags(f->flags, &v->text));
+		fact(t, "mapped by", "%" PRIu64 " page table entr%s of all processes", f->mappers, f->mappers == 1 ? "y" : "ies");
 	if (v->snap->mappers_known)
 		add_mapper_fact(v, t, s);
 }

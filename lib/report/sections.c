@@ -257,8 +257,8 @@ static int add_objects(struct mw__sections_view *v)
 static void add_legend(struct mw__doc_node *root)
 {
 	mw__doc_line(root, "", NULL, 0);
-	mw__doc_line(root, "\003- RSS: FILE, pages of the file; RELOC and WRITTEN, private copies of such pages, those that the dynamic "
-		     "linker writes and the others; NEW, without a file (.bss). What is left was cleared where .bss begins (-o +cleared), or is a page of a file on tmpfs (-o +shmem).",
+	mw__doc_line(root, "\003- RSS: FILE, pages of the file; RELOC and WRITTEN, private copies of such pages, those with relocations "
+		     "and the others; NEW, without a file (.bss). What is left was cleared where .bss begins (-o +cleared), or is a page of a file on tmpfs (-o +shmem).",
 		     NULL, 0);
 	mw__doc_line(root, "\003- Not mapped: CACHED, in the page cache all the same; UNREAD, not there: touching it reads the file.",
 		     NULL, 0);

@@ -167,7 +167,7 @@ static int collect(struct picks *p, const struct mw__image_pieces *ic, enum whic
 
 /* A table for the screen (text_cols NULL: none) and one for JSON, as many rows as the options allow. */
 static void show(struct mw__sections_view *v, struct mw__doc_node *parent, struct picks *p, const char *key,
-		 const char *title, const struct mw__col *text_cols)
+		 const char *title, bool has_symbols, const struct mw__col *text_cols)
 {
 	size_t limit = v->opts->limit ? v->opts->limit : SIZE_MAX;
 	size_t shown = mw__min(p->list.n, v->opts->all ? limit : mw__min(limit, MAX_SHOWN));
@@ -183,7 +183,7 @@ static void show(struct mw__sections_view *v, struct mw__doc_node *parent, struc
 	for (size_t i = 0; i < shown; i++)
 		add_row(t, p, &p->list.v[i], true);
 	if (!p->list.n)
-		mw__doc_linef(parent, NULL, 0, "%s: none", title);
+		mw__doc_linef(parent, NULL, 0, "%s: none%s", title, has_symbols ? "" : ": there are no symbols, and no debug file is here");
 	else if (shown < p->list.n)
 		mw__doc_linef(parent, NULL, 0, "%zu more (--all lists them)", p->list.n - shown);
 	v->root->doc->failed |= p->name.failed;
@@ -197,16 +197,18 @@ int mw__sections_symbols(struct mw__sections_view *v, struct mw__doc_node *objec
 
 	if (collect(&p, ic, ALL) < 0)
 		return -MW_E_NOMEM;
-	snprintf(title, sizeof(title), "SYMBOLS OF %.100s (%zu from %.120s)", mw__basename(ic->image->path), p.list.n,
-		 d && d->symbols_from ? d->symbols_from : "nowhere");
-	show(v, object, &p, "symbols", title, text ? cols[0][0] : NULL);
+	int n = snprintf(title, sizeof(title), "SYMBOLS OF %.100s", mw__basename(ic->image->path));
+
+	if (d && d->symbols_from)
+		snprintf(title + n, sizeof(title) - (size_t)n, " (%zu from %.120s)", p.list.n, d->symbols_from);
+	show(v, object, &p, "symbols", title, d && d->symbols_from, text ? cols[0][0] : NULL);
 	return 0;
 }
 
-/* How much of all symbols it is. */
-static void add_summary(struct mw__sections_view *v, const struct picks *p, const char *what)
+/* The number of all symbols, and their bytes. */
+static uint64_t count_symbols(const struct mw__sections_view *v, uint64_t *bytes)
 {
-	uint64_t count = 0, bytes = 0, sizes[2] = { 0, 0 };
+	uint64_t count = 0;
 
 	for (size_t i = 0; i < v->pieces->images.n; i++) {
 		const struct mw__image_pieces *ip = &v->pieces->images.v[i];
@@ -214,12 +216,19 @@ static void add_summary(struct mw__sections_view *v, const struct picks *p, cons
 		for (size_t k = 0; k < ip->pieces.n; k++)
 			if (ip->pieces.v[k].symbol != MW__NONE) {
 				count++;
-				bytes += mw__piece_mass(ip, &ip->pieces.v[k]).mapped;
+				*bytes += mw__piece_mass(ip, &ip->pieces.v[k]).mapped;
 			}
 	}
+	return count;
+}
+
+/* How much of all symbols it is. */
+static void add_summary(struct mw__sections_view *v, const struct picks *p, uint64_t count, uint64_t bytes, const char *what)
+{
+	uint64_t sizes[2] = { 0, bytes };
+
 	for (size_t i = 0; i < p->list.n; i++)
 		sizes[0] += piece_size(&p->list.v[i]);
-	sizes[1] = bytes;
 	mw__doc_linef(v->root, sizes, 2, "%zu of %llu functions and variables %s: \001 of \001", p->list.n,
 		      (unsigned long long)count, what);
 }
@@ -227,12 +236,14 @@ static void add_summary(struct mw__sections_view *v, const struct picks *p, cons
 static int pick(struct mw__sections_view *v, enum which which, const char *key, const char *title, const char *what)
 {
 	MW_CLEANUP(free_picks) struct picks p = {};
+	uint64_t bytes = 0, count = count_symbols(v, &bytes);
 
 	for (size_t i = 0; i < v->pieces->images.n; i++)
 		if (collect(&p, &v->pieces->images.v[i], which) < 0)
 			return -MW_E_NOMEM;
-	show(v, v->root, &p, key, title, cols[v->pieces->images.n > 1][which == COLD]);
-	add_summary(v, &p, what);
+	show(v, v->root, &p, key, title, count, cols[v->pieces->images.n > 1][which == COLD]);
+	if (count)
+		add_summary(v, &p, count, bytes, what);
 	return 0;
 }
 

@@ -86,8 +86,10 @@ static void add_cost(struct view *v)
 	mw__doc_line(v->root, "\002WHAT THE PAGE TABLES COST", NULL, 0);
 	if (pte != MW_UNKNOWN && rss != MW_UNKNOWN)
 		mw__share_text(pte, rss, share);
-	mw__doc_linef(v->root, sizes, 3, "The kernel counts \001 of page tables (VmPTE; %s of RSS). Its present entries need \001 at least; "
-		      "\001 more are tables that stay after their pages went, or of mappings whose entries cannot be scanned.", share);
+	mw__doc_linef(v->root, sizes, 3, both ?
+		      "The kernel counts \001 of page tables (VmPTE; %s of RSS). Its present entries need \001 at least; "
+		      "\001 more are tables that stay after their pages went, or of mappings whose entries cannot be scanned." :
+		      "The kernel counts \001 of page tables (VmPTE; %s of RSS). What its present entries need is not known.", share);
 	add_levels(v);
 }
 
@@ -481,9 +483,9 @@ static void add_maps(struct view *v)
 		return;
 	mw__doc_line(v->root, "", NULL, 0);
 	if (blocks)
-		mw__doc_linef(v->root, sizes, 2, "As huge pages, the blocks of 2 MiB that are at least half full, %llu, would save %llu translations and \001 more memory "
-			      "would be used. Page tables: \001 less; for anonymous memory none, as the kernel keeps one in reserve for each "
-			      "transparent huge page (hugetlb keeps none).", (unsigned long long)blocks, (unsigned long long)entries);
+		mw__doc_linef(v->root, sizes, 2, "Blocks of 2 MiB that are at least half full: %llu. As huge pages they would save %llu translations, and "
+			      "\001 more memory would be used. Page tables: \001 less; for anonymous memory none, as the kernel keeps one in "
+			      "reserve for each transparent huge page (hugetlb keeps none).", (unsigned long long)blocks, (unsigned long long)entries);
 	if (blocks)
 		add_ways(v);
 	else

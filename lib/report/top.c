@@ -307,7 +307,7 @@ static void name_unread(struct view *v, enum mw__unread why)
 			mw__str_printf(&names, "%s%s (%d)", names.n ? ", " : "", p->command ? p->command : "?", p->pid);
 	}
 	if (n && why != MW__NOT_ASKED)
-		mw__doc_linef(v->root, NULL, 0, "\003- PSS and USS of %zu process%s unknown (%s): %s%s", n, n == 1 ? " is" : "es are",
+		mw__doc_linef(v->root, NULL, 0, "\003- PSS and USS of %zu process%s are unknown (%s): %s%s", n, n == 1 ? "" : "es",
 			      unread_words[why], names.v ? names.v : "", n > MAX_NAMED ? ", ..." : "");
 	v->root->doc->failed |= names.failed;
 }
@@ -332,7 +332,7 @@ static void add_totals(struct view *v, struct row *all)
 	for (size_t k = 0; k < LEN(rank_names); k++)
 		mw__doc_u64(o, k == MW_BY_RSS ? "rss_sum" : rank_names[k], MW__T_BYTES, all->amounts[k]);
 	mw__doc_u64(o, "once", MW__T_BYTES, all->once);
-	mw__doc_linef(v->root, sizes, 3, "%zu processes on a machine with \001   sum of RSS \001 (shared pages counted each time)   "
+	mw__doc_linef(v->root, sizes, 3, "%zu processes on a machine with \001 of memory   sum of RSS \001 (shared pages counted each time)   "
 		      "PSS \001 (of the %llu readable)", v->ranking->rows.n, (unsigned long long)(all->n - all->unread));
 	mw__doc_line(v->root, "", NULL, 0);
 }
