@@ -23,7 +23,7 @@ teardown() { end_targets; }
 	contains "$out" "libsmartcols "
 	contains "$out" "GPL-3.0-or-later"
 	if git -C . rev-parse --short HEAD >/dev/null 2>&1; then
-		! grep -q 'commit unknown' <<<"$out"
+		never grep -q 'commit unknown' <<<"$out"
 	fi
 }
 

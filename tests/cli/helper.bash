@@ -37,6 +37,14 @@ contains() { # TEXT PART
 	case $1 in *"$2"*) ;; *) echo "not in it: $2"; echo "$1"; return 1 ;; esac
 }
 
+# In bats a line that begins with ! passes whatever the command says.
+never() { # COMMAND...
+	if "$@"; then
+		echo "succeeded, and must not: $*"
+		return 1
+	fi
+}
+
 # A process that holds still, with a name of its own; end_targets ends it.
 start_target() { # [NAME]
 	local name=${1:-mw-still-$$}

@@ -54,7 +54,7 @@ teardown() { end_targets; }
 @test "-r: one blank between columns, blanks escaped, bytes" {
 	start_target
 	expect 0 maps -r -n -o address,size,owner "$target"
-	! grep -qE '  |iB' <<<"$out"
+	never grep -qE '  |iB' <<<"$out"
 	awk 'NF != 3 { exit 1 }' <<<"$out"
 	grep -q 'main\\x20stack' <<<"$out"
 }
@@ -101,28 +101,28 @@ teardown() { end_targets; }
 @test "colour: never in a pipe, on demand always, NO_COLOR is for terminals" {
 	start_target
 	expect 0 explain "$target"
-	! grep -q $'\033' <<<"$out"
+	never grep -q $'\033' <<<"$out"
 	expect 0 explain --color=always "$target"
 	grep -q $'\033' <<<"$out"
 	export NO_COLOR=1
 	expect 0 explain --color=always "$target"
 	grep -q $'\033' <<<"$out"
 	expect 0 explain --color=never "$target"
-	! grep -q $'\033' <<<"$out"
+	never grep -q $'\033' <<<"$out"
 }
 
 @test "ASCII outside UTF-8" {
 	start_target
 	LC_ALL=C ask explain "$target"
 	[ "$status" = 0 ]
-	! LC_ALL=C grep -qP '[\x80-\xff]' "$BATS_TEST_TMPDIR/out"
+	LC_ALL=C never grep -qP '[\x80-\xff]' "$BATS_TEST_TMPDIR/out"
 }
 
 @test "explain --all lists each range of each cause" {
 	start_target
 	expect 0 explain --all "$target"
 	contains "$out" "HOW IT IS KNOWN"
-	! grep -q 'smaller causes' <<<"$out"
+	never grep -q 'smaller causes' <<<"$out"
 }
 
 @test "completion: bash accepts it, defines it, and completes" {

@@ -95,11 +95,9 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 }
 
 @test "-- COMMAND that ends at once is caught before its memory goes" {
-	start=$SECONDS
 	expect 0 explain -- true
 	contains "$out" "true (pid "
 	contains "$out" "numbers are exact"
-	[ $((SECONDS - start)) -lt 10 ]
 	expect 0 maps -- sh -c 'exit 3'
 	contains "$out" "main stack"
 }
@@ -107,12 +105,12 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 @test "-- COMMAND that lives is looked at after --after seconds, and ended" {
 	expect 0 explain --after=0.3 -- sleep "61.$$"
 	contains "$out" "sleep (pid "
-	! pgrep -f "^sleep 61.$$\$"
+	never pgrep -f "^sleep 61.$$\$"
 }
 
 @test "-- COMMAND that ignores SIGTERM is ended as well" {
 	expect 0 explain --after=0.3 -- sh -c "trap '' TERM; sleep 62.$$; sleep 62.$$"
-	! pgrep -f "trap '' TERM; sleep 62.$$"
+	never pgrep -f "trap '' TERM; sleep 62.$$"
 	left=$(pgrep -x -f "sleep 62.$$" || :)	# the shell's own child is not ours to end
 	[ -z "$left" ] || kill "$left"
 }
