@@ -179,6 +179,17 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	return proc->pid_fd >= 0;
 }
 
+/* Memory outlives the first thread, whose files then tell of none: from now on those of another thread are read. */
+static bool use_other_thread(struct mw__proc *proc)
+{
+	struct mw__stat stat;
+
+	if (mw__stat_read(proc, &stat, NULL) < 0 || stat.state != 'Z')
+		return false;
+	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return proc->task_fd >= 0 && mw__proc_use_thread(proc);
+}
+
 /* What status tells; the sizes that were read before stay. */
 static int read_details(struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
 {
@@ -215,6 +226,8 @@ static int read_process(struct reading *r, pid_t pid)
 	struct mw_ranking *ret = r->ret;
 	int rc = open_process(r, pid, &proc) ? read_sizes(r, &proc, &row) : -MW_E_GONE;
 
+	if (rc == 0 && (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) && use_other_thread(&proc))
+		rc = read_sizes(r, &proc, &row);
 	if (rc == -MW_E_NOMEM)
 		return rc;
 	if (rc < 0) {
@@ -316,6 +329,7 @@ static int look_closely(struct reading *r, struct mw__ranked *row)
 
 	if (!open_process(r, row->pid, &proc))
 		return 0;
+	use_other_thread(&proc);
 	if (!row->user && read_details(r, &proc, row) == -MW_E_NOMEM)
 		return -MW_E_NOMEM;
 	mw__snapshot_init(&snap);

@@ -332,8 +332,8 @@ static void add_totals(struct view *v, struct row *all)
 	for (size_t k = 0; k < LEN(rank_names); k++)
 		mw__doc_u64(o, k == MW_BY_RSS ? "rss_sum" : rank_names[k], MW__T_BYTES, all->amounts[k]);
 	mw__doc_u64(o, "once", MW__T_BYTES, all->once);
-	mw__doc_linef(v->root, sizes, 3, "%zu processes on a machine with \001 of memory   sum of RSS \001 (shared pages counted each time)   "
-		      "PSS \001 (of the %llu readable)", v->ranking->rows.n, (unsigned long long)(all->n - all->unread));
+	mw__doc_linef(v->root, sizes, 3, "%zu process%s on a machine with \001 of memory   sum of RSS \001 (shared pages counted each time)   "
+		      "PSS \001 (of the %llu readable)", v->ranking->rows.n, v->ranking->rows.n == 1 ? "" : "es", (unsigned long long)(all->n - all->unread));
 	mw__doc_line(v->root, "", NULL, 0);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Targets that do not hold still, unless they are made to."""
 
+import os
 import signal
 import subprocess
 import time
@@ -82,9 +83,23 @@ def moving(tap, name, work, self_only):
         tap.check(f"{name}: zombie", refused(target.said("zombie")))
     with running(["moving", "leader"], work) as target:
         tap.check(f"{name}: ended first thread", seen_or_refused(target.pid))
+        tap.check(f"{name}: ended first thread, in the ranking", ranked(target.pid))
     tap.check(f"{name}: no such process", refused(absent_pid()))
     if is_kernel_thread(2):
         tap.check(f"{name}: kernel thread", refused(2))
+
+
+def ranked(pid):
+    """Another thread tells how much it is."""
+    tid = next(t for t in os.listdir(f"/proc/{pid}/task") if t != str(pid))
+    want = reading.status(f"{pid}/task/{tid}")["VmSize"]
+    complaints = []
+    for how in ([], ["--fast"]):
+        answer = Answer(["top", "--json", *how])
+        row = next((r for r in answer.doc["processes"] if r["pid"] == pid), None) if answer.doc else None
+        if not row or row["vsz"] != want or not row["rss"]:
+            complaints.append(f"top {how}: {row}, expected a VSZ of {want}")
+    return complaints
 
 
 def look_at_children(target):
