@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """memwhy sections on large programs, and on a shared object of 500 MB: the sums are explain's."""
 
+import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import time
 
 import sections
 import target
-from target import BUILD, PAGE, READY, Tap, memwhy, running
+from target import BUILD, MEMWHY, PAGE, READY, Tap, memwhy, running
 
 JAVA = """public class Wait { public static void main(String[] a) throws Exception {
 System.out.println("ready"); System.in.read(); } }"""
@@ -58,19 +60,48 @@ def check(tap, title, argv, ready=b"ready\n", seconds=0, **kwargs):
         sections.check_sums(tap, title, p.pid)
 
 
+def browser(profile):
+    return ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--remote-debugging-port=0",
+            "about:blank"]
+
+
 def check_browser(tap):
     """Of a browser the largest process that is not the first, too."""
     if not shutil.which("chromium"):
         tap.skip("chromium", "not installed")
         return
-    argv = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "about:blank"]
-    with running(argv) as p:
+    with tempfile.TemporaryDirectory(prefix="memwhy-big-", ignore_cleanup_errors=True) as directory, running(browser(directory)) as p:
         time.sleep(5)   # it says nothing when it is ready
         sections.check_sums(tap, "chromium", p.pid)
         group = subprocess.run(["pgrep", "-g", str(os.getpgid(p.pid))], capture_output=True, text=True).stdout.split()
         sizes = {int(x): target_rss(x) for x in group if int(x) != p.pid}
         if sizes:
             sections.check_sums(tap, "the largest child of chromium", max(sizes, key=sizes.get))
+
+
+def check_browser_faults(tap):
+    """The first seconds of a browser: dozens of processes and threads that come and go, and no fault of them is missed uncounted."""
+    title = "faults of chromium"
+    if not shutil.which("chromium"):
+        tap.skip(title, "not installed")
+        return
+    with tempfile.TemporaryDirectory(prefix="memwhy-big-", ignore_cleanup_errors=True) as directory, \
+            running([MEMWHY, "faults", "--json", "--for=5", "--", "sh", "-c", 'exec "$@" >/dev/null', "sh", *browser(directory)]) as p:
+        try:
+            out = p.stdout.read() if select.select([p.stdout], [], [], 60)[0] else b""
+        finally:
+            p.stdin.close()
+        if p.wait(10) or not out:
+            tap.skip(title, "it cannot be recorded here")
+            return
+        d = json.loads(out)
+        tap.check(f"{title}: {d['samples']} samples and {d['lost']} lost are what the kernel counted",
+                  [] if d["samples"] + d["lost"] == d["counter"] > 0 else [str(d["counter"])])
+        sums = {k: sum(row["faults"] for row in d[k]) for k in ("phases", "outcomes", "sections", "callers", "mappings")}
+        tap.check(f"{title}: each table sums up to them", [f"{k}: {n} of {d['kept']}" for k, n in sums.items() if n != d["kept"]])
+        wrong = [f"{r['source']}: {r['bytes']}" for r in d["sources"] if r["bytes"] < 0]
+        total = sum(r["bytes"] for r in d["sources"])
+        tap.check(f"{title}: sources sum up to RSS", wrong if total == d["rss"]["after"] else [f"{total}, RSS {d['rss']['after']}"])
 
 
 def target_rss(pid):
@@ -126,6 +157,7 @@ def main():
             file.write(JAVA)
         check(tap, "java", ["java", "-Xmx256m", path])
     check_browser(tap)
+    check_browser_faults(tap)
     check_object(tap)
     return tap.end()
 
