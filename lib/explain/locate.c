@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096)
-#define MAX_BACK 512u	/* symbols looked at for one that contains an address */
 
 /* ------------------------------------------------------------------- atlas */
 
@@ -99,12 +98,6 @@ const struct mw__section *mw__image_section_at(const struct mw__image *img, uint
 	return NULL;
 }
 
-/* The number of symbols that start at or below addr. */
-static size_t symbols_below(const struct mw__detail *d, uint64_t addr)
-{
-	return MW_FIRST(i, d->n_symbols, d->symbols[i].addr > addr);
-}
-
 /* A label reaches up to the end of its section at most, and never when only exported symbols and functions are known. */
 static bool reaches(const struct mw__image *img, const struct mw__symbol *label, uint64_t addr)
 {
@@ -117,21 +110,11 @@ static bool reaches(const struct mw__image *img, const struct mw__symbol *label,
 const struct mw__symbol *mw__image_symbol_at(const struct mw__image *img, uint64_t addr)
 {
 	const struct mw__detail *d = img->detail;
-	const struct mw__symbol *label = NULL, *best = NULL;
 	uint64_t at = addr - img->bias;
-	size_t n = d ? symbols_below(d, at) : 0;
+	const struct mw__symbol *best = d ? mw__detail_symbol_at(d, at) : NULL;
+	size_t n = d && !best ? MW_FIRST(i, d->n_symbols, d->symbols[i].addr > at) : 0;
+	const struct mw__symbol *label = n && !d->symbols[n - 1].size ? &d->symbols[n - 1] : NULL;
 
-	for (size_t i = 0; i < n && i < MAX_BACK; i++) {
-		const struct mw__symbol *s = &d->symbols[n - 1 - i];
-
-		if (best && s->addr != best->addr)
-			break;
-		/* of equal ones the first in order has the best name */
-		if (s->size && at - s->addr < s->size && (!best || s->size <= best->size))
-			best = s;
-		else if (!s->size && !label && !best && i == 0)
-			label = s;
-	}
 	return best ? best : label && reaches(img, label, addr) ? label : NULL;
 }
 

@@ -16,6 +16,9 @@
 #include <string.h>
 
 #include "../base/err.h"
+#include "../base/search.h"
+
+#define MAX_BACK 512u	/* symbols looked at for one that contains an address */
 
 const struct mw__owner_info mw__owners[MW__N_OWNERS] = {
 #define OWNER(name, id, what, why, code) [MW__OWNER_##name] = { id, what, why, MW__##code },
@@ -423,6 +426,23 @@ uint64_t mw__snapshot_vsz(const struct mw_snapshot *snap)
 		if (!mw__vma_is_vsyscall(&snap->vmas.v[i]))
 			sum += snap->vmas.v[i].end - snap->vmas.v[i].start;
 	return sum;
+}
+
+const struct mw__symbol *mw__detail_symbol_at(const struct mw__detail *detail, uint64_t addr)
+{
+	size_t n = MW_FIRST(i, detail->n_symbols, detail->symbols[i].addr > addr);
+	const struct mw__symbol *best = NULL;
+
+	for (size_t i = 0; i < n && i < MAX_BACK; i++) {
+		const struct mw__symbol *s = &detail->symbols[n - 1 - i];
+
+		if (best && s->addr != best->addr)
+			break;
+		/* of equal ones the first in order has the best name */
+		if (s->size && addr - s->addr < s->size && (!best || s->size <= best->size))
+			best = s;
+	}
+	return best;
 }
 
 const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64_t addr)

@@ -338,6 +338,8 @@ MW_MUST_CHECK int mw__snapshot_freeze(struct mw_snapshot *snap, struct mw_err *e
 
 /* Sum of the sizes of all mappings but [vsyscall]. */
 uint64_t mw__snapshot_vsz(const struct mw_snapshot *snap);
+/* The innermost of the symbols that hold addr (without load bias), or NULL; one without size holds nothing. */
+const struct mw__symbol *mw__detail_symbol_at(const struct mw__detail *detail, uint64_t addr);
 /* The VMA that holds addr, or NULL. */
 const struct mw__vma *mw__snapshot_vma_at(const struct mw_snapshot *snap, uint64_t addr);
 /* The run of this VMA that holds addr, or NULL: no state. */

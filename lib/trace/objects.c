@@ -2,12 +2,13 @@
 /*
  * The ELF files of a recording. Each path that was mapped is opened once, in the root of the process when
  * it is still there. Only symbols that an address of the recording falls into are kept, so a recording of
- * a program with a million symbols stays small. Stripped files are helped by /usr/lib/debug/.build-id.
+ * a program with a million symbols stays small.
  */
 #include "trace.h"
 
 #include "../base/cleanup.h"
 #include "../base/search.h"
+#include "../elf/detail.h"
 #include "../elf/image.h"
 #include "../elf/lookup.h"
 #include "../model/space.h"
@@ -185,33 +186,48 @@ static int want_all(struct mw_recording *rec, struct wanted *list)
 	return rc;
 }
 
-/* Separate symbols, where distributions put them. */
-static int open_debug_file(const struct mw__image *img)
+/* The symbols found, once each; a later one that overlaps its forerunner shortens that. */
+static int gather(struct mw_recording *rec, struct mw__object_file *o, const struct mw__detail *d, const struct wanted *w)
 {
-	char path[256];
+	struct mw__fault_symbol *list = mw__arena_array(&rec->arena, w->addrs.n, sizeof(*list));
+	uint32_t n = 0;
 
-	if (!img->build_id || strlen(img->build_id) < 4 || strlen(img->build_id) > 128)
-		return -1;
-	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", img->build_id, img->build_id + 2);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	if (!list)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < w->addrs.n; i++) {
+		const struct mw__symbol *s = mw__detail_symbol_at(d, w->addrs.v[i]);
+		struct mw__fault_symbol *last = n ? &list[n - 1] : NULL;
+
+		if (!s || (last && last->addr >= s->addr))
+			continue;
+		if (last && s->addr - last->addr < last->size)
+			last->size = s->addr - last->addr;
+		list[n] = (struct mw__fault_symbol){ s->addr, s->size, mw__lookup_plain(s->name, &rec->arena) };
+		if (!list[n++].name)
+			return -MW_E_NOMEM;
+	}
+	o->symbols = list;
+	o->n_symbols = n;
+	return 0;
 }
 
+/* From wherever the views of sections have them: the file, a debug file, Go's table of functions. */
 static int resolve(struct mw_recording *rec, struct mw__object_file *o, struct wanted *w, pid_t pid)
 {
-	MW_CLEANUP(mw__closep) int debug = open_debug_file(&o->image);
+	MW_CLEANUP(mw__arena_deinit) struct mw__arena arena;
 	MW_CLEANUP(mw__closep) int fd = open_path(o->path, pid);
+	const struct mw__detail *d;
 
+	mw__arena_init(&arena);
 	sort_unique(w);
-	if (debug >= 0) {
-		int rc = mw__lookup_addrs(debug, w->addrs.v, w->addrs.n, &rec->arena, &o->symbols, &o->n_symbols,
-					  &o->has_symbols);
+	struct mw__detail_want want = { .path = o->path, .symbols = true, .addrs = w->addrs.v, .n_addrs = w->addrs.n };
 
-		if (rc < 0 || o->n_symbols)
-			return rc;
-	}
 	if (fd < 0)
 		return 0;
-	return mw__lookup_addrs(fd, w->addrs.v, w->addrs.n, &rec->arena, &o->symbols, &o->n_symbols, &o->has_symbols);
+	if (mw__detail_read(fd, &o->image, &want, &arena, &d) < 0)
+		return -MW_E_NOMEM;
+	o->has_symbols = d->symbols_from;
+	return gather(rec, o, d, w);
 }
 
 int mw__objects_resolve(struct mw_recording *rec, pid_t pid)

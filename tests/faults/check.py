@@ -406,6 +406,23 @@ def check_real():
             ok(doc["lost"] == 0 and all(r["bytes"] >= 0 for r in doc["sources"]), f"{name}: nothing lost, nothing negative", doc["sources"])
 
 
+def check_stripped():
+    """Go names its functions in a table that stripping leaves."""
+    server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
+    name = "functions of a stripped Go program"
+    if not os.path.exists(server) or not shutil.which("strip"):
+        skip(name, "no Go server was built, or there is no strip")
+        return
+    with tempfile.TemporaryDirectory() as tmp:
+        plain = os.path.join(tmp, "server")
+        subprocess.run(["strip", "-s", "-o", plain, server], check=True)
+        run, doc = record(["--for=2", "--list"], ["sh", "-c", f"exec {plain} >/dev/null"])
+        if not ok(doc is not None, f"{name}: recorded", run.stderr):
+            return
+        callers = [f["caller"] for f in doc["faults"]]
+        ok(sum(c.startswith("runtime.") for c in callers) > 20, name, sorted(set(callers))[:10])
+
+
 MAJORS = """
 import ctypes, mmap, os, resource, sys
 file = os.open(sys.argv[1], os.O_RDWR)
@@ -552,6 +569,7 @@ def main():
     check_unprivileged()
     check_refused()
     check_real()
+    check_stripped()
     check_phases()
     with tempfile.TemporaryDirectory() as tmp:
         check_static_phases(tmp)
