@@ -83,7 +83,7 @@ static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow even
 	cap = cap < k->max_bin ? cap : k->max_bin;
 	bytes = mc->bin_bytes + (uint64_t)(cap - b->cap) * k->size;
 	if (cap == b->cap || (again && b->cap >= RAMP * k->batch) ||
-	    (b->cap && bytes > bins_limit()) || !(fresh = mw__meta_array(array_size(cap))))
+	    (cap > RAMP * k->batch && b->cap && bytes > bins_limit()) || !(fresh = mw__meta_array(array_size(cap))))
 		return false;
 	mc->bin_bytes = bytes;
 	memset(fresh, 0, RECENT * sizeof(void *));
@@ -120,7 +120,19 @@ static void flush_quiet(mcache *mc, unsigned c)
 	mc->n_flushed[c] += n;
 }
 
-/* Now and then: half of each bin that was not empty since the last look goes back. */
+static void bin_drop(mcache *mc, unsigned c)
+{
+	struct mw_bin *b = &mc->bins[c];
+
+	mc->bin_bytes -= (uint64_t)b->cap * mw__classes[c].size;
+	array_free(b);
+	*b = (struct mw_bin){ EMPTY, EMPTY, EMPTY, mw__classes[c].divisor, 0 };
+}
+
+/*
+ * Now and then: half of each bin that was not empty since the last look goes back, and the
+ * room of those that stand empty goes to others.
+ */
 void mw__mcache_look(mcache *mc)
 {
 	if (mc->until_look-- > 0)
@@ -129,6 +141,8 @@ void mw__mcache_look(mcache *mc)
 	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
 		if (mc->bins[c].top != mc->bins[c].base && !mc->is_busy[c])
 			flush_quiet(mc, c);
+		else if (mc->bins[c].cap && !mc->is_busy[c])
+			bin_drop(mc, c);
 		mc->is_busy[c] = 0;
 	}
 	mw__large_look(mc);
@@ -169,18 +183,19 @@ static void flush_oldest(mcache *mc, unsigned c, unsigned n)
 	mc->n_flushed[c] += n;
 }
 
-/* Bin @c is full: make room. */
-void mw__mcache_overflow(mcache *mc, unsigned c)
+/* Bin @c is full: make room. False when there is no bin, and no memory for one. */
+bool mw__mcache_overflow(mcache *mc, unsigned c)
 {
 	struct mw_bin *b = &mc->bins[c];
 
 	mw__mcache_enter(mc);
 	mc->n_overflows++;
-	if (!bin_grow(mc, b, c, MW_SLOW_OVERFLOW) && b->cap > 0)
-		flush_oldest(mc, c, (b->cap + 1) / 2);
 	mw__mcache_look(mc);
+	if (b->top == b->end && !bin_grow(mc, b, c, MW_SLOW_OVERFLOW) && b->cap > 0)
+		flush_oldest(mc, c, (b->cap + 1) / 2);
 	mw__mcache_leave(mc);
 	mw__scavenge_tick();
+	return b->cap > 0;
 }
 
 void mw__mcache_flush_all(mcache *mc)
@@ -197,13 +212,8 @@ void mw__mcache_flush_all(mcache *mc)
 
 static void reset_bins(mcache *mc)
 {
-	mc->bin_bytes = 0;
-	for (unsigned c = 0; c < MW_N_CLASSES; c++) {
-		struct mw_bin *b = &mc->bins[c];
-
-		array_free(b);
-		*b = (struct mw_bin){ EMPTY, EMPTY, EMPTY, mw__classes[c].divisor, 0 };
-	}
+	for (unsigned c = 0; c < MW_N_CLASSES; c++)
+		bin_drop(mc, c);
 }
 
 /* Add what @mc has counted to the row of the dead, and clear it. Registry lock. */

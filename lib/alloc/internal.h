@@ -276,7 +276,7 @@ extern struct mw_no_cache mw__no_cache;
 extern struct mw_lock mw__registry_lock;
 mcache *mw__mcache_get(void);             /* of this thread, made if needed; or GONE_MCACHE */
 bool mw__mcache_refill(mcache *mc, unsigned c);
-void mw__mcache_overflow(mcache *mc, unsigned c);
+bool mw__mcache_overflow(mcache *mc, unsigned c);
 void mw__mcache_look(mcache *mc);         /* of a slow path, inside enter and leave */
 void mw__mcache_flush_all(mcache *mc);
 void mw__mcache_reclaim_orphans(void);

@@ -293,10 +293,11 @@ static void free_small(mcache *mc, mspan *s, void *p)
 		mw__central_flush(s->cls, &p, 1);
 	} else if (is_recent(b->top, p)) {
 		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
-	} else {
-		if (b->top == b->end)
-			mw__mcache_overflow(mc, s->cls);
+	} else if (b->top != b->end || mw__mcache_overflow(mc, s->cls)) {
 		push(b, b->top, p);
+	} else {
+		mc->n_flushed[s->cls]++;
+		mw__central_flush(s->cls, &p, 1);
 	}
 }
 

@@ -139,7 +139,7 @@ static bool parse_item(const char *item)
 
 		if (n)
 			return set(&entries[i], item + n + 1);
-		if (entries[i].kind == KIND_BIT && match(item, entries[i].name, 0))
+		if ((entries[i].kind == KIND_BIT || entries[i].words == switch_words) && match(item, entries[i].name, 0))
 			return set(&entries[i], "1");
 	}
 	return false;
