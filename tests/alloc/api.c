@@ -310,6 +310,43 @@ static void test_saved(void)
 	}
 }
 
+static uint64_t refills(const struct mw_region *r)
+{
+	uint64_t sum = r->dead.n_refills;
+
+	for (const struct mw_mcache *mc = (void *)(uintptr_t)r->mcaches; mc; mc = (void *)(uintptr_t)mc->next)
+		sum += mc->n_refills;
+	return sum;
+}
+
+/* Every class takes room in the thread's bins once; then one is wanted again and again. */
+static void test_room(void)
+{
+	const struct mw_region *r = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	void *p[100];
+	uint64_t before;
+
+	if (!r) {
+		skip("room in a thread's bins", "the region has no name in a static program");
+		return;
+	}
+	for (size_t n = 1024; n <= 32768; n += 256) {
+		for (int i = 0; i < 8; i++)
+			p[i] = memset(malloc(n), 1, n);
+		for (int i = 0; i < 8; i++)
+			free(p[i]);
+	}
+	before = refills(r);
+	for (int round = 0; round < 2000; round++) {
+		for (int i = 0; i < 100; i++)
+			p[i] = malloc(64);
+		for (int i = 0; i < 100; i++)
+			free(p[i]);
+	}
+	ok(refills(r) - before < 100, "classes that were used once leave room for others: %lu refills in 2000 rounds",
+	   (unsigned long)(refills(r) - before));
+}
+
 /* Is every element closed in order, with quoted attributes, and only one at the top? */
 static int is_xml(const char *text)
 {
@@ -443,6 +480,7 @@ int main(void)
 	test_aligned();
 	test_free();
 	test_saved();
+	test_room();
 	test_figures();
 	test_large_in_place();
 	test_decay();
