@@ -6,9 +6,9 @@ usage: run.py [--rounds N] [--only WORD,...] [--with NAME=LIBRARY[,OPTION...]]
               [--allocators NAME,...] [--base NAME] [--json FILE]
 
 Each round runs every workload under every allocator once, in an order that rotates,
-so drift of the machine hits all alike. A ratio is taken within its round; the table
-shows the median of the rounds and the geometric mean of the medians. CPU is user +
-system time of the process and its children; RSS is the largest single process.
+so drift of the machine hits all alike. CPU is user + system time of the process and its
+children: the least of the rounds, since what disturbs only adds. RSS is the largest
+single process: the median of the ratios within a round.
 """
 import argparse
 import json
@@ -159,20 +159,25 @@ def main():
                     runs.append(None if failed else run(argv, *allocs[a]))
                 print("round %d of %d: %s" % (r + 1, args.rounds, w), file=sys.stderr)
 
-    def cell(what):
-        def ratio(w, a):
-            pairs = [(x[what], g[what]) for x, g in zip(results[w, a], results[w, args.base]) if x and g]
-            pairs = [x / g for x, g in pairs if g > 0]
-            return statistics.median(pairs) if pairs else None
-        return ratio
+    def cpu(w, a):
+        least = [min((x[0] for x in results[w, k] if x), default=None) for k in (a, args.base)]
+        return least[0] / least[1] if least[0] is not None and least[1] else None
+
+    def rss(w, a):
+        pairs = [x[1] / g[1] for x, g in zip(results[w, a], results[w, args.base]) if x and g and g[1]]
+        return statistics.median(pairs) if pairs else None
 
     built_in = [w for w in work if w not in real]
     rest = [w for w in work if w in real]
-    for title, what in (("CPU time, ratio to " + args.base, 0), ("peak RSS, ratio to " + args.base, 1)):
+    for title, cell in (("least CPU time, ratio to " + args.base, cpu), ("peak RSS, ratio to " + args.base, rss)):
         if built_in:
-            table(title + ": built-in workloads", built_in, allocs, cell(what))
+            table(title + ": built-in workloads", built_in, allocs, cell)
         if rest:
-            table(title + ": programs", rest, allocs, cell(what))
+            table(title + ": programs", rest, allocs, cell)
+    if "memwhy" in allocs:
+        behind = {w: cpu(w, "memwhy") / min(c for c in (cpu(w, a) for a in allocs) if c) for w in work if cpu(w, "memwhy")}
+        print("\nmore than 1.15 times the best:", ", ".join(
+            f"{w} {x:.2f}" for w, x in sorted(behind.items(), key=lambda i: -i[1]) if x > 1.15) or "none")
     spread = [max(t) / min(t) for t in ([x[0] for x in results[w, args.base] if x] for w in work) if t and min(t) > 0]
     if spread:
         print("\nspread of %s's CPU time over rounds: median %.2f, largest %.2f%s" % (
