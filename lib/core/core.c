@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define MAX_LOADS (1u << 20)
-#define MAX_NOTES (UINT64_C(256) << 20)	/* bytes of notes at most */
+#define MAX_NOTES (UINT64_C(256) << 20)	/* bytes of all notes at most */
 #define MAX_HOLES 65536u	/* asked for at most */
 #define PAGE 4096u
 
@@ -229,7 +229,8 @@ static int take_notes(struct mw__core *c, uint64_t off, uint64_t size)
 {
 	if (off >= c->file_size)
 		return 0;
-	size = mw__min(mw__min(size, c->file_size - off), MAX_NOTES);
+	size = mw__min(mw__min(size, c->file_size - off), MAX_NOTES - c->note_bytes);
+	c->note_bytes += size;
 	MW_CLEANUP(mw__freep) char *v = calloc(1, (size_t)size + 1);
 
 	if (!v)

@@ -49,6 +49,7 @@ struct mw__core {
 	int signal;		/* that ended it; 0: none, or not told */
 	const char *comm, *cmdline;	/* NULL: not told */
 	bool has_files;		/* an NT_FILE was there */
+	uint64_t note_bytes;	/* read so far; program headers may name the same ones again and again */
 	struct mw__arena arena;
 	struct mw__str auxv;	/* as it was in memory */
 	MW_VEC(struct mw__core_load) loads;	/* by address, disjoint */

@@ -225,6 +225,15 @@ def core64(loads, notes=b"", xnum=False, machine=62, kind=4, data=1):
     return head + phdrs + sections + body
 
 
+def again(core, times):
+    """The same with its PT_NOTE, the first of its program headers, many times."""
+    at, n = struct.unpack_from("<Q", core, 32)[0], struct.unpack_from("<H", core, 56)[0]
+    head = bytearray(core[:64])
+    struct.pack_into("<Q", head, 32, len(core))
+    struct.pack_into("<H", head, 56, n + times)
+    return bytes(head) + core[64:] + core[at:at + 56 * n] + core[at:at + 56] * times
+
+
 def prstatus(tid, sp):
     d = bytearray(336)
     struct.pack_into("<i", d, 0, 11)
@@ -278,6 +287,7 @@ def check_hand(t, where):
             ("no core", core64(loads, notes, kind=2), 3, ""),
             ("other byte order", core64(loads, notes, data=2)[:16] + struct.pack(">H", 4) + core64(loads, notes)[18:], 3, "byte order"),
             ("header only", core64(loads, notes)[:40], 3, ""),
+            ("notes again and again", again(core64(loads, notes + bytes(1 << 24)), 60000), 0, ""),
             ("huge note", core64(loads, struct.pack("<III", 5, 0xfffffff0, 1) + b"CORE\0"), 0, ""),
             ("lying NT_FILE", core64(loads, note(0x46494c45, struct.pack("<QQ", 2**60, 4096) + b"x" * 64)), 0, ""),
             ("NT_FILE without names", core64(loads, note(0x46494c45, struct.pack("<QQQQQ", 1, 4096, 0x400000, 0x401000, 0))), 0, "")):
