@@ -19,6 +19,7 @@
 #define PAGE 4096u
 #define MAX_SEGMENTS 65536u
 #define MAX_SECTIONS 200000u
+#define MAX_NOTES (UINT64_C(1) << 20)	/* bytes */
 #define MEMORY_HEAD 65536u
 
 static void end_elf(Elf **elf)
@@ -107,11 +108,15 @@ static const char *hex(struct mw__arena *arena, const unsigned char *bytes, size
 	return s;
 }
 
-/* NT_GNU_BUILD_ID of one PT_NOTE. GNU properties are aligned to 8 there, everything else to 4. */
-static void read_notes(Elf *elf, const struct mw__segment *seg, struct mw__arena *arena, struct mw__image *img)
+/*
+ * NT_GNU_BUILD_ID of one PT_NOTE. GNU properties are aligned to 8 there, everything else to 4. libelf keeps what
+ * it reads, and there may be thousands of segments, one over the other: left is what all of them may still take.
+ */
+static void read_notes(Elf *elf, const struct mw__segment *seg, struct mw__arena *arena, struct mw__image *img, uint64_t *left)
 {
-	if (seg->off > INT64_MAX || seg->filesz > (1u << 20))
+	if (seg->off > INT64_MAX || seg->filesz > *left)
 		return;
+	*left -= seg->filesz;
 	Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)seg->off, seg->filesz,
 					      seg->align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
 	size_t at = 0, next, name, desc;
@@ -180,12 +185,14 @@ static const char *go_version(Elf *elf, const struct mw__image *img, const struc
 
 static void read_details(Elf *elf, struct mw__arena *arena, struct mw__image *img)
 {
+	uint64_t left = MAX_NOTES;
+
 	for (uint32_t i = 0; i < img->n_segments; i++) {
 		const struct mw__segment *s = &img->segments[i];
 
 		if (s->type == PT_NOTE && !img->build_id)
-			read_notes(elf, s, arena, img);
-		if (s->type == PT_INTERP && s->filesz > 1 && s->filesz < 4096 && s->off < INT64_MAX) {
+			read_notes(elf, s, arena, img, &left);
+		if (s->type == PT_INTERP && !img->interp && s->filesz > 1 && s->filesz < 4096 && s->off < INT64_MAX) {
 			Elf_Data *d = elf_getdata_rawchunk(elf, (int64_t)s->off, s->filesz, ELF_T_BYTE);
 
 			if (d && d->d_buf)
@@ -193,7 +200,7 @@ static void read_details(Elf *elf, struct mw__arena *arena, struct mw__image *im
 		}
 	}
 	for (uint32_t i = 0; i < img->n_sections; i++)
-		if (!strcmp(img->sections[i].name, ".go.buildinfo"))
+		if (!img->go_version && !strcmp(img->sections[i].name, ".go.buildinfo"))
 			img->go_version = go_version(elf, img, &img->sections[i], arena);
 }
 
