@@ -76,7 +76,7 @@ static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint
 	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
 	struct mw__dwarf_answer answer;
 
-	if (mw_elf_open(img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE || !mw__dwarf_exists(elf))
+	if (mw__elf_open_named(img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE || !mw__dwarf_exists(elf))
 		return 0;
 	int rc = mw__dwarf_ask(elf, &q, &answer, NULL);
 

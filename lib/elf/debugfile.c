@@ -97,7 +97,7 @@ static struct mw_elf *try_path(struct mw_elf *elf, const char *path, const char 
 {
 	struct mw_elf *debug;
 
-	if (access(path, R_OK) < 0 || mw_elf_open(path, &debug, NULL) < 0)
+	if (mw__elf_open_named(path, &debug, NULL) < 0)
 		return NULL;
 	return believe(elf, debug, id, link);
 }

@@ -377,7 +377,7 @@ static void find_defaults(struct child *c, Dwarf_Die cu, struct rows *r)
 	uint64_t off;
 	size_t n = 0;
 
-	if (!c->table_tried && mw_elf_open(c->real, &c->file, NULL) == 0) {
+	if (!c->table_tried && mw__elf_open_named(c->real, &c->file, NULL) == 0) {
 		size_t i = mw__elf_section_by_name(c->file, ".debug_line");
 
 		if (i < c->file->n_sh && !mw__contents_read(c->file, i, true, false, &c->table))

@@ -641,9 +641,10 @@ static int spool(int from, const char *path, int *ret, uint64_t *size, struct mw
 	return 0;
 }
 
-static int open_input(const char *path, int *ret, uint64_t *size, struct mw_err *err)
+/* by_user: standard input and pipes, too. */
+static int open_input(const char *path, bool by_user, int *ret, uint64_t *size, struct mw_err *err)
 {
-	bool is_stdin = !strcmp(path, "-");
+	bool is_stdin = by_user && !strcmp(path, "-");
 	MW_CLEANUP(mw__closep) int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) :
 						   open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -661,9 +662,11 @@ static int open_input(const char *path, int *ret, uint64_t *size, struct mw_err 
 	}
 	if (S_ISDIR(st.st_mode))
 		return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it is a directory", path);
-	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || is_stdin)
+	bool is_pipe = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+
+	if ((is_pipe && by_user) || is_stdin)
 		return spool(fd, path, ret, size, err);
-	return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it is a device", path);
+	return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it is a %s", path, is_pipe ? "pipe" : "device");
 }
 
 int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, struct mw_err *err)
@@ -675,7 +678,7 @@ int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, 
 
 	if (!path)
 		return mw__fail_nomem(err, ar->path);
-	int rc = mw_elf_open(path, &elf, err);
+	int rc = mw__elf_open_named(path, &elf, err);
 
 	if (rc < 0)
 		return rc;
@@ -690,13 +693,23 @@ int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, 
 	return 0;
 }
 
-int mw_elf_open(const char *path, struct mw_elf **ret, struct mw_err *err)
+static int open_elf(const char *path, bool by_user, struct mw_elf **ret, struct mw_err *err)
 {
 	uint64_t size;
 	int fd;
-	int rc = open_input(path, &fd, &size, err);
+	int rc = open_input(path, by_user, &fd, &size, err);
 
 	return rc < 0 ? rc : mw__elf_open_part(fd, 0, size, path, ret, err); /* NOLINT(clang-analyzer-core.CallAndMessage) */
+}
+
+int mw__elf_open_named(const char *path, struct mw_elf **ret, struct mw_err *err)
+{
+	return open_elf(path, false, ret, err);
+}
+
+int mw_elf_open(const char *path, struct mw_elf **ret, struct mw_err *err)
+{
+	return open_elf(path, true, ret, err);
 }
 
 void mw_elf_close(struct mw_elf *elf)

@@ -169,6 +169,8 @@ uint64_t mw__elf_field_off(const struct mw_elf *elf, uint64_t base, const struct
 /* The bytes [off, off + size) of an archive; shares its descriptor, name belongs to it. */
 MW_MUST_CHECK int mw__elf_open_member(struct mw_elf *ar, const char *name, uint64_t off, uint64_t size,
 				      struct mw_elf **ret, struct mw_err *err);
+/* As mw_elf_open(), of a path that a file or a process names: a regular file, never what keeps its reader waiting. */
+MW_MUST_CHECK int mw__elf_open_named(const char *path, struct mw_elf **ret, struct mw_err *err);
 /* A member of a thin archive, which is a file of its own. */
 MW_MUST_CHECK int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, struct mw_err *err);
 /* size bytes of fd from base on; fd is owned from here on, also on failure. */

@@ -80,6 +80,25 @@ def test_checksum(tmp):
           'x.debug' not in (got[2]['dwarf']['symbols_from'] or ''), got)
 
 
+def test_pipe(tmp):
+    """A name that a file gives must not make its reader wait, for whoever holds the other end."""
+    d = build(tmp, 'pipe', '-Wl,--build-id=none')
+    run('objcopy', '--add-gnu-debuglink=x.debug', 'x.so', cwd=d)
+    run('ar', 'rcT', 'thin.a', 'x.so', cwd=d)
+    addr = address_of(os.path.join(d, 'full.so'), 'outer')
+    for what, name, args in (('debug file', 'x.debug', ['elf', '--addr=%#x' % addr, 'x.so']), ('member of a thin archive', 'x.so', ['elf', '-h', 'thin.a'])):
+        os.unlink(os.path.join(d, name))
+        os.mkfifo(os.path.join(d, name))
+        end = os.open(os.path.join(d, name), os.O_RDWR)
+        try:
+            ended = subprocess.run([MEMWHY, *args], cwd=d, env=ENV, timeout=60, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE).returncode in (0, 1, 3)
+        except subprocess.TimeoutExpired:
+            ended = False
+        os.close(end)
+        check('a pipe in the place of a %s is not waited for' % what, ended)
+
+
 class Server(http.server.BaseHTTPRequestHandler):
     seen, answers = [], {}
 
@@ -229,6 +248,7 @@ def main():
             return 0
     with tempfile.TemporaryDirectory() as tmp:
         test_checksum(tmp)
+        test_pipe(tmp)
         test_servers(tmp)
         test_mini(tmp)
         test_archives(tmp)
