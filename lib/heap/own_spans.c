@@ -87,6 +87,8 @@ static uint64_t audited(const struct mw__own_reader *r, const struct mw_mspan *s
 	uint16_t slack[MW_SPAN_BITS_WORDS * 64];
 	uint64_t sum = 0;
 
+	if (!s->used)
+		return 0;
 	if (!s->aux || !mw__own_peek(r, s->aux, slack, s->nelems * sizeof(*slack)))
 		return MW_UNKNOWN;
 	for (uint32_t i = 0; i < s->nelems; i++)

@@ -144,6 +144,14 @@ static void give_back(void)
 	malloc_trim(0);
 }
 
+static void *volatile kept[41];
+
+static void fill_spans(void)
+{
+	for (int i = 0; i < 41; i++)
+		kept[i] = malloc(1000);
+}
+
 /* One error of three kinds, and two of another; with errors=count. */
 static void misuse(void)
 {
@@ -180,6 +188,8 @@ static void *work(void *arg)
 			reuse(1);
 		if (mode == 'b' && id == 0)
 			give_back();
+		if (mode == 'n' && id == 0)
+			fill_spans();
 		if (mode == 'e' && id == 0)
 			misuse();
 		pthread_barrier_wait(&barrier);
