@@ -80,11 +80,13 @@ static int add_words(struct addrs *a, char *line)
 
 static int read_stdin(struct addrs *a)
 {
-	char line[4096];
+	char *line = NULL;	/* of any length: an address may stand anywhere in it */
+	size_t size = 0;
 	int code = EXIT_OK;
 
-	while (!code && fgets(line, sizeof(line), stdin))
+	while (!code && getline(&line, &size, stdin) > 0)
 		code = add_words(a, line);
+	free(line);
 	if (!code && ferror(stdin))
 		code = fail_text(EXIT_TARGET, NULL, "standard input: read: %s", strerror(errno));
 	return code;

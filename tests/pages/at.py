@@ -93,6 +93,8 @@ def check_facts(tap, process, claims):
     log = f"#0 0x{a:x} in data_one ()\nat 0x10: nothing, face, 12 and {a + 1:012x}\n"
     found = memwhy("at", "--json", process.pid, "-", text=log)["addresses"]
     tap.check("addresses come from a log", [] if [int(x["address"], 16) for x in found] == [a, 0x10, a + 1] else [str(found)])
+    long = memwhy("at", "--json", process.pid, "-", text=f"{'x' * 4090} {a:#x}, {'y' * 70000} {a + 1:012x}")["addresses"]
+    tap.check("of any length of line", [] if [int(x["address"], 16) for x in long] == [a, a + 1] else [str(long)[:300]])
     tap.check("an address in no mapping is said to be so", [] if not found[1]["mapped"] else [str(found[1])])
     text = memwhy("at", process.pid, hex(a))
     tap.check("text has the facts", [w for w in ("data_one + 0x5123", ".data", "PTE", "owner") if w not in text])
