@@ -90,12 +90,15 @@ def check_facts(tap, process, claims):
     tap.check("the translation leads to the page", wrong)
     cold = memwhy("at", "--json", process.pid, hex(claims["data_cold"][0]))["addresses"][0]
     tap.check("an absent page has no frame", [] if not cold["resident"] and cold["frame"] is None else [str(cold)])
-    log = f"#0 0x{a:x} in data_one ()\nat 0x10: nothing, face, 12 and {a + 1:012x}\n"
+    log = f"#0 0x{a:x} in data_one ()\nat 0x10: nothing, face, defaced, cafedeed, 0x12345678901234567, 1234567, 12 and {a + 1:012x}\n"
     found = memwhy("at", "--json", process.pid, "-", text=log)["addresses"]
     tap.check("addresses come from a log", [] if [int(x["address"], 16) for x in found] == [a, 0x10, a + 1] else [str(found)])
     long = memwhy("at", "--json", process.pid, "-", text=f"{'x' * 4090} {a:#x}, {'y' * 70000} {a + 1:012x}")["addresses"]
     tap.check("of any length of line", [] if [int(x["address"], 16) for x in long] == [a, a + 1] else [str(long)[:300]])
     tap.check("an address in no mapping is said to be so", [] if not found[1]["mapped"] else [str(found[1])])
+    some, many = (memwhy("at", process.pid, *[hex(a + i) for i in range(n)]) for n in (4, 5))
+    tap.check("of more than four addresses a line each", [] if "translation" in some and "translation" not in many and "data_one" in many
+              else [some, many])
     text = memwhy("at", process.pid, hex(a))
     tap.check("text has the facts", [w for w in ("data_one + 0x5123", ".data", "PTE", "owner") if w not in text])
     memwhy("at", process.pid, "xyz", status=2)

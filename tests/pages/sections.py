@@ -237,6 +237,7 @@ def check_cache(tap):
                     os.pread(file.fileno(), 100, section(path, ".truth")[2] + 65536 + 5 * PAGE)  # some come back
                 before = cached_pages(path)
                 doc = memwhy("pages", "--json", p.pid, "touch")
+                sections = memwhy("sections", "--json", p.pid, "touch")["objects"][0]
                 mapped = [m for m in target.mappings(p.pid) if m[4] == path]
                 ours = {}
                 for run in doc["runs"]:
@@ -254,6 +255,10 @@ def check_cache(tap):
             return
         tap.check(f"{len(ours)} pages that are not mapped: in the cache or not, as mincore says",
                   wrong if kinds == {"cached", "uncached"} else [f"not both kinds: {kinds}", *wrong])
+        # looking at it reads some of the file, so there may be more in the cache by now
+        absent = sum(r["pages"] * PAGE for r in doc["runs"] if r["state"] in ("cached", "uncached"))
+        tap.check("of its sections, too", [] if sections["cached"] and sections["uncached"] and
+                  sections["cached"] + sections["uncached"] == absent else [str(sections["cached"]), str(sections["uncached"]), str(absent)])
     finally:
         shutil.rmtree(directory)
 
@@ -314,6 +319,8 @@ def check_manners(tap, process):
     text = memwhy("sections", process.pid, "libslots")
     tap.check("text lists the sections of one library", [] if ".data.rel.ro" in text and "sum" in text else [text])
     text = memwhy("sections", "--symbols", process.pid, "touch")
+    rows = memwhy("sections", "--symbols", "--json", process.pid, "libslots")["objects"][0]["symbols"]
+    tap.check("JSON has every symbol", [] if len(rows) > 1024 else [f"{len(rows)} rows"])
     tap.check("text lists symbols", [] if "data_three" in text else [text])
 
 
@@ -332,6 +339,8 @@ def main():
     with running([os.path.join(PROGRAMS, "touch")], READY, env=dict(os.environ, LD_BIND_NOW="1")) as p:
         check_relocs(tap, p, "touch", "now", " by LD_BIND_NOW")
         check_library(tap, p, "now", " by LD_BIND_NOW")
+    with running([os.path.join(PROGRAMS, "touch")], READY, env=dict(os.environ, LD_BIND_NOW="")) as p:
+        check_relocs(tap, p, "touch", "lazy", " by an empty LD_BIND_NOW")
     check_shapes(tap)
     check_cache(tap)
     check_unread(tap)
