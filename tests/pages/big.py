@@ -70,7 +70,8 @@ def check_browser(tap):
     if not shutil.which("chromium"):
         tap.skip("chromium", "not installed")
         return
-    with tempfile.TemporaryDirectory(prefix="memwhy-big-", ignore_cleanup_errors=True) as directory, running(browser(directory)) as p:
+    with tempfile.TemporaryDirectory(prefix="memwhy-big-", ignore_cleanup_errors=True) as directory, \
+            running(browser(directory), env=dict(os.environ, TMPDIR=directory)) as p:
         time.sleep(5)   # it says nothing when it is ready
         sections.check_sums(tap, "chromium", p.pid)
         group = subprocess.run(["pgrep", "-g", str(os.getpgid(p.pid))], capture_output=True, text=True).stdout.split()
@@ -86,7 +87,8 @@ def check_browser_faults(tap):
         tap.skip(title, "not installed")
         return
     with tempfile.TemporaryDirectory(prefix="memwhy-big-", ignore_cleanup_errors=True) as directory, \
-            running([MEMWHY, "faults", "--json", "--for=5", "--", "sh", "-c", 'exec "$@" >/dev/null', "sh", *browser(directory)]) as p:
+            running([MEMWHY, "faults", "--json", "--for=5", "--", "sh", "-c", 'exec "$@" >/dev/null', "sh", *browser(directory)],
+                    env=dict(os.environ, TMPDIR=directory)) as p:
         try:
             out = p.stdout.read() if select.select([p.stdout], [], [], 60)[0] else b""
         finally:

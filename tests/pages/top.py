@@ -3,11 +3,13 @@
 """memwhy top against /proc, against two processes that share known pages."""
 
 import os
-import re
 import pwd
+import re
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 
 import target
 from target import BUILD, MEMWHY, READY, Tap, memwhy, running
@@ -182,13 +184,11 @@ def check_unreadable(tap, pids):
     if os.geteuid():
         tap.skip("unreadable processes", "needs root to become somebody else")
         return
-    run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", os.path.join(PROGRAMS, "memwhy-copy")]
-    subprocess.run(["install", "-m", "755", MEMWHY, "/tmp/memwhy-top-test"], check=True)
-    run[-1] = "/tmp/memwhy-top-test"
-    try:
-        out = subprocess.run([*run, "top"], capture_output=True, text=True, timeout=60)
-    finally:
-        os.unlink("/tmp/memwhy-top-test")
+    with tempfile.TemporaryDirectory(prefix="memwhy-top-") as directory:
+        os.chmod(directory, 0o755)
+        copy = shutil.copy(MEMWHY, directory)
+        out = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", copy, "top"], capture_output=True,
+                             text=True, timeout=60)
     tap.check("processes of others are counted and named", [] if out.returncode == 0 and "not allowed" in out.stdout and
               "RSS" in out.stdout else [out.stdout, out.stderr])
 
