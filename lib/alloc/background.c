@@ -75,7 +75,7 @@ static void *work(void *arg)
 
 		mw__os_futex_wait_ms(&bell, rung, mw__options.decay_ms / 2 + CLOCK_GRAIN_MS);
 		drain_quiet_centrals(&moves);
-		mw__scavenge_tick();
+		mw__scavenge_background();
 		bored = is_needed() ? 0 : idle_pages() <= STOP_PAGES ? PATIENCE : bored + 1;
 	}
 	__atomic_store_n(&state, ABSENT, __ATOMIC_RELEASE);

@@ -205,7 +205,8 @@ bool mw__run_grow(mspan *s, uint32_t npages);   /* in place */
 void mw__run_shrink(mspan *s, uint32_t npages);
 void mw__event(enum mw_event_kind kind, uint64_t addr, uint32_t npages, unsigned cls);
 void mw__scavenge(bool all, size_t keep);  /* takes the heap lock itself */
-void mw__scavenge_tick(void);              /* the same, if it is time; no lock held */
+void mw__scavenge_tick(void);              /* the same, if it is time, and not too much; no lock held */
+void mw__scavenge_background(void);
 void mw__scavenge_after_fork(void);        /* in the child */
 void mw__heap_lock(void);
 void mw__heap_unlock(void);

@@ -28,6 +28,7 @@
 #define PIECE_PAGES_BIG 2048u  /* 16 MiB once the heap is large */
 #define MIN_PIECE_PAGES 8u
 #define SCAVENGE_PERIOD_MS 100
+#define SCAVENGE_MOST (256u << 20 >> MW_PAGE_SHIFT) /* at once; the free() that does it waits for it */
 #define RETAIN_MIN (1u << 20 >> MW_PAGE_SHIFT)
 #define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
 #define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
@@ -819,11 +820,7 @@ static uint64_t pages_to_purge(uint64_t elapsed)
 	return excess > unwanted ? excess : unwanted;
 }
 
-/*
- * Called from slow paths with no lock held. The period also bounds how often memory
- * that goes back and forth pays for it.
- */
-void mw__scavenge_tick(void)
+static void scavenge_in_time(uint64_t most)
 {
 	uint64_t now, last = load_relaxed(&heap.last_scavenge_ms), pages;
 
@@ -836,6 +833,7 @@ void mw__scavenge_tick(void)
 	mw__heap_lock();
 	last = heap.last_scavenge_ms;
 	pages = now - last < SCAVENGE_PERIOD_MS ? 0 : pages_to_purge(now - last);
+	pages = pages < most ? pages : most;
 	if (pages > 0 || now - last >= mw__options.decay_ms / 2) {
 		heap.last_scavenge_ms = now;
 		if (pages > 0)
@@ -845,6 +843,21 @@ void mw__scavenge_tick(void)
 	}
 	mw__heap_unlock();
 	mw__huge_drop_idle(now);
+}
+
+/*
+ * Called from slow paths with no lock held. The period also bounds how often memory
+ * that goes back and forth pays for it.
+ */
+void mw__scavenge_tick(void)
+{
+	scavenge_in_time(SCAVENGE_MOST);
+}
+
+/* Called by a thread of our own, for which nobody waits. */
+void mw__scavenge_background(void)
+{
+	scavenge_in_time(UINT64_MAX);
 }
 
 /* --- out of addresses ------------------------------------------------------------ */
