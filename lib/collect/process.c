@@ -46,7 +46,7 @@ int mw_process_read(pid_t pid, struct mw_process *ret, struct mw_err *err)
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc;
 	MW_CLEANUP(mw__arena_deinit) struct mw__arena arena;
 	struct mw_process r = { .size = ret->size };
-	struct mw__stat stat;
+	struct mw__stat stat = {};
 
 	mw__arena_init(&arena);
 	int rc = mw__proc_open(&proc, NULL, pid, err);
