@@ -395,13 +395,22 @@ static int run_case(int i)
 	return 0;
 }
 
-/* What told of a sampled block tells who allocated it: a place in this program. */
+/*
+ * What told of a sampled block tells who allocated it: a place in this program. The last is
+ * the C library's caller of main, not this program's start.
+ */
 static int has_stack(const char *text, const char *options)
 {
-	const char *frame = strstr(text, "  allocated at 0x");
+	const char *frame = strstr(text, "  allocated at 0x"), *last = frame;
 
-	return !strstr(options, "sample=1") || !strstr(text, "in a block of") ||
-	       (frame && strstr(frame, "errors+0x"));
+	if (!strstr(options, "sample=1") || !strstr(text, "in a block of"))
+		return 1;
+	while (last && strstr(last + 1, "  allocated at 0x"))
+		last = strstr(last + 1, "  allocated at 0x");
+#ifndef __x86_64__
+	return frame && strstr(frame, "errors+0x");
+#endif
+	return frame && strstr(frame, "errors+0x") && !strstr(last, "errors+0x");
 }
 
 int main(int argc, char **argv)
