@@ -118,7 +118,7 @@ bool mw__proc_has_memory(const struct mw__proc *proc)
 
 int mw__proc_fail_lifeless(const struct mw__proc *proc, struct mw_err *err)
 {
-	struct mw__stat stat;
+	struct mw__stat stat = {};
 	int rc = mw__stat_read(proc, &stat, err);
 
 	if (rc == -MW_E_NOT_FOUND || rc == -MW_E_GONE)
