@@ -82,6 +82,7 @@ def words(line, view):
     """A line without its widths, and without what another moment changes: who maps, and the page cache."""
     if "PSS" in line or "mapped by" in line or line.startswith(FRAMES_LINES):
         return ""
+    line = line.replace("uncached", "cached").replace("not in the page cache", "not mapped here, in the page cache")
     cells = re.split(r"  +", line.strip())
     return " ".join(cells[:-2] if view == "sections" and len(cells) > 5 else cells)
 
