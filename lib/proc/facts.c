@@ -95,12 +95,13 @@ int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_e
 
 void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss)
 {
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	char text[256];
 	uint64_t s, r;
+	size_t n;
 
-	if (mw__proc_text(proc, "statm", &text, NULL) < 0)
+	if (mw__proc_record(proc, "statm", text, sizeof(text), &n, NULL) < 0)
 		return;
-	const char *p = text.v, *end = p + text.n;
+	const char *p = text, *end = p + n;
 
 	if (!mw__parse_dec(&p, end, &s) || p++ == end || !mw__parse_dec(&p, end, &r))
 		return;

@@ -49,6 +49,9 @@ MW_MUST_CHECK int mw__proc_fd(const struct mw__proc *proc, const char *name, str
 /* The whole of PID/name (at most 1 MiB) into text, which is emptied first. */
 MW_MUST_CHECK int mw__proc_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
 				struct mw_err *err);
+/* A short file that the kernel writes as one record (single_open() in fs/proc): one read has all of it. */
+MW_MUST_CHECK int mw__proc_record(const struct mw__proc *proc, const char *name, char *buf, size_t size, size_t *len,
+				  struct mw_err *err);
 /* The same for a file of a thread ("TID/syscall"). */
 MW_MUST_CHECK int mw__proc_task_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
 				     struct mw_err *err);

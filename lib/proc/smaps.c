@@ -189,20 +189,19 @@ int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool v
 
 int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err)
 {
-	MW_CLEANUP(mw__lines_close) struct mw__lines lines = { .fd = -1 };
+	char text[8192];
 	struct mw__smaps smaps;
-	size_t hint = 0;
-	const char *line, *end;
-	int rc = mw__lines_open(&lines, proc, "smaps_rollup", err);
+	size_t hint = 0, n;
+	int rc = mw__proc_record(proc, "smaps_rollup", text, sizeof(text), &n, err);
 
 	if (rc < 0)
 		return rc;
 	mw__smaps_init(&smaps);
-	while ((rc = mw__lines_next(&lines, &line, &end, err)) > 0)
+	for (const char *line = text, *stop = text + n, *end; line < stop; line = end + 1) {
+		end = mw__find(line, stop, '\n');
 		if (!is_maps_line(line, end) && parse_field(line, end, &smaps, &hint) < 0)
 			return mw__fail(err, MW_E_RANGE, 0, "pid %d: smaps_rollup is not understood", proc->pid);
-	if (rc < 0)
-		return rc;
+	}
 	if (smaps.rss == MW_UNKNOWN)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: smaps_rollup is empty", proc->pid);
 	*ret = smaps;
