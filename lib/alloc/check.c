@@ -6,6 +6,7 @@
  * names the first few on standard error. Tests call it; a program may too.
  */
 #include "private.h"
+#include "bits.h"
 
 #define MAX_NAMED 10
 
@@ -35,11 +36,6 @@ static unsigned popcount_span(const mspan *s)
 	return n;
 }
 
-static bool bit(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
 static void check_small(struct walk *w, const mspan *s)
 {
 	const struct mw_class *k = &mw__classes[s->cls];
@@ -53,12 +49,12 @@ static void check_small(struct walk *w, const mspan *s)
 	       "empty span kept", s->base);
 	expect(w, s->fullness == (s->nfresh == 0 ? 5 : s->used == s->nelems ? 4 : s->used * 4u / s->nelems),
 	       "span on the wrong list", s->base);
-	while (low < s->freeindex && bit(s->alloc_bits, low))
+	while (low < s->freeindex && bit_get(s->alloc_bits, low))
 		low++;
 	expect(w, low == s->freeindex || option(MW_OPT_NO_CACHE), "free object below freeindex",
 	       s->base);
 	for (unsigned i = s->nfresh; i < s->nelems; i++)
-		expect(w, !bit(s->alloc_bits, i), "fresh object is out", s->base);
+		expect(w, !bit_get(s->alloc_bits, i), "fresh object is out", s->base);
 	w->out[s->cls] += s->used;
 	w->spans[s->cls]++;
 	w->in_small += s->npages;
@@ -75,7 +71,7 @@ static void check_span(struct walk *w, const heap_arena *a, const mspan *s, uint
 		bool small = s->state == MW_SPAN_SMALL && !option(MW_OPT_NO_CACHE);
 		bool marked = i == 0 || s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE;
 
-		expect(w, bit(a->alloc_bits, page + i), "page of a span is free", base);
+		expect(w, bit_get(a->alloc_bits, page + i), "page of a span is free", base);
 		expect(w, a->spans[page + i] == (marked ? s : NULL),
 		       "page of a span belongs to another", base);
 		expect(w, desc == (small ? s->cls | i << 8 : 0), "wrong page descriptor", base);
@@ -93,20 +89,20 @@ static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
 	uint64_t base = a->base + ((uint64_t)page << MW_PAGE_SHIFT);
 
 	expect(w, a->spans[page] == NULL && a->desc[page] == 0, "free page has a span", base);
-	if (bit(a->alloc_bits, page)) {
+	if (bit_get(a->alloc_bits, page)) {
 		/* not mapped, or being scavenged this moment */
-		w->in_use += bit(a->map_bits, page);
+		w->in_use += bit_get(a->map_bits, page);
 		return;
 	}
-	expect(w, bit(a->map_bits, page), "free page is not mapped", base);
+	expect(w, bit_get(a->map_bits, page), "free page is not mapped", base);
 	expect(w, page >= a->first_free, "free page below first_free", base);
-	*(bit(a->clean_bits, page) ? &w->clean : &w->dirty) += 1;
+	*(bit_get(a->clean_bits, page) ? &w->clean : &w->dirty) += 1;
 }
 
 static void check_first_runs(struct walk *w, const heap_arena *a)
 {
 	for (uint32_t page = 0, end; page < MW_ARENA_PAGES; page = end + 1) {
-		for (end = page; end < MW_ARENA_PAGES && !bit(a->alloc_bits, end);)
+		for (end = page; end < MW_ARENA_PAGES && !bit_get(a->alloc_bits, end);)
 			end++;
 		for (unsigned i = 0; i < MW_N_RUNS && mw_abi_run_min(i) <= end - page; i++)
 			expect(w, a->first_run[i] <= page, "run below first_run", a->base);
@@ -128,7 +124,7 @@ static void check_arena(struct walk *w, const heap_arena *a)
 			continue;
 		}
 		check_free_page(w, a, page);
-		run = bit(a->alloc_bits, page) ? 0 : run + 1;
+		run = bit_get(a->alloc_bits, page) ? 0 : run + 1;
 		longest = run > longest ? run : longest;
 		page++;
 	}
