@@ -413,6 +413,12 @@ static int has_stack(const char *text, const char *options)
 	return frame && strstr(frame, "errors+0x") && !strstr(last, "errors+0x");
 }
 
+static void judge(int passed, const char *name, const char *what, int status, const char *text)
+{
+	if (!ok(passed, "%s%s", name, what))
+		printf("# status %x, said: %s\n", status, text);
+}
+
 int main(int argc, char **argv)
 {
 	char text[4096];
@@ -426,30 +432,24 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < N_SETTINGS; i++) {
 		int status = child((int)(N_CASES + N_ENDS + i), settings[i].options, 0, text, sizeof(text));
 
-		if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-				(settings[i].told ? !!strstr(text, settings[i].told) : !*text),
-			"options, number %zu", i + 1))
-			printf("# %s: status %x, said: %s\n", settings[i].options, status, text);
+		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+			      (settings[i].told ? !!strstr(text, settings[i].told) : !*text),
+		      "options: ", settings[i].told ? settings[i].told : settings[i].options, status, text);
 	}
 	for (size_t i = 0; i < N_ENDS; i++) {
 		int status = child((int)(N_CASES + i), ends[i].options, 0, text, sizeof(text));
 
-		if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == ends[i].signal && strstr(text, ends[i].words),
-			"%s", ends[i].name))
-			printf("# status %x, said: %s\n", status, text);
+		judge(WIFSIGNALED(status) && WTERMSIG(status) == ends[i].signal && strstr(text, ends[i].words), ends[i].name,
+		      "", status, text);
 	}
 	for (size_t i = 0; i < N_CASES; i++) {
 		int status = child((int)i, cases[i].options, 0, text, sizeof(text));
 
-		if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
-				strstr(text, "memwhy-malloc: 0x") && strstr(text, cases[i].words) &&
-				has_stack(text, cases[i].options),
-			"%s is fatal and named", cases[i].name))
-			printf("# status %x, said: %s\n", status, text);
+		judge(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(text, "memwhy-malloc: 0x") &&
+			      strstr(text, cases[i].words) && has_stack(text, cases[i].options),
+		      cases[i].name, " is fatal and named", status, text);
 		status = child((int)i, cases[i].options, 1, text, sizeof(text));
-		if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-			"%s is counted and survived", cases[i].name))
-			printf("# status %x, said: %s\n", status, text);
+		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0, cases[i].name, " is counted and survived", status, text);
 	}
 	return tap_done();
 }

@@ -106,29 +106,36 @@ def check_names(doc, truth, name):
         ok(have == names, f"{name}: {len(names)} variables by their names", (names, have))
 
 
+def record_attached(mode, path, options, held=False):
+    """Of a process that does its work once it is watched; the reader stands still meanwhile if it is held."""
+    target = subprocess.Popen([TRUTH, mode, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    mem = None
+    try:
+        target.stdout.readline()
+        mem = subprocess.Popen([MEMWHY, "faults", "--json", *options, "-p", str(target.pid)], stdout=subprocess.PIPE)
+        wait_for_events(mem.pid)
+        if held:
+            mem.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, mem.pid, os.WSTOPPED | os.WNOWAIT)
+        os.write(target.stdin.fileno(), b"x")
+        target.stdout.readline()
+        if held:
+            mem.send_signal(signal.SIGCONT)
+        mem.send_signal(signal.SIGINT)
+        return json.loads(mem.communicate(timeout=30)[0])
+    finally:
+        target.kill()
+        target.wait()
+        if mem and mem.poll() is None:
+            mem.kill()
+
+
 def check_lost_moves():
     """Changes of mappings by the ten thousand while their reader stands still: those that it did not see are counted."""
     name = "changes of mappings"
     with tempfile.TemporaryDirectory() as tmp:
         path, saved = os.path.join(tmp, "truth"), os.path.join(tmp, "saved")
-        target = subprocess.Popen([TRUTH, "mappings", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        mem = None
-        try:
-            target.stdout.readline()
-            mem = subprocess.Popen([MEMWHY, "faults", "--json", "--recorder=samples", "-o", saved, "-p", str(target.pid)], stdout=subprocess.PIPE)
-            wait_for_events(mem.pid)
-            mem.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, mem.pid, os.WSTOPPED | os.WNOWAIT)
-            os.write(target.stdin.fileno(), b"x")
-            target.stdout.readline()
-            mem.send_signal(signal.SIGCONT)
-            mem.send_signal(signal.SIGINT)
-            doc = json.loads(mem.communicate(timeout=30)[0])
-        finally:
-            target.kill()
-            target.wait()
-            if mem and mem.poll() is None:
-                mem.kill()
+        doc = record_attached("mappings", path, ["--recorder=samples", "-o", saved], held=True)
         check_numbers(doc, name)
         if any(n["source"] == "PERF_FORMAT_LOST" for n in doc["notes"]):
             skip(f"{name}: seen and lost are those that were made", "this kernel does not count what it could not write last")
@@ -239,22 +246,7 @@ def check_threads_attached(recorder):
     name = f"attached to threads by {recorder}"
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "truth")
-        target = subprocess.Popen([TRUTH, "waiting", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        mem = None
-        try:
-            target.stdout.readline()
-            mem = subprocess.Popen([MEMWHY, "faults", "--json", "--list", f"--recorder={recorder}", "-p", str(target.pid)],
-                                   stdout=subprocess.PIPE)
-            wait_for_events(mem.pid)
-            os.write(target.stdin.fileno(), b"x")
-            target.stdout.readline()
-            mem.send_signal(signal.SIGINT)
-            doc = json.loads(mem.communicate(timeout=30)[0])
-        finally:
-            target.kill()
-            target.wait()
-            if mem and mem.poll() is None:
-                mem.kill()
+        doc = record_attached("waiting", path, ["--list", f"--recorder={recorder}"])
         check_numbers(doc, name)
         want = expected_faults(read_truth(path))
         have = recorded_faults(doc, want)
