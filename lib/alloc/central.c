@@ -196,15 +196,6 @@ void *mw__central_take(mcentral *m, mspan *s, unsigned idx)
 	return object_at(s, idx);
 }
 
-static void mark_free(mcentral *m, mspan *s, unsigned idx)
-{
-	s->alloc_bits[idx / 64] &= ~(1ULL << (idx % 64));
-	s->used--;
-	m->n_out--;
-	if (idx < s->freeindex)
-		s->freeindex = (uint16_t)idx;
-}
-
 /* Objects of @s have come back: its list, or the page heap. */
 static void settle(mcentral *m, mspan *s)
 {
@@ -217,7 +208,11 @@ static void settle(mcentral *m, mspan *s)
 
 void mw__central_put(mcentral *m, mspan *s, unsigned idx)
 {
-	mark_free(m, s, idx);
+	s->alloc_bits[idx / 64] &= ~(1ULL << (idx % 64));
+	s->used--;
+	m->n_out--;
+	if (idx < s->freeindex)
+		s->freeindex = (uint16_t)idx;
 	settle(m, s);
 }
 
@@ -297,45 +292,56 @@ unsigned mw__central_fetch(unsigned c, void **out, unsigned n)
 
 /* --- objects come back -------------------------------------------------------------- */
 
-/* The span of @p, where its bit is now clear; NULL after an error that was counted. */
-static mspan *put_object(mcentral *m, void *p)
+/* The span of @p; NULL after an error that was counted. */
+static mspan *span_for(const mcentral *m, void *p)
 {
 	heap_arena *a = mw__arena_of(p);
 	mspan *s = a ? span_at(a, (uintptr_t)p) : NULL;
-	bool exact = false;
-	unsigned idx;
 
-	if (!s || s->state != MW_SPAN_SMALL || s->cls != m->cls) {
-		mw__error(MW_ERROR_DOUBLE_FREE, p, s, "its span is gone");
-		return NULL;
-	}
-	idx = mw__object_index(s, (uintptr_t)p, &exact);
-	if (unlikely(!exact)) {
-		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
-		return NULL;
-	}
-	if (unlikely(!(s->alloc_bits[idx / 64] >> (idx % 64) & 1))) {
-		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
-		return NULL;
-	}
-	mark_free(m, s, idx);
-	return s;
+	if (s && s->state == MW_SPAN_SMALL && s->cls == m->cls)
+		return s;
+	mw__error(MW_ERROR_DOUBLE_FREE, p, s, "its span is gone");
+	return NULL;
 }
 
-/* Neighbours tend to come back together: settle a span when the next one differs. */
+/* Objects of @s come back, as many of @objs as follow each other: how many that are. */
+static unsigned put_run(mcentral *m, mspan *s, void **objs, unsigned n)
+{
+	uint64_t bytes = (uint64_t)s->npages << MW_PAGE_SHIFT;
+	unsigned lowest = s->freeindex, freed = 0, i;
+
+	for (i = 0; i < n && (uintptr_t)objs[i] - s->base < bytes; i++) {
+		bool exact;
+		unsigned idx = mw__object_index(s, (uintptr_t)objs[i], &exact);
+		uint64_t *word = &s->alloc_bits[idx / 64], bit = 1ULL << (idx % 64);
+
+		if (unlikely(!exact)) {
+			mw__error(MW_ERROR_INTERIOR_FREE, objs[i], s, NULL);
+		} else if (unlikely(!(*word & bit))) {
+			mw__error(MW_ERROR_DOUBLE_FREE, objs[i], s, NULL);
+		} else {
+			*word &= ~bit;
+			lowest = idx < lowest ? idx : lowest;
+			freed++;
+		}
+	}
+	s->freeindex = (uint16_t)lowest;
+	s->used = (uint16_t)(s->used - freed);
+	m->n_out -= freed;
+	settle(m, s);
+	return i;
+}
+
+/* Neighbours tend to come back together. */
 static void put_objects(mcentral *m, void **objs, unsigned n)
 {
-	mspan *last = NULL;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		mspan *s = put_object(m, objs[i]);
+	while (i < n) {
+		mspan *s = span_for(m, objs[i]);
 
-		if (last && s != last)
-			settle(m, last);
-		last = s;
+		i += s ? put_run(m, s, objs + i, n - i) : 1;
 	}
-	if (last)
-		settle(m, last);
 }
 
 /* The array is there to pass batches between threads; with one thread it is a waste. */

@@ -95,9 +95,11 @@ static inline uint32_t pages_of(size_t bytes)
 extern const struct mw_class mw__classes[MW_N_CLASSES];
 extern const uint8_t mw__bucket_class[MW_N_BUCKETS];
 
+#define FINE_MAX 1024u /* up to here 8 bytes a bucket, above 128 */
+
 static inline uint32_t bucket_of(size_t n)
 {
-	return likely(n <= 1024) ? (uint32_t)(n + 7) >> 3 : (uint32_t)(n + 127 + (120 << 7)) >> 7;
+	return likely(n <= FINE_MAX) ? (uint32_t)(n + 7) >> 3 : (uint32_t)(n + 127 + (120 << 7)) >> 7;
 }
 
 static inline unsigned class_of(size_t n)

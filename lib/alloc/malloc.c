@@ -226,7 +226,8 @@ static inline void *allocate_any(size_t n)
 {
 	void *p;
 
-	if (likely(n <= MW_MAX_SMALL)) {
+	/* bucket_of() asks the first again, so the usual request is compared once */
+	if (likely(n <= FINE_MAX) || likely(n <= MW_MAX_SMALL)) {
 		uint32_t bucket = bucket_of(n);
 
 		p = allocate_fast(n, bucket, mw__bucket_class[bucket]);
