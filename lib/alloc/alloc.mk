@@ -3,7 +3,7 @@
 
 ALLOC_SRC := $(filter-out %/mkclasses.c,$(wildcard lib/alloc/*.c))
 ALLOC_OBJ := $(ALLOC_SRC:lib/alloc/%.c=$(B)/alloc/%.o)
-# initial-exec TLS: the library is preloaded or linked, and has one pointer of TLS
+# initial-exec TLS: the library is preloaded or linked, and has four words of TLS
 ALLOC_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wvla -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc \
 	-fno-builtin-realloc -fno-builtin-free -fno-plt -fno-stack-protector \

@@ -162,6 +162,8 @@ void mw__os_futex_wait(uint32_t *word, uint32_t value);
 void mw__os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned ms);
 void mw__os_futex_wake(uint32_t *word);
 void mw__os_yield(void);
+uint64_t mw__os_block_signals(void); /* the mask that was */
+void mw__os_restore_signals(uint64_t mask);
 
 /* lock.c */
 void mw__lock(struct mw_lock *l, int rank);

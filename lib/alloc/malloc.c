@@ -605,7 +605,7 @@ static bool is_power_of_two(size_t x)
 /* glibc's memalign takes any alignment and rounds it up. */
 MW_EXPORT void *memalign(size_t align, size_t n)
 {
-	if (align > MAX_REQUEST / 2 + 1) {
+	if (align > SIZE_MAX / 2 + 1) {
 		errno = EINVAL;
 		return NULL;
 	}

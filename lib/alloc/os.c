@@ -10,11 +10,13 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
+#define SIGRTMIN_OF_KERNEL 32 /* and the next are the C library's own */
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -237,4 +239,18 @@ void mw__os_futex_wake(uint32_t *word)
 void mw__os_yield(void)
 {
 	sys6(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+/* Those that the C library uses inside stay: threads wait for each other by them. */
+uint64_t mw__os_block_signals(void)
+{
+	uint64_t all = ~(3ULL << (SIGRTMIN_OF_KERNEL - 1)), before = 0;
+
+	sys6(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&before, sizeof(all), 0, 0);
+	return before;
+}
+
+void mw__os_restore_signals(uint64_t mask)
+{
+	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 }

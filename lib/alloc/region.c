@@ -65,8 +65,42 @@ static void fill_tables(void)
 	region.sizeof_mcache = sizeof(mcache);
 }
 
+/* --- fork ------------------------------------------------------------------------------ */
+
+/* glibc's lock of the list of streams; a thread may take it again while it has it. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+/* Of a thread inside fork(). */
+static __thread uint64_t signals_before __attribute__((tls_model("initial-exec")));
+static __thread bool has_streams __attribute__((tls_model("initial-exec")));
+
+/*
+ * Before the locks: no handler of a signal runs while they are held, since it might fork too.
+ * And the list of streams is locked, as fork() itself does later on: who has it may wait for
+ * a stream, and who has that, as getline() does, for memory.
+ */
+static void prepare_thread(void)
+{
+	uint64_t mask = mw__os_block_signals();
+
+	has_streams = _IO_list_lock && !mw__is_alone();
+	if (has_streams)
+		_IO_list_lock();
+	signals_before = mask;
+}
+
+static void restore_thread(bool child)
+{
+	if (has_streams)
+		child ? _IO_list_resetlock() : _IO_list_unlock();
+	mw__os_restore_signals(signals_before);
+}
+
 static void fork_prepare(void)
 {
+	prepare_thread();
 	mw__lock_for_fork(&mw__registry_lock);
 	for (unsigned c = 1; c < MW_N_CLASSES; c++)
 		mw__lock_for_fork(&mw__centrals[c].lock);
@@ -92,13 +126,13 @@ static void unlock_all(bool child)
 static void fork_parent(void)
 {
 	unlock_all(false);
+	restore_thread(false);
 }
 
-static void fork_child(void)
+static void child_begins(void)
 {
 	int parent = region.pid;
 
-	unlock_all(true);
 	region.pid = mw__os_pid();
 	mw__background_after_fork();
 	if (mw__in_section())
@@ -111,6 +145,15 @@ static void fork_child(void)
 	mw__heap_unlock();
 	mw__mcache_reclaim_orphans();
 }
+
+static void fork_child(void)
+{
+	unlock_all(true);
+	child_begins();
+	restore_thread(true);
+}
+
+/* --- the start -------------------------------------------------------------------------- */
 
 static void start(void)
 {

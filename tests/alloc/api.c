@@ -193,6 +193,8 @@ static void test_aligned(void)
 	free(p[0]);
 	errno = 0;
 	ok(!memalign(TOO_MUCH + 1, 1) && errno == EINVAL, "memalign refuses an absurd alignment");
+	errno = 0;
+	ok(!memalign(TOO_MUCH, 1) && errno == ENOMEM, "memalign has no memory for the largest power of two");
 	p[0] = (void *)7;
 	ok(posix_memalign(&p[0], 3, 8) == EINVAL && posix_memalign(&p[0], 4, 8) == EINVAL &&
 		   posix_memalign(&p[0], 24, 8) == EINVAL && posix_memalign(&p[0], 0, 8) == EINVAL &&

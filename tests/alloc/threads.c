@@ -299,6 +299,109 @@ static void test_fork_in_signal(void)
 	ok(mw_alloc_check() == 0, "invariants hold after it");
 }
 
+/* Its status; -1 when it does not end. */
+static int run_apart(int (*fn)(void))
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(fn());
+	for (int i = 0; i < 6000; i++, usleep(10000))
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return -1;
+}
+
+/* A signal arrives at some point of fork, and its handler forks. One thread: with more glibc's fork hangs by itself. */
+static int fork_in_fork(void)
+{
+	struct sigaction sa = { .sa_handler = fork_in_handler, .sa_flags = SA_RESTART };
+	int good = 1;
+
+	signal_forks = signal_good = 0;
+	sigaction(SIGALRM, &sa, NULL);
+	for (int i = 0; i < 600; i++) {
+		struct itimerval soon = { .it_value = { 0, 1 + i } };
+		int status = -1;
+		pid_t pid;
+
+		setitimer(ITIMER_REAL, &soon, NULL);
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		good &= waitpid(pid, &status, 0) == pid && status == 0;
+		while (signal_forks <= i)
+			usleep(100);
+	}
+	return !good || signal_good != signal_forks || mw_alloc_check() != 0;
+}
+
+static char long_line[] = "/tmp/mw-threads-XXXXXX";
+
+/* A line of 50,000 characters, with its stream locked while the buffer for it grows. */
+static void *read_lines(void *arg)
+{
+	FILE *f = fopen(long_line, "r");
+
+	while (f && run_workers) {
+		char *line = NULL;
+		size_t room = 0;
+
+		rewind(f);
+		if (getline(&line, &room, f) < 0)
+			abort();
+		free(line);
+		usleep(100); /* glibc's locks are unfair: without it, flushing takes long */
+	}
+	if (f)
+		fclose(f);
+	return arg;
+}
+
+static void *flush_all(void *arg)
+{
+	while (run_workers)
+		fflush(NULL);
+	return arg;
+}
+
+static int fork_amid_streams(void)
+{
+	pthread_t t[5];
+	int good = 0;
+
+	run_workers = 1;
+	for (int i = 0; i < 5; i++)
+		pthread_create(&t[i], NULL, i ? read_lines : flush_all, NULL);
+	for (int i = 0; i < 60; i++)
+		good += fork_once();
+	run_workers = 0;
+	for (int i = 0; i < 5; i++)
+		pthread_join(t[i], NULL);
+	return good != 60;
+}
+
+static void test_fork_apart(void)
+{
+	int fd = mkstemp(long_line);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	ok(run_apart(fork_in_fork) == 0, "a signal's handler forks amid fork");
+	if (!f) {
+		skip("fork amid streams", "no temporary file");
+		return;
+	}
+	fprintf(f, "%050000d\n", 1);
+	fclose(f);
+	ok(run_apart(fork_amid_streams) == 0, "fork while streams are read and flushed by others");
+	unlink(long_line);
+}
+
 /* --- dlopen, and threads that outlive main ------------------------------------------------ */
 
 static void test_dlopen(void)
@@ -350,6 +453,7 @@ int main(void)
 	test_fork();
 	test_atfork();
 	test_fork_in_signal();
+	test_fork_apart();
 	test_dlopen();
 	test_outlive_main();
 	return tap_done();
