@@ -46,12 +46,14 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 4                     /* changes when fields are appended:
+#define MW_ABI_MINOR 5                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
                                             *    mcache.n_run_pages, region.saved
                                             * 3: mcache.run_pages, n_runs, run_lists;
-                                            *    samples of private heaps */
+                                            *    samples of private heaps
+                                            * 4: heap_arena.given_back_bits
+                                            * 5: mspan.exposed, mcache.pace */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -77,6 +79,7 @@
 #define MW_STACK_DEPTH 16
 #define MW_N_SITES 4096              /* site 0 takes what does not fit */
 #define MW_HEAP_NAME 32
+#define MW_PACE_MAX 6u
 #define MW_N_EVENTS 1024             /* power of two */
 
 /** The descriptor of the ELF note. */
@@ -166,7 +169,11 @@ struct mw_mspan {
 	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block;
 	                     * with MW_SPAN_TINY: struct mw_tiny[nelems] */
 	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
-	uint64_t stands_for;/* sampled block: how many of its size it stands for, times 2^16 */
+	union {
+		uint64_t stands_for;/* sampled block: how many of its size it stands for, times 2^16 */
+		uint64_t exposed;   /* single block that is not, since minor version 5: the bytes in
+				     * which a sample could have fallen, times 2^MW_PACE_MAX */
+	};
 };
 
 /**
@@ -245,6 +252,13 @@ struct mw_mcache {
 	uint32_t reserved;
 	uint64_t bin_bytes;             /* what the bins have room for */
 	uint8_t last_slow[MW_N_CLASSES];/* enum mw_slow: what the bin was last */
+	/* since minor version 5 */
+	uint32_t pace;                  /* this thread's mean bytes between samples are
+	                                 * sample_interval << pace */
+	uint32_t n_paced;               /* points of the line since */
+	uint64_t paced_since_ms;
+	uint32_t is_cut;                /* until_sample ends at a place to look, not at a sample */
+	uint32_t reserved2;
 };
 
 /** The shared store of one class. All but the lock's waiters: under the lock. */

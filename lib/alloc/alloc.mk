@@ -43,7 +43,7 @@ ALLOC_TESTS_HEAVY += $(wildcard tests/alloc/*-long.sh)
 ALLOC_TESTS += $(filter-out $(ALLOC_TESTS_HEAVY),$(wildcard tests/alloc/*.sh)) $(ALLOC_TEST_BIN)
 ALLOC_TEST_CFLAGS := -O1 -g -Wall -Wextra -Wno-deprecated-declarations \
 	-Wno-use-after-free -Wno-free-nonheap-object -Wno-alloc-size-larger-than -fno-builtin
-ALLOC_TEST_LINK = -L$(B) -lmemwhy-malloc -pthread -ldl -Wl,-rpath,'$$ORIGIN/../..'
+ALLOC_TEST_LINK = -L$(B) -lmemwhy-malloc -pthread -ldl -lm -Wl,-rpath,'$$ORIGIN/../..'
 ALLOC_TEST_DEPS := tests/alloc/tap.h lib/alloc/abi.h lib/alloc/memwhy-malloc.h lib/alloc/alloc.mk
 
 $(B)/tests/alloc/%: tests/alloc/%.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so

@@ -133,6 +133,7 @@ struct mw_options {
 	unsigned char thp;    /* 0 never, 1 above 16 MB, 2 always */
 	unsigned char unwind; /* 0 caller only, 1 full stacks */
 	unsigned char background; /* 1: a thread gives memory back when the program is silent */
+	unsigned char paced;  /* 1: a thread in a rush takes the interval longer */
 	unsigned char report; /* print the totals to stderr at exit */
 };
 extern struct mw_options mw__options;
@@ -330,12 +331,13 @@ void mw__audit_check(mspan *s); /* and its check */
 extern struct mw_lock mw__sample_lock;
 int64_t mw__sample_gap(uint64_t *rng);    /* bytes to the next sample */
 void mw__sample_draw(mcache *mc);         /* next interval */
-uint32_t mw__sample_book(size_t size, const char *private_heap, uint64_t *times); /* at the caller's site */
+bool mw__sample_due(mcache *mc) mustcheck;
+uint32_t mw__sample_book(size_t size, uint64_t exposed, const char *private_heap, uint64_t *times); /* at the caller's site */
 void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times);
-void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times);
-void mw__sample_alloc(mspan *s);          /* with requested set; gives it the caller's site */
+void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times, uint64_t more);
+void mw__sample_alloc(mspan *s);          /* with requested and exposed set; gives it the caller's site */
 void mw__sample_free(const mspan *s);
-void mw__sample_resize(mspan *s, size_t to); /* before requested changes */
+void mw__sample_resize(mspan *s, size_t to, uint64_t more); /* before requested changes */
 const struct mw_site *mw__sample_site(uint32_t site);
 unsigned mw__unwind(uint64_t *frames, unsigned max);
 

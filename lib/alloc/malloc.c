@@ -72,9 +72,14 @@ static bool count_request(mcache *mc, size_t n, unsigned c)
 	mc->until_sample -= (int64_t)n;
 	if (likely(mc->until_sample >= 0))
 		return false;
-	mw__sample_draw(mc);
 	mw__scavenge_tick(); /* a program that only meets its caches has no other slow path */
-	return region.sample_interval > 0;
+	return mw__sample_due(mc);
+}
+
+/* What a sample may fall into when @mc is asked for @n bytes, as in mspan.exposed. */
+static uint64_t exposed(const mcache *mc, size_t n)
+{
+	return mcache_is_real(mc) ? (uint64_t)n << (MW_PACE_MAX - mc->pace) : 0;
 }
 
 static void *pop(mcache *mc, unsigned c)
@@ -97,12 +102,13 @@ static void *single_from_central(unsigned c)
 	return p;
 }
 
-static void *sampled_block(size_t n, size_t align, unsigned c)
+static void *sampled_block(size_t n, uint64_t exposed, size_t align, unsigned c)
 {
 	mspan *s = mw__sampled_alloc(n, align, c);
 
 	if (!s)
 		return NULL;
+	s->exposed = exposed;
 	mw__sample_alloc(s);
 	mw__audit_seal(s);
 	return mw__span_block(s);
@@ -111,9 +117,10 @@ static void *sampled_block(size_t n, size_t align, unsigned c)
 /* An object of class @c (which may be more than @n needs), aligned to @align. */
 static void *small_slow(mcache *mc, size_t n, size_t align, unsigned c)
 {
+	uint64_t before = exposed(mc, n); /* the pace may change */
 	void *p;
 
-	if (unlikely(count_request(mc, n, c)) && (p = sampled_block(n, align, c)))
+	if (unlikely(count_request(mc, n, c)) && (p = sampled_block(n, before, align, c)))
 		return p;
 	if (unlikely(option(MW_OPT_NO_CACHE)))
 		return mw__audit_alloc(n, c);
@@ -128,6 +135,7 @@ static always_inline void *present(mcache *mc, mspan *s, size_t n)
 {
 	if (!s)
 		return NULL;
+	s->exposed = exposed(mc, n);
 	if (count_request(mc, n, 0))
 		mw__sample_alloc(s);
 	mw__audit_seal(s);
@@ -416,12 +424,22 @@ static bool resize_single(mspan *s, size_t n)
 	       mw__large_resize(s, n);
 }
 
-/* Books of a single block that stays: requested size and live sample. */
+/* Books of a single block that stays: requested size and sample, which may fall into what it grows by. */
 static void rebook(mspan *s, size_t n)
 {
+	mcache *mc = mw__mcache;
+	size_t grown = n > s->requested ? n - s->requested : 0;
+	uint64_t more = exposed(mc, grown);
+	bool hit = grown && count_request(mc, grown, 0);
+
 	if (s->site)
-		mw__sample_resize(s, n);
+		mw__sample_resize(s, n, more);
 	s->requested = n;
+	if (!s->site) {
+		s->exposed += more;
+		if (hit)
+			mw__sample_alloc(s);
+	}
 	mw__audit_seal(s);
 }
 

@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #define VARIABLE "MEMWHY_MALLOC="
+#define USUAL_SAMPLE (512u << 10)
 
 struct mw_options mw__options = {
-	.sample = 512u << 10,
+	.sample = USUAL_SAMPLE,
+	.paced = 1,
 	.retain = 8u << 20,
 	.decay_ms = 1000,
 	.purge = 1,
@@ -204,6 +206,7 @@ void mw__options_read(void)
 	mw__options.decay_ms = decay < 200 ? 200 : decay > 1u << 30 ? 1u << 30 : (unsigned)decay;
 	if (mw__options.sample > 1ULL << 40)
 		mw__options.sample = 0;
+	mw__options.paced = mw__options.sample == USUAL_SAMPLE;
 	if (count_errors)
 		mw__options.bits |= MW_OPT_COUNT;
 	if (mw__options.purge == 2)

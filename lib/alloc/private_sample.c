@@ -53,7 +53,7 @@ static void add(private_heap *h, mspan *s, void *p, size_t n)
 	if (!r)
 		return;
 	*r = (sample){ .addr = (uintptr_t)p, .span = s->base, .requested = n };
-	r->site = mw__sample_book(n, h->name, &r->stands_for);
+	r->site = mw__sample_book(n, (uint64_t)n << MW_PACE_MAX, h->name, &r->stands_for);
 	chain = chain_of(h, s->base);
 	r->next = *chain;
 	*chain = r;
@@ -110,7 +110,7 @@ void mw__private_resample(private_heap *h, uint64_t old_span, const void *old, c
 		at = &(*at)->next;
 	if (!(r = *at))
 		return;
-	mw__sample_rebook(r->site, r->requested, n, &r->stands_for);
+	mw__sample_rebook(r->site, r->requested, n, &r->stands_for, 0);
 	*at = r->next;
 	*r = (sample){ .addr = (uintptr_t)p, .span = s->base, .requested = n, .stands_for = r->stands_for, .site = r->site };
 	at = chain_of(h, s->base);

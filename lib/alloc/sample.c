@@ -5,7 +5,15 @@
  * Bytes requested are a line; points are thrown on it at random, on average one
  * every sample_interval bytes (the gaps are exponential). A block that a point falls
  * into is sampled. A block of n bytes is hit with probability 1 - exp(-n / interval),
- * so dividing by it makes the sums of a site unbiased whatever the sizes.
+ * so dividing by it makes the sums of a site unbiased whatever the sizes. A block that
+ * grows in place is hit by what it grows by, too.
+ *
+ * A thread that meets points faster than PACE_POINTS in PACE_MS takes its interval twice
+ * as long, up to 2^MW_PACE_MAX times, until it has been slower for a while: what samples
+ * cost stays a small part of a program that asks for many gigabytes a second. So that
+ * it is soon seen to be slower, a long gap is cut into pieces; at a cut the thread looks
+ * at the clock and draws anew, for gaps have no memory. Where the program's user has
+ * chosen the interval, it stays.
  *
  * Under the sample lock: the sites and the hash of them. A site is never removed.
  */
@@ -14,6 +22,10 @@
 #define N_HASH (2 * MW_N_SITES)
 #define NO_SAMPLE_GAP (1 << 20) /* bytes between scavenging checks when nothing is sampled */
 #define MAX_INTERVALS 24.0 /* a gap longer than this many intervals is as rare as never */
+#define PACE_POINTS 256u
+#define PACE_MS 16u
+#define PACE_CALM_MS 64u       /* after so long the usual interval is tried again */
+#define CUT_INTERVALS 16       /* usual ones, between looks at the clock */
 
 TOGETHER struct mw_lock mw__sample_lock;
 static struct mw_site sites[MW_N_SITES];
@@ -66,38 +78,94 @@ static uint64_t next_random(uint64_t *rng)
 	return *rng = x;
 }
 
-/* Bytes to the next point. */
-int64_t mw__sample_gap(uint64_t *rng)
+static int64_t draw_gap(uint64_t *rng, uint64_t interval)
 {
 	double gap;
 
-	if (!region.sample_interval)
+	if (!interval)
 		return NO_SAMPLE_GAP;
 	gap = minus_ln((next_random(rng) >> 32) + 1);
 	gap = gap < MAX_INTERVALS ? gap : MAX_INTERVALS;
-	return (int64_t)(gap * (double)(int64_t)region.sample_interval) + 1;
+	return (int64_t)(gap * (double)(int64_t)interval) + 1;
+}
+
+/* Bytes to the next point of a private heap. */
+int64_t mw__sample_gap(uint64_t *rng)
+{
+	return draw_gap(rng, region.sample_interval);
+}
+
+/* --- a thread's line ------------------------------------------------------------------ */
+
+static void set_pace(mcache *mc)
+{
+	uint64_t now;
+
+	if (++mc->n_paced < PACE_POINTS && mc->pace == 0)
+		return;
+	now = mw__os_coarse_ms();
+	if (now - mc->paced_since_ms >= (mc->pace ? PACE_CALM_MS : PACE_MS))
+		mc->pace = 0;
+	else if (mc->n_paced < PACE_POINTS)
+		return;
+	else if (mc->pace < MW_PACE_MAX)
+		mc->pace++;
+	mc->n_paced = 0;
+	mc->paced_since_ms = now;
 }
 
 /*
- * The next point. A block may have swallowed several; gaps have no memory, so one draw
- * from the block's end is as good. drawn - until_sample stays the bytes requested.
+ * The next point, or cut. A block may have swallowed several; gaps have no memory, so one
+ * draw from the block's end is as good. drawn - until_sample stays the bytes requested.
  */
 void mw__sample_draw(mcache *mc)
 {
-	int64_t gap = mw__sample_gap(&mc->rng);
+	int64_t gap = draw_gap(&mc->rng, region.sample_interval << mc->pace);
+	int64_t most = (int64_t)region.sample_interval * CUT_INTERVALS;
 
+	mc->is_cut = mc->pace > 0 && gap > most;
+	gap = mc->is_cut ? most : gap;
 	mc->drawn += gap - mc->until_sample;
 	mc->until_sample = gap;
 }
 
+/* until_sample has run out. True: at a point, and the block that did it is a sample. */
+bool mw__sample_due(mcache *mc)
+{
+	int64_t past = -mc->until_sample; /* of that block, behind a cut */
+	bool hit = !mc->is_cut || draw_gap(&mc->rng, region.sample_interval << mc->pace) <= past;
+
+	if (mw__options.paced)
+		set_pace(mc);
+	mw__sample_draw(mc);
+	return hit && region.sample_interval > 0;
+}
+
+/* --- what a sample stands for ------------------------------------------------------------ */
+
 #define ONE 65536.0 /* stands_for has 16 bits behind the point */
 
-/* How many blocks of its size a sampled block of @size bytes stands for. */
-static uint64_t stands_for(size_t size)
+/* Of the points on @exposed bytes none hits: the probability's complement, 1 - p. */
+static double missed(uint64_t exposed)
 {
-	double x = (double)(int64_t)(size ? size : 1) / (double)(int64_t)region.sample_interval;
+	return exp_minus((double)(int64_t)exposed / ((double)(int64_t)region.sample_interval * (1u << MW_PACE_MAX)));
+}
+
+/* How many blocks of its size a block stands for that was hit with @exposed. */
+static uint64_t stands_for(uint64_t exposed)
+{
+	double x = (double)(int64_t)(exposed ? exposed : 1) /
+		   ((double)(int64_t)region.sample_interval * (1u << MW_PACE_MAX));
 
 	return (uint64_t)(int64_t)(ONE / (x < 1e-4 ? x : 1 - exp_minus(x)) + 0.5);
+}
+
+/* The same for one that stood for @before when it was hit and was then exposed to @more. */
+static uint64_t stands_for_grown(uint64_t before, uint64_t more)
+{
+	double miss = 1 - ONE / (double)(int64_t)before;
+
+	return (uint64_t)(int64_t)(ONE / (1 - miss * missed(more)) + 0.5);
 }
 
 struct share {
@@ -181,10 +249,10 @@ static void prepare_table(void)
 }
 
 /* Each of these gives or takes a site plus one, so that 0 says "not sampled". */
-uint32_t mw__sample_book(size_t size, const char *private_heap, uint64_t *times)
+uint32_t mw__sample_book(size_t size, uint64_t exposed, const char *private_heap, uint64_t *times)
 {
 	struct place place = { .heap_name = private_heap };
-	struct share share = share_of(size, *times = stands_for(size));
+	struct share share = share_of(size, *times = stands_for(exposed));
 	struct mw_site *site;
 	uint32_t idx;
 
@@ -219,22 +287,30 @@ void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times)
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 
-/* It was resized in place: live sums follow, cumulative ones do not. */
-void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times)
+/* It was resized, and exposed to @more: live sums follow, cumulative ones when it has grown. */
+void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times, uint64_t more)
 {
 	struct mw_site *site = &sites[site_and_1 - 1];
-	struct share before = share_of(from, *times), after = share_of(to, *times = stands_for(to));
+	struct share before = share_of(from, *times), after, change;
 
+	*times = more ? stands_for_grown(*times, more) : *times;
+	after = share_of(to, *times);
+	change = (struct share){ after.count - before.count, after.bytes - before.bytes };
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	site->bytes_live += to - from;
-	site->est_live_count += after.count - before.count;
-	site->est_live_bytes += after.bytes - before.bytes;
+	site->est_live_count += change.count;
+	site->est_live_bytes += change.bytes;
+	if (to > from) {
+		site->bytes_alloc += to - from;
+		site->est_alloc_count += change.count;
+		site->est_alloc_bytes += change.bytes;
+	}
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 
 void mw__sample_alloc(mspan *s)
 {
-	s->site = mw__sample_book(s->requested, NULL, &s->stands_for);
+	s->site = mw__sample_book(s->requested, s->exposed, NULL, &s->stands_for);
 }
 
 void mw__sample_free(const mspan *s)
@@ -242,9 +318,9 @@ void mw__sample_free(const mspan *s)
 	mw__sample_unbook(s->site, s->requested, s->stands_for);
 }
 
-void mw__sample_resize(mspan *s, size_t to)
+void mw__sample_resize(mspan *s, size_t to, uint64_t more)
 {
-	mw__sample_rebook(s->site, s->requested, to, &s->stands_for);
+	mw__sample_rebook(s->site, s->requested, to, &s->stands_for, more);
 }
 
 const struct mw_site *mw__sample_site(uint32_t site)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * sample - the sampler's sums beside books of our own.
+ *
+ * A block is a sample with probability p and stands for 1/p blocks, so a sum of estimates is off by
+ * chance alone: its variance is the sum of size^2 * (1/p - 1) over the blocks. Bounds are SIGMAS of that,
+ * with p from the longest mean interval that was in force.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../../lib/alloc/abi.h"
+#include "tap.h"
+
+#define SIGMAS 7
+
+static const struct mw_region *region;
+static uint32_t pace; /* the highest that was seen */
+
+static void look_at_pace(void)
+{
+	const struct mw_mcache *mine = (const void *)region->mcaches;
+
+	pace = mine->pace > pace ? mine->pace : pace;
+}
+
+struct sums {
+	double alloc, live, alloc_count, live_count;
+	uint64_t n_samples;
+};
+
+static struct sums sites(void)
+{
+	const struct mw_abi_table *t = &region->tables[MW_TABLE_SITES];
+	struct sums sum = { .n_samples = region->n_samples };
+
+	for (uint64_t i = 0; i < t->count; i++) {
+		const struct mw_site *s = (const void *)(t->addr + i * t->stride);
+
+		sum.alloc += (double)(int64_t)s->est_alloc_bytes;
+		sum.live += (double)(int64_t)s->est_live_bytes;
+		sum.alloc_count += (double)(int64_t)s->est_alloc_count;
+		sum.live_count += (double)(int64_t)s->est_live_count;
+	}
+	return sum;
+}
+
+/* size^2 * (1/p - 1) of a block that @exposed bytes of the line were asked for, at @interval */
+static double variance(double size, double exposed, double interval)
+{
+	return size * size / expm1(exposed / interval);
+}
+
+static void near(const char *what, double is, double should, double var)
+{
+	ok(fabs(is - should) <= SIGMAS * sqrt(var), "%s: %.0f, %.0f estimated, sigma %.0f", what, should, is, sqrt(var));
+}
+
+/* Blocks that come and go faster than they could be written: the interval gets longer. */
+static void rush(unsigned long *seed)
+{
+	struct sums before = sites(), after;
+	double bytes = 0, count = 0, var = 0, var_count = 0, slowest = (double)(region->sample_interval << MW_PACE_MAX);
+
+	for (int i = 0; i < 2000000; i++) {
+		size_t n = tap_random(seed) % 16 ? 40000 + tap_random(seed) % 200000 : 2000 + tap_random(seed) % 30000;
+
+		free(malloc(n));
+		bytes += (double)n;
+		count++;
+		var += variance((double)n, (double)n, slowest);
+		var_count += variance(1, (double)n, slowest);
+		look_at_pace();
+	}
+	after = sites();
+	if (pace == 0)
+		skip("a rush", "this machine is too slow for one");
+	else
+		ok((double)(after.n_samples - before.n_samples) < bytes / (double)region->sample_interval / 2,
+		   "a rush: %llu samples at a pace of up to %u", (unsigned long long)(after.n_samples - before.n_samples), pace);
+	near("bytes in a rush", after.alloc - before.alloc, bytes, var);
+	near("blocks in a rush", after.alloc_count - before.alloc_count, count, var_count);
+	ok(after.live == before.live, "none of them is left");
+}
+
+/* Blocks that grow, most in place, are hit by what they grow by; those that shrink stand for as many as before. */
+static void grow_and_shrink(unsigned long *seed)
+{
+	enum { N = 2000 };
+	static void *v[N];
+	double bytes = 0, var = 0;
+	struct sums before = sites(), after;
+	unsigned in_place = 0;
+	static size_t size[N];
+
+	for (int i = 0; i < N; i++) {
+		void *p = malloc(size[i] = 36000);
+
+		for (int k = 0; k < 4; k++) {
+			v[i] = p;
+			p = realloc(v[i], size[i] += 10000 + tap_random(seed) % 100000);
+			in_place += p == v[i];
+			look_at_pace();
+		}
+		v[i] = p;
+		bytes += (double)size[i];
+		var += variance((double)size[i], (double)size[i], (double)(region->sample_interval << pace));
+	}
+	after = sites();
+	ok(in_place > N, "%u of %u times a block grew in place", in_place, 4 * N);
+	near("live bytes of what has grown", after.live - before.live, bytes, var);
+	for (int i = 0; i < N; i++) {
+		bytes -= (double)size[i];
+		v[i] = realloc(v[i], size[i] = 34000);
+		bytes += (double)size[i];
+	}
+	after = sites();
+	near("live bytes of what has shrunk", after.live - before.live, bytes, var);
+	for (int i = 0; i < N; i++)
+		free(v[i]);
+	after = sites();
+	ok(after.live == before.live && after.live_count == before.live_count, "none of them is left");
+	ok(after.alloc - before.alloc >= 0, "what was ever allocated does not fall");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
+
+	free(malloc(1));
+	region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	if (!ok(region && region->sample_interval, "it samples"))
+		return tap_done();
+	printf("# seed %lu\n", seed);
+	grow_and_shrink(&seed);
+	rush(&seed);
+	return tap_done();
+}
