@@ -240,7 +240,7 @@ struct mw_ranking_opts {
 	bool no_pss;		/* leave smaps_rollup alone: quick, but without PSS and USS */
 	bool cgroups;		/* the control group of each process */
 	bool frames;		/* page frames, so that groups count shared pages once; needs CAP_SYS_ADMIN */
-	size_t largest;		/* 0: everything of all; otherwise names, users, swap and tables of so many alone, */
+	size_t largest;		/* 0: everything of all; otherwise rows with names, users, swap and tables of so many alone, */
 	enum mw_rank rank;	/* the largest by this amount: RSS, PSS, USS or VSZ */
 };
 struct mw_ranking;
@@ -248,6 +248,8 @@ struct mw_ranking;
  * mw_ranking_collect() - the amounts of all processes
  *
  * Processes that the caller may not read are in it without PSS and USS; mw_report_top() counts and names them.
+ * With opts->max_stall_ns of 0 processes are not asked how large they are before they are read, where all that is
+ * mapped on the machine is too little for that limit; a process that maps the same pages many times may then take longer.
  * Return: 0, -MW_E_OS (processes cannot be listed), -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret,

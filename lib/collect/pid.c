@@ -290,7 +290,7 @@ static void read_rollup(struct mw__collector *c)
 	if (c->opts.rollup == MW_NEVER || !c->snap->target.has_maps ||
 	    !may_stall(c, c->opts.rollup, "smaps_rollup", "PSS and USS"))
 		return;
-	rc = mw__rollup_read(&c->proc, &c->snap->rollup, &err);
+	rc = mw__rollup_read(&c->proc, "smaps_rollup", &c->snap->rollup, &err);
 	if (rc < 0)
 		mw__note(c->snap, MW__WARNING, "smaps_rollup", NULL, "PSS and USS are unknown: %s", err.text);
 }

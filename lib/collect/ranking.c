@@ -3,8 +3,10 @@
  * Every process: status, which all may read, and smaps_rollup, which only its owner and root may. The second
  * costs nearly all of the time. It also keeps the process from mapping memory meanwhile, so it is left out
  * for those where that would take too long. For a screen of the largest statm serves instead of status, at a
- * fourth of its cost, and only the largest are looked at again. Where the rollup was read, RSS is its own too:
- * a process that grows had less when its sizes were read, and a part would be more than the whole.
+ * fourth of its cost, and only the largest are looked at again. Not even statm is read where all that processes
+ * have mapped on this machine would not take too long; as a process that maps the same pages many times may have
+ * more, who sets the limit gets the sizes read. Where the rollup was read, RSS is its own too: a process that
+ * grows had less when its sizes were read, and a part would be more than the whole.
  *
  * The few largest have their mappings read too. Sizes bound what is resident where: what is resident of one
  * kind, less the size of all other mappings of the kind, is in this one by all means.
@@ -12,6 +14,7 @@
  * For groups whose shared pages count once, the numbers of their page frames are gathered as well.
  */
 #include "../base/cleanup.h"
+#include "../base/digits.h"
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../model/ranking.h"
@@ -19,9 +22,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PAGE UINT64_C(4096)
@@ -35,6 +41,7 @@ struct reading {
 	struct mw_ranking_opts opts;
 	struct mw_ranking *ret;
 	int root_fd;		/* /proc */
+	bool at_once;		/* no size has to be known before a rollup is read */
 	uint32_t last_uid;
 	const char *last_user;
 	struct mw_err err;	/* why the last one was not read */
@@ -78,27 +85,35 @@ static const char *cgroup_path(const struct mw__proc *proc, struct mw__arena *ar
 	return best ? mw__arena_intern(arena, best, (size_t)(best_end - best)) : NULL;
 }
 
-static void read_rollup(const struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+static uint64_t stall_of(uint64_t bytes)
 {
-	uint64_t stall = row->status.vm_rss == MW_UNKNOWN ? 0 : row->status.vm_rss / (1u << 20) * STALL_NS_PER_GIB / 1024;
+	return bytes == MW_UNKNOWN ? 0 : bytes / (1u << 20) * STALL_NS_PER_GIB / 1024;
+}
+
+static int take_rollup(const struct mw__proc *proc, const char *name, struct mw__ranked *row)
+{
 	struct mw__smaps s;
+	int rc = mw__rollup_read(proc, name, &s, NULL);
 
-	row->unread = r->opts.no_pss ? MW__NOT_ASKED : stall > r->opts.max_stall_ns ? MW__TOO_LARGE : MW__READ;
-	if (row->unread != MW__READ)
-		return;
-	mw__smaps_init(&s);
-	int rc = mw__rollup_read(proc, &s, NULL);
-
-	if (rc < 0) {
-		row->unread = rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND ? MW__VANISHED : MW__REFUSED;
-		return;
-	}
-	if (s.rss != MW_UNKNOWN)
-		row->status.vm_rss = s.rss;
+	if (rc < 0)
+		return rc;
+	row->status.vm_rss = s.rss;
 	row->pss = s.pss;
 	row->uss = mw__add(s.private_clean, s.private_dirty);
 	row->huge = s.anon_huge;
 	row->lazy = s.lazy_free;
+	return 0;
+}
+
+static void read_rollup(const struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+{
+	row->unread = r->opts.no_pss ? MW__NOT_ASKED : stall_of(row->status.vm_rss) > r->opts.max_stall_ns ? MW__TOO_LARGE : MW__READ;
+	if (row->unread != MW__READ)
+		return;
+	int rc = take_rollup(proc, "smaps_rollup", row);
+
+	if (rc < 0)
+		row->unread = rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND ? MW__VANISHED : MW__REFUSED;
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -166,12 +181,22 @@ static int read_frames(struct mw_ranking *ret, const struct mw__proc *proc, stru
 
 /* --------------------------------------------------------------- processes */
 
+#define NAME_ROOM (MW__DIGITS + sizeof("/smaps_rollup"))
+
+/* "PID" and what follows it, below /proc. */
+static void name_file(char name[NAME_ROOM], pid_t pid, const char *file)
+{
+	char digits[MW__DIGITS], *from = mw__dec_back(digits + MW__DIGITS, (uint64_t)pid);
+
+	strcpy(mempcpy(name, from, (size_t)(digits + MW__DIGITS - from)), file);
+}
+
 /* Less than mw__proc_open() does: of one descriptor nearly all is asked here, of thousands of processes. */
 static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 {
-	char name[16];
+	char name[NAME_ROOM];
 
-	snprintf(name, sizeof(name), "%d", pid);
+	name_file(name, pid, "");
 	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .own_pids = true, .root = "/proc" };
 	proc->pid_fd = openat(r->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc->pid_fd < 0)
@@ -179,12 +204,18 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	return proc->pid_fd >= 0;
 }
 
+/*
+ * Two of a directory, and one a thread (Linux, fs/proc/base.c, proc_task_getattr()): of kernel threads, many of what
+ * is listed, no more is asked than that.
+ */
+#define LINKS_OF_ONE_THREAD 3
+
 /* Memory outlives the first thread, whose files then tell of none: from now on those of another thread are read. */
 static bool use_other_thread(struct mw__proc *proc)
 {
-	struct mw__stat stat;
+	struct stat task;
 
-	if (mw__stat_read(proc, &stat, NULL) < 0 || stat.state != 'Z')
+	if (fstatat(proc->pid_fd, "task", &task, 0) < 0 || task.st_nlink == LINKS_OF_ONE_THREAD)
 		return false;
 	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return proc->task_fd >= 0 && mw__proc_use_thread(proc);
@@ -197,10 +228,10 @@ static int read_details(struct reading *r, const struct mw__proc *proc, struct m
 
 	if (mw__status_read(proc, &row->status, &r->ret->arena, &row->command, &r->err) < 0)
 		return -MW_E_GONE;
-	if (size != MW_UNKNOWN) {
+	if (size != MW_UNKNOWN)
 		row->status.vm_size = size;
+	if (rss != MW_UNKNOWN)
 		row->status.vm_rss = rss;
-	}
 	row->uid = row->status.euid;
 	row->user = user_name(r, row->uid);
 	return row->user ? 0 : -MW_E_NOMEM;
@@ -219,15 +250,53 @@ static int read_sizes(struct reading *r, const struct mw__proc *proc, struct mw_
 	return -MW_E_GONE;
 }
 
+static int add_row(struct reading *r, const struct mw__ranked *row)
+{
+	struct mw__ranked *slot = MW_VEC_PUSH(&r->ret->rows);
+
+	if (slot)
+		*slot = *row;
+	return slot ? 0 : -MW_E_NOMEM;
+}
+
+/* 1 when the rollup told all, or that there is no memory; 0 when more has to be asked. */
+static int read_at_once(struct reading *r, struct mw__ranked *row)
+{
+	const struct mw__proc all = { .pid_fd = r->root_fd, .pid = row->pid };
+	struct stat task;
+	char name[NAME_ROOM];
+
+	memset(&row->status, 0xff, sizeof(row->status));	/* MW_UNKNOWN */
+	name_file(name, row->pid, "/smaps_rollup");
+	int rc = take_rollup(&all, name, row);
+
+	if (rc == 0) {
+		row->unread = MW__READ;
+		rc = add_row(r, row);
+		return rc < 0 ? rc : 1;
+	}
+	name_file(name, row->pid, "/task");
+	if (rc != -MW_E_GONE || fstatat(r->root_fd, name, &task, 0) < 0 || task.st_nlink != LINKS_OF_ONE_THREAD)
+		return 0;
+	r->ret->n_kernel++;
+	return 1;
+}
+
 static int read_process(struct reading *r, pid_t pid)
 {
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
 	struct mw__ranked row = { .pid = pid, .pss = MW_UNKNOWN, .uss = MW_UNKNOWN, .huge = MW_UNKNOWN, .lazy = MW_UNKNOWN };
 	struct mw_ranking *ret = r->ret;
+	int done = r->at_once ? read_at_once(r, &row) : 0;
+
+	if (done)
+		return done < 0 ? done : 0;
 	int rc = open_process(r, pid, &proc) ? read_sizes(r, &proc, &row) : -MW_E_GONE;
 
-	if (rc == 0 && (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) && use_other_thread(&proc))
+	if (rc == 0 && (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) && use_other_thread(&proc)) {
+		row.is_headless = true;
 		rc = read_sizes(r, &proc, &row);
+	}
 	if (rc == -MW_E_NOMEM)
 		return rc;
 	if (rc < 0) {
@@ -241,7 +310,7 @@ static int read_process(struct reading *r, pid_t pid)
 	row.cgroup = r->opts.cgroups ? cgroup_path(&proc, &ret->arena) : NULL;
 	read_rollup(r, &proc, &row);
 	/* who cannot be read is named */
-	if (row.unread != MW__READ && row.unread != MW__VANISHED && !row.user)
+	if ((row.unread == MW__REFUSED || row.unread == MW__TOO_LARGE) && !row.user)
 		rc = read_details(r, &proc, &row);
 	if (row.unread == MW__VANISHED || rc == -MW_E_GONE) {
 		ret->n_vanished++;
@@ -249,12 +318,7 @@ static int read_process(struct reading *r, pid_t pid)
 	}
 	if (rc < 0 || (r->opts.frames && read_frames(ret, &proc, &row) < 0))
 		return -MW_E_NOMEM;
-	struct mw__ranked *slot = MW_VEC_PUSH(&ret->rows);
-
-	if (!slot)
-		return -MW_E_NOMEM;
-	*slot = row;
-	return 0;
+	return add_row(r, &row);
 }
 
 /* ------------------------------------------------------------- the largest */
@@ -269,16 +333,12 @@ static uint64_t key_of(const struct mw__ranked *p, enum mw_rank rank)
 	return keys[rank] == MW_UNKNOWN ? 0 : keys[rank];
 }
 
-/* In the order of a report: see compare_rows() there. */
-static int compare_ranked(const void *a, const void *b, void *ctx)
+/* In the order of a report: see compare_rows() there. Rows come by pid, so of equals the earlier one is before. */
+static bool is_before(const struct mw__ranked *x, const struct mw__ranked *y, enum mw_rank rank)
 {
-	const struct mw__ranked *x = *(struct mw__ranked *const *)a, *y = *(struct mw__ranked *const *)b;
-	const enum mw_rank ranks[] = { *(const enum mw_rank *)ctx, MW_BY_RSS };
+	uint64_t a = key_of(x, rank), b = key_of(y, rank);
 
-	for (size_t i = 0; i < 2; i++)
-		if (key_of(x, ranks[i]) != key_of(y, ranks[i]))
-			return key_of(x, ranks[i]) > key_of(y, ranks[i]) ? -1 : 1;
-	return x->pid - y->pid;
+	return a > b || (a == b && key_of(x, MW_BY_RSS) > key_of(y, MW_BY_RSS));
 }
 
 static bool is_of_file(const struct mw__vma *v)
@@ -329,7 +389,8 @@ static int look_closely(struct reading *r, struct mw__ranked *row)
 
 	if (!open_process(r, row->pid, &proc))
 		return 0;
-	use_other_thread(&proc);
+	if (row->is_headless)
+		use_other_thread(&proc);
 	if (!row->user && read_details(r, &proc, row) == -MW_E_NOMEM)
 		return -MW_E_NOMEM;
 	mw__snapshot_init(&snap);
@@ -343,27 +404,48 @@ static int look_closely(struct reading *r, struct mw__ranked *row)
 	return 0;
 }
 
+/* The few that are looked at are sorted in one by one; most are below the last of them. */
 static int look_at_largest(struct reading *r)
 {
-	size_t n = r->ret->rows.n, looked = mw__max(r->opts.largest, EXPLAINED);
-	MW_CLEANUP(mw__freep) struct mw__ranked **list = malloc((n + 1) * sizeof(*list));
+	size_t n = r->ret->rows.n, most = mw__min(n, mw__max(r->opts.largest, EXPLAINED)), found = 0;
+	MW_CLEANUP(mw__freep) struct mw__ranked **list = malloc((most + 1) * sizeof(*list));
 	int rc = list ? 0 : -MW_E_NOMEM;
 
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		list[i] = &r->ret->rows.v[i];
-	if (rc == 0 && n)
-		qsort_r(list, n, sizeof(*list), compare_ranked, &r->opts.rank);
-	for (size_t i = 0; rc == 0 && i < n && i < looked; i++)
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct mw__ranked *row = &r->ret->rows.v[i];
+		size_t at = found;
+
+		for (; at && is_before(row, list[at - 1], r->opts.rank); at--)
+			list[at] = list[at - 1];
+		list[at] = row;
+		found = mw__min(found + 1, most);
+	}
+	for (size_t i = 0; rc == 0 && i < found; i++)
 		rc = look_closely(r, list[i]);
+	r->ret->largest = r->opts.largest;
 	return rc;
 }
 
-static uint64_t read_mem_total(void)
+/* Of the machine: its memory, and what processes have mapped, each page once. A container's own meminfo tells less. */
+static void read_machine(int root_fd, uint64_t *total, uint64_t *mapped)
 {
-	MW_CLEANUP(mw__fclosep) FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long long kb;
+	const struct mw__proc all = { .root_fd = root_fd, .root = "/proc" };
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	struct statfs fs;
 
-	return file && fscanf(file, "MemTotal: %llu kB", &kb) == 1 ? (uint64_t)kb * 1024 : MW_UNKNOWN;
+	*total = *mapped = MW_UNKNOWN;
+	if (mw__proc_root_text(&all, "meminfo", &text, NULL) < 0)
+		return;
+	*total = mw__keyed_kb(&text, "MemTotal:");
+	if (statfs("/proc/meminfo", &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		*mapped = mw__add(mw__keyed_kb(&text, "AnonPages:"), mw__keyed_kb(&text, "Mapped:"));
+}
+
+/* A rollup tells what a screen needs, but for VSZ; what the largest need besides is asked of them alone. */
+static bool can_read_at_once(const struct mw_ranking_opts *opts, uint64_t mapped)
+{
+	return opts->largest && !opts->no_pss && !opts->cgroups && !opts->frames && opts->rank != MW_BY_VSZ &&
+	       !opts->max_stall_ns && mapped != MW_UNKNOWN && stall_of(mapped) <= MW_DEFAULT_MAX_STALL_NS;
 }
 
 int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret, struct mw_err *err)
@@ -376,8 +458,6 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 		memcpy(&r.opts, opts, mw__min(opts->size, sizeof(r.opts)));
 	if (r.opts.rank > MW_BY_TABLES || (r.opts.largest && r.opts.rank > MW_BY_VSZ))
 		return mw__fail(err, MW_E_USAGE, 0, "ranking: there is no such order");
-	if (!r.opts.max_stall_ns)
-		r.opts.max_stall_ns = MW_DEFAULT_MAX_STALL_NS;
 	int rc = mw__status_list(&pids, &n, err);
 
 	if (rc < 0)
@@ -386,10 +466,14 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 	if (!r.ret)
 		return mw__fail_nomem(err, "ranking");
 	mw__arena_init(&r.ret->arena);
-	r.ret->mem_total = read_mem_total();
 	MW_CLEANUP(mw__closep) int root = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t mapped;
 
 	r.root_fd = root;
+	read_machine(root, &r.ret->mem_total, &mapped);
+	r.at_once = can_read_at_once(&r.opts, mapped);
+	if (!r.opts.max_stall_ns)
+		r.opts.max_stall_ns = MW_DEFAULT_MAX_STALL_NS;
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = read_process(&r, pids[i]);
 	if (rc == 0)

@@ -23,6 +23,7 @@ struct mw__ranked {
 	const char *most;		/* the mapping that most of RSS is in by all means, or NULL: none, or not looked for */
 	size_t frame, n_frames;		/* its page frames in mw_ranking.frames */
 	bool frames_known;
+	bool is_headless;		/* its first thread has ended: the files of another tell of its memory */
 };
 
 struct mw_ranking {
@@ -32,6 +33,7 @@ struct mw_ranking {
 	uint64_t n_kernel;		/* kernel threads and zombies: no memory of their own */
 	uint64_t n_vanished;		/* ended while they were read */
 	uint64_t mem_total;		/* bytes of the machine, or MW_UNKNOWN */
+	size_t largest;			/* 0: all of all is there; otherwise of so many */
 };
 
 #endif

@@ -168,7 +168,7 @@ uint64_t mw__keyed_value(const struct mw__str *text, const char *key)
 	return MW_UNKNOWN;
 }
 
-static uint64_t keyed_kb(const struct mw__str *text, const char *key)
+uint64_t mw__keyed_kb(const struct mw__str *text, const char *key)
 {
 	uint64_t v = mw__keyed_value(text, key);
 
@@ -212,9 +212,9 @@ void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct
 	}
 	ret->max_map_count = root_number(proc, "sys/vm/max_map_count");
 	if (mw__proc_root_text(proc, "meminfo", &text, NULL) == 0) {
-		ret->mem_total = keyed_kb(&text, "MemTotal:");
-		ret->swap_total = keyed_kb(&text, "SwapTotal:");
-		ret->swap_free = keyed_kb(&text, "SwapFree:");
+		ret->mem_total = mw__keyed_kb(&text, "MemTotal:");
+		ret->swap_total = mw__keyed_kb(&text, "SwapTotal:");
+		ret->swap_free = mw__keyed_kb(&text, "SwapFree:");
 	}
 	if (proc->is_live) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -89,7 +89,8 @@ MW_MUST_CHECK int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot 
 /* smaps.c: fills snap->vmas (when vmas is true, then also 1 as above) and snap->smaps. */
 MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool vmas,
 				 struct mw_err *err);
-MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret,
+/* name: "smaps_rollup", or "PID/smaps_rollup" where pid_fd is /proc itself. */
+MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__smaps *ret,
 				  struct mw_err *err);
 /* One "Key:  N kB" line into *ret. 1 taken, 0 not one of ours, -MW_E_RANGE. */
 int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret);
@@ -127,6 +128,8 @@ void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct
 uint64_t mw__limit_value(const char *p, const char *end);
 /* The number behind a key at the start of a line: "Key:  123 ..." or "Key 123". */
 uint64_t mw__keyed_value(const struct mw__str *text, const char *key);
+/* The same in bytes, of what is told in kB. */
+uint64_t mw__keyed_kb(const struct mw__str *text, const char *key);
 
 /*
  * cgroup.c: the control group and its charges, version 2 or 1. cgroupfs NULL: where /proc/self/mountinfo has

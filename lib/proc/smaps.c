@@ -29,6 +29,8 @@ static bool parse_amount(const char *p, const char *end, uint64_t *ret)
 {
 	uint64_t v;
 
+	while (end - p >= 8 && !memcmp(p, "        ", 8))
+		p += 8;
 	while (p < end && *p == ' ')
 		p++;
 	if (!mw__parse_dec(&p, end, &v))
@@ -46,25 +48,25 @@ static bool parse_amount(const char *p, const char *end, uint64_t *ret)
 /* The table entry of this key; *hint is where to look first. */
 static const struct key *find_key(const char *name, size_t len, size_t *hint)
 {
-	for (size_t n = 0; n < N_KEYS; n++) {
-		const struct key *k = &keys[(*hint + n) % N_KEYS];
-
-		if (k->len == len && !memcmp(k->name, name, len)) {
-			*hint = (k - keys + 1) % N_KEYS;
-			return k;
+	for (size_t n = 0, i = *hint; n < N_KEYS; n++, i = i + 1 < N_KEYS ? i + 1 : 0)
+		if (keys[i].len == len && !memcmp(keys[i].name, name, len)) {
+			*hint = i + 1 < N_KEYS ? i + 1 : 0;
+			return &keys[i];
 		}
-	}
 	return NULL;
 }
 
 static int parse_field(const char *line, const char *end, struct mw__smaps *ret, size_t *hint)
 {
-	const char *colon = mw__find(line, end, ':');
+	const struct key *k = &keys[*hint];
+	const char *colon = line + k->len;
 
-	if (colon == end)
-		return 0;
-	const struct key *k = find_key(line, colon - line, hint);
-
+	if (end - line > (ptrdiff_t)k->len && *colon == ':' && !memcmp(line, k->name, k->len)) {
+		*hint = (size_t)(k - keys + 1) % N_KEYS;
+	} else {
+		colon = mw__find(line, end, ':');
+		k = colon < end ? find_key(line, (size_t)(colon - line), hint) : NULL;
+	}
 	if (!k)
 		return 0;
 	if (!parse_amount(colon + 1, end, (uint64_t *)((char *)ret + k->offset)))
@@ -187,12 +189,12 @@ int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool v
 	return r.n == snap->vmas.n ? 0 : fail_moved(err);
 }
 
-int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err)
+int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__smaps *ret, struct mw_err *err)
 {
 	char text[8192];
 	struct mw__smaps smaps;
 	size_t hint = 0, n;
-	int rc = mw__proc_record(proc, "smaps_rollup", text, sizeof(text), &n, err);
+	int rc = mw__proc_record(proc, name, text, sizeof(text), &n, err);
 
 	if (rc < 0)
 		return rc;

@@ -375,7 +375,7 @@ static int fill(struct view *v)
 			return -MW_E_NOMEM;
 		if (grouped)
 			group_row(json, r, MW__ROW_PLAIN);
-		else
+		else if (!v->ranking->largest || i < v->ranking->largest)
 			process_row(json, r);
 		if (i < limit && grouped)
 			group_row(text, r, MW__ROW_PLAIN);

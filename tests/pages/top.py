@@ -63,6 +63,8 @@ def check_growing(tap):
                 seen |= {rss} if r.get("pid") == p.pid else set()
                 if pss is not None and not uss <= pss <= rss:
                     wrong.append(f"{r.get('pid') or r['group']}: rss {rss}, pss {pss}, uss {uss}")
+        for _ in range(15):
+            wrong += [f"screen: {pid}: {r}" for pid, r in screen().items() if "pss" in r and not r["uss"] <= r["pss"] <= r["rss"]]
     tap.check("of a process that grows, PSS is never above RSS", wrong if len(seen) > 1 else [f"it does not grow: {seen}"])
 
 
@@ -193,6 +195,31 @@ def check_unreadable(tap, pids):
               "RSS" in out.stdout else [out.stdout, out.stderr])
 
 
+def screen(*args):
+    """Rows of the screen by pid: RSS, PSS, USS, and VSZ."""
+    rows = [line.split() for line in memwhy("top", "-r", *args).splitlines()]
+    return {int(x[0]): {k: int(x[i]) for k, i in (("rss", 2), ("pss", 3), ("uss", 4), ("vsz", 6)) if x[i] != "-"}
+            for x in rows if len(x) > 8 and x[0].isdigit()}
+
+
+def check_screen_rows(tap):
+    """What a screen needs is gathered in another way than everything of all: the amounts must be the same."""
+    code = "b = bytearray(300 << 20)\nb[::4096] = b'1' * len(b[::4096])\nprint('{\"ready\":true}', flush=True)\nimport sys; sys.stdin.read()"
+    with running([sys.executable, "-c", code], READY) as p:
+        vsz, files = proc_values(f"/proc/{p.pid}/status", ("VmSize", "RssFile"))
+        rss, clean, dirty = proc_values(f"/proc/{p.pid}/smaps_rollup", ("Rss", "Private_Clean", "Private_Dirty"))
+        want, wrong = {"rss": rss, "uss": clean + dirty, "vsz": vsz}, []
+        for args in ([], ["--stall=60000"], ["--rank=pss"], ["--rank=vsz"], ["--fast"]):
+            row = screen(*args).get(p.pid)
+            if row:
+                uss = want["uss"] if "--fast" in args else row.pop("uss")
+                wrong += [f"{args}: {k} is {row.get(k)}, must be {v}" for k, v in want.items() if k != "uss" and row.get(k) != v]
+                # another may map the same pages of files meanwhile
+                wrong += [f"{args}: uss is {uss}, must be {want['uss']}"] if abs(uss - want["uss"]) > files else []
+        # 16 larger ones leave no room for it
+        tap.check("amounts on the screen are those of status and smaps_rollup", wrong)
+
+
 def check_screen(tap):
     text, rows = memwhy("top").splitlines(), memwhy("top", "--json")["processes"]
     head = next(i for i, line in enumerate(text) if line.split()[:1] == ["PID"])
@@ -220,6 +247,7 @@ def main():
         check_unreadable(tap, pids)
         check_mappers(tap, pids)
         check_screen(tap)
+    check_screen_rows(tap)
     check_growing(tap)
     check_most(tap)
     check_hugetlb(tap)

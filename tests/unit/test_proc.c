@@ -333,7 +333,7 @@ static int read_rollup(struct tree *t, struct mw__smaps *s, const char *text, st
 	tree_put(t, "smaps_rollup", text);
 	rc = mw__proc_open(&proc, t->root, TREE_PID, err);
 	if (rc == 0)
-		rc = mw__rollup_read(&proc, s, err);
+		rc = mw__rollup_read(&proc, "smaps_rollup", s, err);
 	mw__proc_close(&proc);
 	return rc;
 }
