@@ -75,28 +75,24 @@ void mw__str_printf(struct mw__str *s, const char *fmt, ...)
 	s->n += len;
 }
 
-static int digit(char c)
+static inline unsigned digit(char c, unsigned base)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return 99;
+	unsigned v = (unsigned char)c - (unsigned)'0', letter = ((unsigned char)c | 0x20u) - 'a';
+
+	return v < 10 ? v : base > 10 && letter < 6 ? letter + 10 : 99;
 }
 
-static bool parse_base(const char **p, const char *end, int base, uint64_t *ret)
+static inline bool parse_base(const char **p, const char *end, unsigned base, uint64_t *ret)
 {
-	const char *start = *p;
+	const char *s = *p;
 	uint64_t v = 0;
 
-	for (; *p < end && digit(**p) < base; (*p)++)
-		if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
-		    __builtin_add_overflow(v, (uint64_t)digit(**p), &v))
+	for (unsigned d; s < end && (d = digit(*s, base)) < base; s++)
+		if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, (uint64_t)d, &v))
 			return false;
-	if (*p == start)
+	if (s == *p)
 		return false;
+	*p = s;
 	*ret = v;
 	return true;
 }
