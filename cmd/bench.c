@@ -65,6 +65,9 @@ struct bench {
 	uint64_t held[MAX_WORKLOADS];	/* the most bytes that each workload holds; MW_UNKNOWN */
 	struct mw_bench_run *runs;
 	size_t n_runs;
+	struct mw_bench_calls *calls;
+	size_t n_calls;
+	char no_calls[256];	/* why system calls could not be counted, or "" */
 	unsigned failures;
 	char scale_text[32];
 	char *old_preload;	/* LD_PRELOAD as it was, or NULL */
@@ -290,6 +293,24 @@ static int check_allocators(const struct bench *b)
 	return 0;
 }
 
+/* Why a run is left out; when says in what else than a round. */
+static void tell_failure(const struct bench *b, const char *workload, const char *allocator, const struct watch *w, int status,
+			 const char *when)
+{
+	if (w->timed_out)
+		fail_text(0, "--timeout=SECONDS lets it run longer", "%s under %s%s: not done in %.0f s, ended", workload, allocator, when,
+			  b->timeout);
+	else if (WIFSIGNALED(status))
+		fail_text(0, NULL, "%s under %s%s: killed by signal %d", workload, allocator, when, WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		fail_text(0, NULL, "%s under %s%s: exit status %d", workload, allocator, when, WEXITSTATUS(status));
+}
+
+static bool is_stopped(int status)
+{
+	return WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM);
+}
+
 /* Start it and measure; false when it did not end well, which is said. */
 static bool measure(struct bench *b, const struct allocator *a, struct watch *w, struct mw_bench_run *run, bool *stopped)
 {
@@ -306,16 +327,11 @@ static bool measure(struct bench *b, const struct allocator *a, struct watch *w,
 	run->cpu_ns = cpu_ns(&after) - cpu_ns(&before);
 	run->faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
 	set_preload(b, "");
-	*stopped = error || (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM));
+	*stopped = error || is_stopped(status);
 	if (error)
 		fail_text(0, NULL, "%s: start: %s", w->argv[0], strerror(error));
-	else if (w->timed_out)
-		fail_text(0, "--timeout=SECONDS lets it run longer", "%s under %s: not done in %.0f s, ended", run->workload, a->name,
-			  b->timeout);
-	else if (WIFSIGNALED(status))
-		fail_text(0, NULL, "%s under %s: killed by signal %d", run->workload, a->name, WTERMSIG(status));
-	else if (WEXITSTATUS(status))
-		fail_text(0, NULL, "%s under %s: exit status %d", run->workload, a->name, WEXITSTATUS(status));
+	else
+		tell_failure(b, run->workload, a->name, w, status, "");
 	return !error && status == 0;
 }
 
@@ -358,10 +374,39 @@ static int run_once(struct bench *b, const char *workload, const struct allocato
 	return stopped ? -1 : 0;
 }
 
+/* One more turn, which is not measured, stopped at each of its system calls. -1: the user ends it all. */
+static int count_calls(struct bench *b, const char *workload, const struct allocator *a)
+{
+	char *serve[] = { (char *)"/proc/self/exe", (char *)"bench", (char *)"--scale", b->scale_text, (char *)"--serve",
+			  (char *)workload, NULL };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), status = 0;
+	struct tally t = { .calls = { .workload = workload, .allocator = a->name } };
+	struct watch w = { .argv = b->command ? b->command : serve, .in = null, .out = null, .timeout = b->timeout, .tally = &t };
+	int error = null > 0 && set_preload(b, a->path) == 0 ? watch_child(&w, &status) : ENOMEM;
+
+	set_preload(b, "");
+	close(null);
+	if (t.error)
+		snprintf(b->no_calls, sizeof(b->no_calls), "ptrace: %s", strerror(t.error));
+	else if (!error && status == 0)
+		b->calls[b->n_calls++] = t.calls;
+	else if (!error)
+		tell_failure(b, workload, a->name, &w, status, ", while its system calls are counted");
+	if (!error && !t.error && status != 0)
+		snprintf(b->no_calls, sizeof(b->no_calls), "%s under %s did not end well", workload, a->name);
+	return is_stopped(status) && !w.timed_out ? -1 : 0;
+}
+
 static void show_progress(const struct bench *b, unsigned round, const char *workload, const char *allocator)
 {
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[Kround %u of %.0f: %s under %s", round + 1, b->rounds, workload, allocator);
+}
+
+static void show_counting(const char *workload, const char *allocator)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[Kcounting system calls: %s under %s", workload, allocator);
 }
 
 static void end_progress(void)
@@ -394,7 +439,12 @@ static int run_rounds(struct bench *b)
 
 	for (size_t w = 0; w < b->n_workloads; w++)
 		b->held[w] = b->command ? MW_UNKNOWN : count_held(b, b->workloads[w]);
+	for (size_t i = 0; !rc && i < b->n_workloads * b->n_allocators && !b->no_calls[0]; i++) {
+		const struct allocator *a = &b->allocators[i % b->n_allocators];
 
+		show_counting(b->workloads[i / b->n_allocators], a->name);
+		rc = count_calls(b, b->workloads[i / b->n_allocators], a);
+	}
 	for (unsigned round = 0; !rc && round < (unsigned)b->rounds; round++)
 		for (size_t w = 0; !rc && w < b->n_workloads; w++)
 			for (size_t i = 0; !rc && i < b->n_allocators; i++) {
@@ -432,8 +482,9 @@ static int compare_runs(const void *a, const void *b, void *ctx)
 
 static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
-	const struct mw_bench_opts opts = { .size = sizeof(opts), .base = BASE, .control = CONTROL };
 	const struct bench *b = ctx;
+	const struct mw_bench_opts opts = { .size = sizeof(opts), .base = BASE, .control = CONTROL, .calls = b->calls,
+					    .n_calls = b->n_calls, .no_calls = b->no_calls[0] ? b->no_calls : NULL };
 
 	(void)snap;
 	return mw_report_bench(b->runs, b->n_runs, &opts, ret, err);
@@ -487,13 +538,15 @@ static int go(struct bench *b)
 		return code ? code : print_list(b);
 	b->old_preload = preload && *preload ? strdup(preload) : NULL;
 	b->runs = calloc((size_t)b->rounds * b->n_workloads * b->n_allocators, sizeof(*b->runs));
-	if (!b->runs)
+	b->calls = calloc(b->n_workloads * b->n_allocators, sizeof(*b->calls));
+	if (!b->runs || !b->calls)
 		return fail_text(EXIT_TARGET, NULL, "bench: out of memory");
 	code = check_allocators(b);
 	snprintf(b->scale_text, sizeof(b->scale_text), "%.9g", b->scale);
 	if (!code)
 		code = run_rounds(b) < 0 ? EXIT_TARGET : print_runs(b);
 	free(b->runs);
+	free(b->calls);
 	free(b->old_preload);
 	return code;
 }

@@ -23,7 +23,7 @@ struct child {
 	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
 	sigset_t mask;
 	int in, out;		/* its standard input and output; 0: ours */
-	const struct watch *watch;	/* or NULL */
+	struct watch *watch;	/* or NULL */
 };
 
 /* The child: wait until the parent is ready, then become the command. */
@@ -139,11 +139,14 @@ static void end_child(struct child *c)
 /* Trace it for its end, and let it exec. 0, or errno of exec. */
 static int release(struct child *c, int ready, int report)
 {
+	struct tally *tally = c->watch ? c->watch->tally : NULL;
 	int error = 0;
 
 	if (c->watch && c->watch->at_start)
 		c->watch->at_start(c->watch->ctx, c->pid);
-	c->traced = ptrace(PTRACE_SEIZE, c->pid, 0, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL) == 0;
+	c->traced = ptrace(PTRACE_SEIZE, c->pid, 0, tally ? tally_options() : PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL) == 0;
+	if (tally && !c->traced)
+		return tally->error = errno;
 	if (write(ready, "", 1) != 1)
 		return EIO;
 	/* end of file: the pipe was closed by a successful exec */
@@ -238,7 +241,7 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 	int status;
 
 	while (!c->ended) {
-		pid_t pid = waitpid(c->pid, &status, WNOHANG | __WALL);
+		pid_t pid = waitpid(w->tally ? -1 : c->pid, &status, WNOHANG | __WALL);
 
 		if (pid < 0 && errno != EINTR)
 			return;
@@ -248,8 +251,10 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 			if (left <= 0 && !w->timed_out)
 				w->timed_out = kill(c->pid, SIGKILL) == 0;
 			pass_on(c, set, left > 0 ? left : 1);
-		} else if (pid > 0 && !WIFSTOPPED(status)) {
+		} else if (pid == c->pid && !WIFSTOPPED(status)) {
 			set_ended(c, status);
+		} else if (pid > 0 && w->tally) {
+			tally_stop(w->tally, pid, status);
 		} else if (pid > 0 && handle_stop(c, status)) {
 			if (!told)
 				w->at_end(w->ctx, c->pid);
@@ -274,6 +279,8 @@ int watch_child(struct watch *w, int *status)
 		if (!c.traced)
 			fail_text(0, NULL, "%s: it cannot be traced, so it cannot be looked at when it ends", w->argv[0]);
 		watch(&c, &set, w);
+		if (w->tally)
+			tally_leave(w->tally);
 		*status = c.status;
 	}
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);

@@ -100,6 +100,7 @@ struct watch {
 	void (*at_start)(void *ctx, pid_t pid);	/* before it executes anything; or NULL */
 	double timeout;	/* seconds until it is killed; 0: never */
 	bool timed_out;	/* out */
+	struct tally *tally;	/* count its system calls, and do nothing at its end; or NULL */
 };
 int watch_child(struct watch *w, int *status);
 
@@ -124,6 +125,18 @@ int serve_workload(const char *name, double scale, bool only_count);
 /* syscalls.c: count those of a process from its next execve() on; -1: not possible here. Its number; MW_UNKNOWN. */
 int syscalls_count(pid_t pid);
 uint64_t syscalls_read(int fd);
+
+/* tally.c: those of a command and of what it starts, from its execve() on, one by one */
+struct tally {
+	struct mw_bench_calls calls;
+	int error;	/* errno: it cannot be traced, or its calls not be told; 0 */
+	bool began;	/* the command is executed */
+	pid_t *pids;	/* who is traced */
+	size_t n_pids;
+};
+int tally_options(void);	/* with which the command is seized */
+void tally_stop(struct tally *t, pid_t pid, int status);	/* what waitpid() told of pid; it goes on */
+void tally_leave(struct tally *t);	/* the command has ended: let go of all */
 
 /* out.c */
 /* "memwhy: text" and a hint; returns code. */

@@ -2,7 +2,7 @@
 /*
  * How many system calls a process and its children make, by the kernel's tracepoint raw_syscalls:sys_enter
  * through perf_event_open(2): counted in the kernel, so that what is measured is not slowed by a stop at each. It
- * needs tracefs, which root can mount, and the right to trace; without, the number is unknown.
+ * needs tracefs, which root can mount, and the right to trace; without, tally.c has the number.
  */
 #include "cmd.h"
 

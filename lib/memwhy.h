@@ -483,10 +483,19 @@ struct mw_bench_run {
 	uint64_t syscalls;	/* system calls, of starting too */
 	uint64_t held;		/* the most bytes that the workload held at once, of those that it asked for */
 };
+/** What system calls a workload made under an allocator, of starting too, in a turn of its own. */
+struct mw_bench_calls {
+	const char *workload, *allocator;
+	uint64_t total;
+	uint64_t mmap, munmap, mremap, madvise, mprotect, brk, futex;	/* of them */
+};
 struct mw_bench_opts {
 	size_t size;
 	const char *base;	/* the allocator that others are compared with; NULL: the first */
 	const char *control;	/* base once more, to see how much the machine scatters; or NULL */
+	const struct mw_bench_calls *calls;	/* n_calls: where they could be counted */
+	size_t n_calls;
+	const char *no_calls;	/* why not everywhere; or NULL */
 };
 /** How much of a heap is shown. */
 struct mw_heap_opts {

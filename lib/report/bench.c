@@ -46,6 +46,7 @@ struct bench {
 	size_t n;
 	struct names workloads, allocators;
 	size_t base, control;		/* among the allocators; MAX_NAMES: none */
+	const struct mw_bench_opts *opts;
 	struct result *results;		/* workloads x allocators */
 	double *values;			/* scratch, n */
 };
@@ -303,7 +304,8 @@ static void result_row(const struct bench *b, struct mw__doc_node *t, size_t w, 
 		mw__row_share(t, row, R_JSON + m, r->ratio[m]);
 }
 
-enum { M_WORKLOAD, M_SHOWN, M_ALLOCATOR, M_HELD, M_PEAK, M_BEYOND, M_SHARE, M_SYSCALLS };
+enum { M_WORKLOAD, M_SHOWN, M_ALLOCATOR, M_HELD, M_PEAK, M_BEYOND, M_SHARE, M_SYSCALLS, M_KINDS };
+#define KIND(name) { #name, NULL, MW__T_COUNT, MW__COL_JSON_ONLY, NULL }
 static const struct mw__col memory_cols[] = {
 	{ "workload", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 	{ "shown", "WORKLOAD", MW__T_TEXT, MW__COL_TEXT_ONLY | MW__COL_TRUNC, "what was run" },
@@ -312,12 +314,35 @@ static const struct mw__col memory_cols[] = {
 	{ "peak", "PEAK", MW__T_BYTES, 0, "largest RSS without pages of files, median" },
 	{ "beyond", "BEYOND", MW__T_DELTA, 0, "less what was held: fragmentation, what is kept, and the program itself" },
 	{ "beyond_share", "OF HELD", MW__T_SHARE, 0, "the same over what was held" },
-	{ "syscalls", "SYSTEM CALLS", MW__T_COUNT, 0, "median, of starting too; needs tracefs and the right to trace" },
+	{ "syscalls", "SYSTEM CALLS", MW__T_COUNT, 0, "with those of starting" },
+	KIND(mmap), KIND(munmap), KIND(mremap), KIND(madvise), KIND(mprotect), KIND(brk), KIND(futex),
 };
+
+/* NULL: not counted. */
+static const struct mw_bench_calls *calls_of(const struct bench *b, size_t workload, size_t allocator)
+{
+	for (size_t i = 0; i < b->opts->n_calls; i++)
+		if (!strcmp(b->opts->calls[i].workload, b->workloads.v[workload]) &&
+		    !strcmp(b->opts->calls[i].allocator, b->allocators.v[allocator]))
+			return &b->opts->calls[i];
+	return NULL;
+}
+
+static void put_calls(const struct bench *b, struct mw__doc_node *t, struct mw__doc_row *row, size_t w, size_t a)
+{
+	const struct mw_bench_calls *c = calls_of(b, w, a);
+	const uint64_t kinds[] = { c ? c->mmap : 0, c ? c->munmap : 0, c ? c->mremap : 0, c ? c->madvise : 0,
+				   c ? c->mprotect : 0, c ? c->brk : 0, c ? c->futex : 0 };
+	uint64_t all = result_of(b, w, a)->median[SYSCALLS];	/* by the kernel, of the runs that are measured */
+
+	mw__row_u64(t, row, M_SYSCALLS, all == MW_UNKNOWN && c ? c->total : all);
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		mw__row_u64(t, row, M_KINDS + k, c ? kinds[k] : MW_UNKNOWN);
+}
 
 static void add_memory(const struct bench *b, struct mw__doc_node *root)
 {
-	bool any = false;	/* of a command nothing may be known: then there is no table on the screen */
+	bool any = b->opts->n_calls;	/* of a command nothing may be known: then there is no table on the screen */
 
 	for (size_t i = 0; i < b->workloads.n * b->allocators.n; i++)
 		any |= b->results[i].median[HELD] != MW_UNKNOWN || b->results[i].median[SYSCALLS] != MW_UNKNOWN;
@@ -340,7 +365,7 @@ static void add_memory(const struct bench *b, struct mw__doc_node *root)
 			mw__row_u64(t, row, M_PEAK, r->median[PEAK]);
 			mw__row_delta(t, row, M_BEYOND, beyond);
 			mw__row_share(t, row, M_SHARE, known ? (double)beyond / (double)r->median[HELD] : NAN);
-			mw__row_u64(t, row, M_SYSCALLS, r->median[SYSCALLS]);
+			put_calls(b, t, row, w, a);
 		}
 }
 
@@ -400,11 +425,9 @@ static void add_noise(const struct bench *b, struct mw__doc_node *root)
 
 static void say_what_is_unknown(const struct bench *b, struct mw__doc_node *root)
 {
-	for (size_t i = 0; i < b->n; i++)
-		if (value_of(&b->runs[i], SYSCALLS) != MW_UNKNOWN)
-			return;
-	mw__doc_line(root, "System calls could not be counted: that needs the right to trace, and tracefs "
-		     "(mount -t tracefs nodev /sys/kernel/tracing).", NULL, 0);
+	mw__doc_text(root, "syscalls_unknown", b->opts->no_calls);
+	if (b->opts->no_calls)
+		mw__doc_linef(root, NULL, 0, "Not all system calls could be counted: %s.", b->opts->no_calls);
 }
 
 static void free_bench(struct bench *b)
@@ -431,8 +454,8 @@ static int prepare(struct bench *b, const struct mw_bench_opts *o, struct mw_err
 int mw_report_bench(const struct mw_bench_run *runs, size_t n, const struct mw_bench_opts *opts, struct mw_document **ret,
 		    struct mw_err *err)
 {
-	MW_CLEANUP(free_bench) struct bench b = { .runs = runs, .n = n };
 	struct mw_bench_opts o = {};
+	MW_CLEANUP(free_bench) struct bench b = { .runs = runs, .n = n, .opts = &o };
 
 	if (opts)
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));

@@ -4,8 +4,8 @@
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
 HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile \
-	$(HEAP_DIR)/private
-HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/hostile.sh tests/heap/export.py tests/heap/core.py
+	$(HEAP_DIR)/private $(HEAP_DIR)/calls
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/bench_calls.py tests/heap/hostile.sh tests/heap/export.py tests/heap/core.py
 
 $(HEAP_DIR)/books: tests/heap/books.c
 	$(call say,CC,$<)
@@ -21,6 +21,11 @@ $(HEAP_DIR)/private: tests/heap/private.c lib/alloc/memwhy-malloc.h $(B)/libmemw
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $< -L$(B) -lmemwhy-malloc -Wl,-rpath,'$$ORIGIN/../..'
+
+$(HEAP_DIR)/calls: tests/heap/calls.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HEAP_CFLAGS) -o $@ $<
 
 # C++ names; skipped where there is no compiler.
 $(HEAP_DIR)/sites: tests/heap/sites.cc
