@@ -210,10 +210,13 @@ void mw__mcache_flush_all(mcache *mc)
 
 /* --- life of a thread ------------------------------------------------------------------ */
 
+/* The next thread begins as this one did; bins that have not grown can stay. */
 static void reset_bins(mcache *mc)
 {
 	for (unsigned c = 0; c < MW_N_CLASSES; c++)
-		bin_drop(mc, c);
+		if (mc->bins[c].cap != FIRST_CAP)
+			bin_drop(mc, c);
+	memset(mc->last_slow, MW_SLOW_NONE, sizeof(mc->last_slow));
 }
 
 /* Add what @mc has counted to the row of the dead, and clear it. Registry lock. */

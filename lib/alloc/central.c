@@ -199,8 +199,8 @@ void *mw__central_take(mcentral *m, mspan *s, unsigned idx)
 /* Objects of @s have come back: its list, or the page heap. */
 static void settle(mcentral *m, mspan *s)
 {
-	/* audit keeps a class's last span, to see writes to what was freed in it */
-	if (s->used == 0 && !(option(MW_OPT_AUDIT) && m->n_spans == 1))
+	/* a class's last span stays for a while; with audit for ever, to see writes to what was freed in it */
+	if (s->used == 0 && m->n_spans != 1)
 		span_end(m, s, mw__run_free);
 	else
 		list_update(m, s);
@@ -381,6 +381,24 @@ void mw__central_return(unsigned c, void **objs, unsigned n)
 	mw__central_unlock(m);
 }
 
+/* Nobody has wanted the class for a while: its last span goes, if it is empty. */
+static void drop_last(mcentral *m)
+{
+	if (m->n_spans == 1 && m->lists[0] && m->lists[0]->used == 0 && !option(MW_OPT_AUDIT))
+		span_end(m, m->lists[0], mw__run_free);
+}
+
+void mw__central_drop_idle(void)
+{
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		if (load_relaxed(&mw__centrals[c].n_spans) == 1) {
+			mcentral *m = mw__central_lock(c);
+
+			drop_last(m);
+			mw__central_unlock(m);
+		}
+}
+
 void mw__central_drain(void)
 {
 	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
@@ -390,6 +408,7 @@ void mw__central_drain(void)
 		m->n_transfer = 0;
 		while (m->untouched)
 			span_end(m, m->untouched, mw__run_free_untouched);
+		drop_last(m);
 		mw__central_unlock(m);
 	}
 }

@@ -266,7 +266,8 @@ size_t mw__span_usable(const mspan *s);
 unsigned mw__central_fetch(unsigned c, void **out, unsigned n); /* 0: no memory */
 void mw__central_flush(unsigned c, void **objs, unsigned n);
 void mw__central_return(unsigned c, void **objs, unsigned n);
-void mw__central_drain(void);             /* transfer arrays back to spans */
+void mw__central_drop_idle(void);         /* empty spans that classes have kept */
+void mw__central_drain(void);             /* and transfer arrays back to spans */
 mcentral *mw__central_lock(unsigned c);
 void mw__central_unlock(mcentral *m);
 mspan *mw__central_pick(mcentral *m);     /* a span with a free object, lock held */

@@ -670,6 +670,7 @@ static uint64_t pages_to_purge(uint64_t elapsed)
 static void scavenge_in_time(uint64_t most)
 {
 	uint64_t now, last = load_relaxed(&heap.last_scavenge_ms), pages;
+	bool decayed;
 
 	if (!mw__options.purge)
 		return;
@@ -681,7 +682,8 @@ static void scavenge_in_time(uint64_t most)
 	last = heap.last_scavenge_ms;
 	pages = now - last < SCAVENGE_PERIOD_MS ? 0 : pages_to_purge(now - last);
 	pages = pages < most ? pages : most;
-	if (pages > 0 || now - last >= mw__options.decay_ms / 2) {
+	decayed = now - last >= mw__options.decay_ms / 2;
+	if (pages > 0 || decayed) {
 		heap.last_scavenge_ms = now;
 		if (pages > 0)
 			purge_pages(pages);
@@ -689,6 +691,8 @@ static void scavenge_in_time(uint64_t most)
 		mw__spans_scavenge();
 	}
 	mw__heap_unlock();
+	if (decayed)
+		mw__central_drop_idle();
 	mw__huge_drop_idle(now);
 }
 
