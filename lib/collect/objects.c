@@ -458,6 +458,8 @@ static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 	struct mw__walk walk = { .snap = c->snap, .mem = mem, .page_size = c->snap->target.page_size, .is_copy = c->core };
 	int rc = claim_brk(c->snap);
 
+	if (c->core)
+		walk.held = mw__min(c->core->file_size, mw__min(c->core->held, c->core->data));
 	for (size_t i = 0; rc == 0 && i < c->snap->images.n; i++) {
 		rc = claim_bss(c->snap, &c->snap->images.v[i]);
 		if (rc == 0 && c->snap->images.v[i].role == MW__LIBRARY)

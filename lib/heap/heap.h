@@ -25,6 +25,7 @@ struct mw__walk {
 	struct mw_snapshot *snap;
 	const struct mw__mem *mem;
 	uint64_t page_size;
+	uint64_t held;	/* a core file: bytes of memory that it has */
 	bool is_copy;	/* a core file: reading disturbs nobody, and gdb lists inaccessible memory as readable */
 };
 

@@ -21,8 +21,8 @@
 
 #define KERNEL_PAGE 4096u
 #define TRIES 4
-#define MAX_MCACHES (1u << 17)
-#define MAX_HEAPS (1u << 17)
+#define COST_BASE (UINT64_C(16) << 20)	/* tables and notes, which are there whatever the heap */
+#define COST_BYTE 16u	/* twice what the dearest books cost for each of their bytes */
 
 _Static_assert(MW__OWN_ERRORS == MW_N_ERRORS, "one for each kind");
 
@@ -50,9 +50,8 @@ static uint64_t mix(uint64_t h, const void *bytes, size_t n)
 static bool mix_heaps(struct books *b, const struct mw_region *region, uint64_t *h)
 {
 	bool still = true;
-	uint64_t n = 0;
 
-	for (uint64_t at = region->heaps; at && n < MAX_HEAPS; at = b->heap.next, n++) {
+	for (uint64_t at = region->heaps; at; at = b->heap.next) {
 		if (!mw__own_element(b->r, at, region->sizeof_heap, 0, &b->heap, sizeof(b->heap)))
 			return false;
 		still &= !(b->heap.lock.seq & 1);
@@ -68,7 +67,7 @@ static bool take_print(struct books *b, uint64_t *ret)
 	struct mw_mcentral central;
 	struct mw_region region;
 	bool still = true;
-	uint64_t h = 0, n = 0;
+	uint64_t h = 0;
 
 	if (!mw__own_element(r, r->at, r->region.size, 0, &region, sizeof(region)))
 		return false;
@@ -82,7 +81,7 @@ static bool take_print(struct books *b, uint64_t *ret)
 		still &= !(central.lock.seq & 1);
 		h = mix(h, &central, sizeof(central));
 	}
-	for (uint64_t at = region.mcaches; at && n < MAX_MCACHES; at = b->cache.next, n++) {
+	for (uint64_t at = region.mcaches; at; at = b->cache.next) {
 		if (!mw__own_element(r, at, r->region.sizeof_mcache, 0, &b->cache, sizeof(b->cache)))
 			return false;
 		still &= !(b->cache.seq & 1);
@@ -200,10 +199,9 @@ static int add_thread(struct books *b)
 static int read_caches(struct books *b)
 {
 	struct mw__own *own = b->r->own;
-	uint64_t n = 0;
 
 	for (uint64_t at = b->r->region.mcaches; at; at = b->cache.next) {
-		if (n++ == MAX_MCACHES || !mw__own_element(b->r, at, b->r->region.sizeof_mcache, 0, &b->cache, sizeof(b->cache))) {
+		if (!mw__own_element(b->r, at, b->r->region.sizeof_mcache, 0, &b->cache, sizeof(b->cache))) {
 			own->bad_records++;
 			return 0;
 		}
@@ -389,6 +387,17 @@ static void forget(struct mw__own *own)
 	*own = fresh;
 }
 
+/* What reading books may cost that lie in the memory of this process, and not over each other: see own_find.c. */
+static uint64_t what_it_may_cost(const struct mw__walk *w)
+{
+	const struct mw_snapshot *snap = w->snap;
+	uint64_t pages = w->held / KERNEL_PAGE;
+
+	for (size_t i = 0; i < snap->runs.n; i++)
+		pages += snap->runs.v[i].state & MW__PRESENT ? snap->runs.v[i].pages : 0;
+	return COST_BASE + COST_BYTE * KERNEL_PAGE * pages;
+}
+
 /* One reading. 1 done, 0 something could not be read. */
 static int take(struct books *b)
 {
@@ -397,6 +406,7 @@ static int take(struct books *b)
 	int rc;
 
 	forget(r->own);
+	r->left = what_it_may_cost(r->w);
 	memset(b->requests, 0, sizeof(b->requests));
 	b->run_pages = 0;
 	if (!mw__own_element(r, r->at, r->region.size, 0, &r->region, sizeof(r->region)) || !read_classes(b))
@@ -422,14 +432,21 @@ static int take(struct books *b)
 	finish_classes(b);
 	count_saved(b);
 	still &= take_print(b, &after);
+	if (!r->left)
+		return 0;
 	r->own->is_exact = still && before == after && !r->own->bad_records;
 	return 1;
 }
 
 static void say_why_not(const struct mw__own_reader *r)
 {
+	const char *why = r->trouble;
+
+	if (!why && !r->left)
+		why = "its lists lead round, or its records lie over each other: reading them all would take more than "
+		      "the memory of the process can hold";
 	mw__note(r->w->snap, MW__WARNING, "memwhy-malloc", NULL, "its books are there but cannot be read: %s",
-		 r->trouble ? r->trouble : "a part of them is not in memory, or contradicts itself");
+		 why ? why : "a part of them is not in memory, or contradicts itself");
 }
 
 static int read_books(struct mw__own_reader *r)
@@ -462,6 +479,7 @@ int mw__heap_own(const struct mw__walk *w)
 		return -MW_E_NOMEM;
 	r->w = w;
 	r->own = own;
+	r->left = what_it_may_cost(w);
 	int rc = w->mem->word == 8 ? mw__own_find(r) : 0;
 
 	if (rc > 0) {

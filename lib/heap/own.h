@@ -26,13 +26,17 @@ struct mw__own_reader {
 	struct mw_region region;
 	uint64_t at;		/* its address */
 	const char *trouble;	/* the first thing that could not be read, or NULL */
+	uint64_t left;		/* what this reading may still cost: see own_find.c */
+	uint64_t last_page;	/* that was read from */
 	MW_VEC(struct mw__own_means) means;	/* in the order of own->heaps */
 };
 
 /* Copy memory of the target; anonymous pages that were never touched read as zero. */
-bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size_t size);
+bool mw__own_peek(struct mw__own_reader *r, uint64_t addr, void *buf, size_t size);
 /* Element i of a table, or of an array with this stride; at most size bytes, the rest becomes zero. */
-bool mw__own_element(const struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size);
+bool mw__own_element(struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size);
+/* Take so much of what the reading may cost; false when nothing is left, from then on. */
+bool mw__own_spend(struct mw__own_reader *r, uint64_t cost);
 /* The region in one of the images: 1 found, 0 none, negative error. Sets at and region. */
 int mw__own_find(struct mw__own_reader *r);
 

@@ -7,6 +7,12 @@
  * The allocator's tables are larger than what it used of them, and pages that it never touched are not
  * there. Such a page of anonymous memory holds zeros, which is what is read here without making the target
  * map one. A page that was swapped out is not zero: then the read fails.
+ *
+ * The books of a hostile process can lead round in circles, or their records can lie over each other. So a
+ * reading has a price, about in bytes copied: a word of a page that is at hand costs less than one of another
+ * page. Honest records are apart and in memory, so that what it costs to read all of them is bound to what the
+ * process has there. The dearest are spans of one page, each read from another page for a record of 160 bytes,
+ * and arenas of which three pages are in memory and the rest is blank: both cost 8 times their bytes.
  */
 #include "own.h"
 
@@ -18,6 +24,8 @@
 
 #define KERNEL_PAGE 4096u
 #define MAX_NOTES 65536u
+#define COST_READ 64u
+#define COST_PAGE 1024u
 
 static bool is_blank(const struct mw_snapshot *snap, uint64_t addr)
 {
@@ -26,13 +34,23 @@ static bool is_blank(const struct mw_snapshot *snap, uint64_t addr)
 	return vma && vma->kind == MW__ANON && vma->states_known && !mw__vma_run_at(snap, vma, addr);
 }
 
-bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size_t size)
+bool mw__own_spend(struct mw__own_reader *r, uint64_t cost)
+{
+	r->left = mw__sub0(r->left, cost);
+	return r->left;
+}
+
+bool mw__own_peek(struct mw__own_reader *r, uint64_t addr, void *buf, size_t size)
 {
 	char *to = buf;
 
 	while (size) {
 		size_t n = mw__min(size, KERNEL_PAGE - addr % KERNEL_PAGE);
+		uint64_t page = mw__align_down(addr, KERNEL_PAGE);
 
+		if (!mw__own_spend(r, n + COST_READ + (page == r->last_page ? 0 : COST_PAGE)))
+			return false;
+		r->last_page = page;
 		if (!mw__mem_read(r->w->mem, addr, to, n)) {
 			if (!is_blank(r->w->snap, addr))
 				return false;
@@ -46,7 +64,7 @@ bool mw__own_peek(const struct mw__own_reader *r, uint64_t addr, void *buf, size
 	return true;
 }
 
-bool mw__own_element(const struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size)
+bool mw__own_element(struct mw__own_reader *r, uint64_t addr, uint64_t stride, uint64_t i, void *buf, size_t size)
 {
 	uint64_t off, at;
 
@@ -64,7 +82,7 @@ static bool is_ours(const Elf64_Nhdr *h, const char *name)
 }
 
 /* The region that our note among size bytes of notes at addr tells; 0 without one. */
-static uint64_t find_note(const struct mw__own_reader *r, uint64_t addr, uint64_t size)
+static uint64_t find_note(struct mw__own_reader *r, uint64_t addr, uint64_t size)
 {
 	while (size >= sizeof(Elf64_Nhdr)) {
 		char name[sizeof(MW_ABI_NOTE_NAME)] = "";
@@ -85,7 +103,7 @@ static uint64_t find_note(const struct mw__own_reader *r, uint64_t addr, uint64_
 	return 0;
 }
 
-static uint64_t find_in_image(const struct mw__own_reader *r, const struct mw__image *img)
+static uint64_t find_in_image(struct mw__own_reader *r, const struct mw__image *img)
 {
 	uint64_t found = 0;
 

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_HEAPS (1u << 17)
-
 static struct mw__own_heap *find(const struct mw__own *own, uint32_t id)
 {
 	size_t lo = 0, hi = own->heaps.n;
@@ -72,11 +70,10 @@ static int add_heap(struct mw__own_reader *r, const struct mw_heap *h)
 int mw__own_read_heaps(struct mw__own_reader *r)
 {
 	struct mw_heap h;
-	uint64_t n = 0;
 
 	r->means.n = 0;
 	for (uint64_t at = r->region.heaps; at; at = h.next) {
-		if (n++ == MAX_HEAPS || !mw__own_element(r, at, r->region.sizeof_heap, 0, &h, sizeof(h))) {
+		if (!mw__own_element(r, at, r->region.sizeof_heap, 0, &h, sizeof(h))) {
 			r->own->bad_records++;
 			break;
 		}
@@ -93,7 +90,7 @@ int mw__own_read_heaps(struct mw__own_reader *r)
 /* ---------------------------------------------------------------- their spans */
 
 /* Bytes asked for by the tiny objects of a span; MW_UNKNOWN when their bits cannot be read. */
-static uint64_t tiny_bytes(const struct mw__own_reader *r, const struct mw_mspan *s)
+static uint64_t tiny_bytes(struct mw__own_reader *r, const struct mw_mspan *s)
 {
 	struct mw_tiny tiny[MW_SPAN_BITS_WORDS * 64];
 	uint64_t sum = 0;

@@ -17,11 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ARENAS (UINT64_C(1) << 21)
-#define MAX_HUGE_SLOTS (UINT64_C(1) << 24)
 #define SPAN_ALIGN 64u
 #define SCAN (64u << 10)
-#define SCAN_LIMIT (UINT64_C(1) << 30)	/* bytes of metadata looked through at most: spoiled books may name any range */
+#define COST_RUN 256u		/* of keeping a run of free pages: see own_find.c */
 
 static bool has_bit(const uint64_t *bits, uint32_t i)
 {
@@ -82,7 +80,7 @@ static struct mw__own_span *add_span(struct mw__own_reader *r, const struct mw_m
 /* ------------------------------------------------------------------- classes */
 
 /* Bytes asked for by the objects of a span, as audit mode keeps them. */
-static uint64_t audited(const struct mw__own_reader *r, const struct mw_mspan *s)
+static uint64_t audited(struct mw__own_reader *r, const struct mw_mspan *s)
 {
 	uint16_t slack[MW_SPAN_BITS_WORDS * 64];
 	uint64_t sum = 0;
@@ -146,6 +144,8 @@ static int add_free(struct mw__own_reader *r, uint64_t base, uint8_t why)
 		last->npages++;
 		return 0;
 	}
+	if (!mw__own_spend(r, COST_RUN))
+		return 0;
 	struct mw__own_run *new = MW_VEC_PUSH(&r->own->frees);
 
 	if (!new)
@@ -215,7 +215,7 @@ static int read_arenas(struct mw__own_reader *r)
 
 	if (!a)
 		return -MW_E_NOMEM;
-	for (uint64_t i = 0; i < mw__min(r->region.heap.n_arenas, MAX_ARENAS); i++) {
+	for (uint64_t i = 0; i < r->region.heap.n_arenas; i++) {
 		uint64_t at;
 
 		if (!mw__own_element(r, r->region.heap.arenas, 8, i, &at, sizeof(at)) || !at)
@@ -252,7 +252,7 @@ static int read_huge(struct mw__own_reader *r)
 {
 	const struct mw_mheap *h = &r->region.heap;
 
-	for (uint64_t i = 0; i < mw__min(h->n_huge_slots, MAX_HUGE_SLOTS); i++) {
+	for (uint64_t i = 0; i < h->n_huge_slots; i++) {
 		struct mw_mspan s;
 		uint64_t at;
 
@@ -272,13 +272,10 @@ static int read_huge(struct mw__own_reader *r)
 /* The end of the anonymous memory that is mapped from start on without a hole, at most end. */
 static uint64_t mapped_until(const struct mw_snapshot *snap, uint64_t start, uint64_t end)
 {
-	while (start < end) {
-		const struct mw__vma *v = mw__snapshot_vma_at(snap, start);
+	const struct mw__vma *v = mw__snapshot_vma_at(snap, start), *stop = snap->vmas.v + snap->vmas.n;
 
-		if (!v || v->kind != MW__ANON)
-			break;
+	for (; v && v < stop && start < end && v->start <= start && v->kind == MW__ANON; v++)
 		start = v->end;
-	}
 	return mw__min(start, end);
 }
 
@@ -344,12 +341,11 @@ static int read_idle(struct mw__own_reader *r)
 {
 	MW_CLEANUP(mw__freep) char *bytes = malloc(SCAN + sizeof(struct mw_mspan));
 	size_t before = r->own->spans.n;
-	uint64_t pages = 0, budget = SCAN_LIMIT;
+	uint64_t pages = 0;
 	int rc = bytes ? 0 : -MW_E_NOMEM;
 
 	for (size_t i = 0; rc == 0 && i < r->own->metas.n; i++)
-		for (uint64_t at = r->own->metas.v[i].start, end = r->own->metas.v[i].end; rc == 0 && at < end && budget; at += SCAN) {
-			budget -= mw__min(budget, SCAN);
+		for (uint64_t at = r->own->metas.v[i].start, end = r->own->metas.v[i].end; rc == 0 && at < end && r->left; at += SCAN) {
 			/* a structure may reach into the next piece; its start is found once, in the first */
 			size_t n = mw__min(SCAN + sizeof(struct mw_mspan) - SPAN_ALIGN, end - at);
 

@@ -12,9 +12,12 @@
  */
 #include "heap.h"
 
+#include "../base/cleanup.h"
 #include "../base/size.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define REACH 4096u		/* the robust list head lies this close above the descriptor */
@@ -24,11 +27,14 @@
 #define MIN_STACK 16384u	/* PTHREAD_STACK_MIN */
 #define MAX_GUARD (1u << 20)
 #define MAX_BLOCK (UINT64_C(1) << 40)
-#define MAX_PIECES 1024u	/* mappings that a stack consists of */
+#define LOOKS 16u		/* at words that point to themselves, for each thread: its descriptor has two or three */
+#define KEPT_LOOKS 16384u	/* and for descriptors of threads that ended */
 
 struct threads {
 	const struct mw__walk *w;
 	bool *found;	/* one a task */
+	uint64_t *until;	/* one a mapping: where the next hole begins */
+	uint64_t looks;	/* how many more words that point to themselves are looked at */
 };
 
 struct block {
@@ -36,23 +42,18 @@ struct block {
 };
 
 /* Is all of [start, start + size) mapped? */
-static bool is_mapped(const struct mw_snapshot *snap, uint64_t start, uint64_t size)
+static bool is_mapped(const struct threads *t, uint64_t start, uint64_t size)
 {
-	uint64_t end = start + size;
+	const struct mw__vma *v = mw__snapshot_vma_at(t->w->snap, start);
 
-	for (unsigned n = 0; start < end && n < MAX_PIECES; n++) {
-		const struct mw__vma *v = mw__snapshot_vma_at(snap, start);
-
-		if (!v)
-			return false;
-		start = v->end;
-	}
-	return start >= end;
+	return v && size <= t->until[v - t->w->snap->vmas.v] - start;
 }
 
 /* Two neighbouring words: start and size of a page-aligned range around the descriptor, all of it mapped. */
-static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct block *ret)
+static bool find_block(const struct threads *t, uint64_t descriptor, struct block *ret)
 {
+	const struct mw__walk *w = t->w;
+
 	for (uint64_t off = w->mem->word; off < FIELDS; off += w->mem->word) {
 		uint64_t start, size;
 
@@ -60,7 +61,7 @@ static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct blo
 			return false;
 		if (!start || start % w->page_size || start >= descriptor || descriptor - start > MAX_BLOCK ||
 		    !mw__mem_word(w->mem, descriptor + off + w->mem->word, &size) || size % w->page_size ||
-		    size > MAX_BLOCK || descriptor - start >= size || !is_mapped(w->snap, start, size))
+		    size > MAX_BLOCK || descriptor - start >= size || !is_mapped(t, start, size))
 			continue;
 		*ret = (struct block){ start, size };
 		return true;
@@ -68,11 +69,14 @@ static bool find_block(const struct mw__walk *w, uint64_t descriptor, struct blo
 	return false;
 }
 
-static bool is_descriptor(const struct mw__walk *w, uint64_t at, struct block *b)
+static bool is_descriptor(struct threads *t, uint64_t at, struct block *b)
 {
 	uint64_t self;
 
-	return mw__mem_word(w->mem, at, &self) && self == at && find_block(w, at, b);
+	if (!mw__mem_word(t->w->mem, at, &self) || self != at || !t->looks)
+		return false;
+	t->looks--;
+	return find_block(t, at, b);
 }
 
 /* The words at a descriptor in which its thread's id is: how many, as a small one may end with its mapping. */
@@ -142,7 +146,7 @@ static int claim_stack(const struct threads *t, const struct mw__task *task, con
 }
 
 /* By the descriptor below the thread's robust list. */
-static int find_by_list(const struct threads *t, const struct mw__task *task)
+static int find_by_list(struct threads *t, const struct mw__task *task)
 {
 	struct block b;
 
@@ -151,7 +155,7 @@ static int find_by_list(const struct threads *t, const struct mw__task *task)
 	for (uint64_t back = 0; back <= REACH && back < task->descriptor; back += 16) {
 		uint64_t at = mw__align_down(task->descriptor, 16) - back;
 
-		if (is_descriptor(t->w, at, &b) && holds_tid(t->w, at, task->tid))
+		if (is_descriptor(t, at, &b) && holds_tid(t->w, at, task->tid))
 			return claim_stack(t, task, &b, MW__PROVEN, "stack block in the thread's descriptor");
 	}
 	return 0;
@@ -211,12 +215,12 @@ static bool may_be_stack(const struct mw__vma *v)
  * By a descriptor at the end of a mapping that has a guard below. List heads inside a descriptor point to
  * themselves as well, so only when no address there leads to a thread's id is it one without a thread.
  */
-static int find_by_shape(const struct threads *t, const struct mw__vma *v)
+static int find_by_shape(struct threads *t, const struct mw__vma *v)
 {
 	struct block b, kept = {};
 
 	for (uint64_t at = v->end - t->w->mem->word; at >= v->end - TOP; at -= t->w->mem->word) {
-		if (!is_descriptor(t->w, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
+		if (!is_descriptor(t, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
 			continue;
 		const struct mw__task *task = task_of(t, at);
 
@@ -245,7 +249,7 @@ static int find_by_sp(const struct threads *t, const struct mw__task *task)
 	return claim_stack(t, task, &b, MW__LIKELY, "holds the thread's stack pointer, inaccessible below");
 }
 
-static int find_all(const struct threads *t)
+static int find_all(struct threads *t)
 {
 	const struct mw_snapshot *snap = t->w->snap;
 	int rc = 0;
@@ -262,14 +266,29 @@ static int find_all(const struct threads *t)
 	return rc;
 }
 
+static void find_holes(const struct mw_snapshot *snap, uint64_t *until)
+{
+	for (size_t i = snap->vmas.n; i--;) {
+		const struct mw__vma *v = &snap->vmas.v[i];
+
+		until[i] = i + 1 < snap->vmas.n && v->end == v[1].start ? until[i + 1] : v->end;
+	}
+}
+
 int mw__heap_threads(const struct mw__walk *w)
 {
-	struct threads t = { .w = w, .found = calloc(w->snap->tasks.n + 1, sizeof(bool)) };
+	struct mw_snapshot *snap = w->snap;
+	MW_CLEANUP(mw__freep) bool *found = calloc(snap->tasks.n + 1, sizeof(*found));
+	MW_CLEANUP(mw__freep) uint64_t *until = calloc(snap->vmas.n + 1, sizeof(*until));
+	struct threads t = { .w = w, .found = found, .until = until, .looks = LOOKS * snap->tasks.n + KEPT_LOOKS };
 
-	if (!t.found)
+	if (!found || !until)
 		return -MW_E_NOMEM;
+	find_holes(snap, until);
 	int rc = find_all(&t);
 
-	free(t.found);
+	if (!t.looks)
+		mw__note(snap, MW__WARNING, "threads", NULL, "more words look like descriptors of threads than there can be: "
+			 "after %" PRIu64 " of them no more were looked at", LOOKS * (uint64_t)snap->tasks.n + KEPT_LOOKS);
 	return rc;
 }

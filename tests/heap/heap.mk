@@ -4,8 +4,8 @@
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
 HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile \
-	$(HEAP_DIR)/private $(HEAP_DIR)/calls
-HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/bench_calls.py tests/heap/hostile.sh tests/heap/export.py tests/heap/core.py
+	$(HEAP_DIR)/private $(HEAP_DIR)/calls $(HEAP_DIR)/forged
+HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/bench_calls.py tests/heap/hostile.sh tests/heap/forged.py tests/heap/export.py tests/heap/core.py
 
 $(HEAP_DIR)/books: tests/heap/books.c
 	$(call say,CC,$<)
@@ -42,5 +42,10 @@ $(HEAP_DIR)/hostile: tests/heap/hostile.c $(B)/libmemwhy.a
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -Ilib -MMD -MP -o $@ $< $(B)/libmemwhy.a $(LIBS) -lpthread
+
+$(HEAP_DIR)/forged: tests/heap/forged.c lib/alloc/abi.h
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HEAP_CFLAGS) -Ilib -o $@ $<
 
 -include $(HEAP_DIR)/hostile.d
