@@ -262,7 +262,12 @@ static int read_detail(struct reading *r, uint32_t file, int fd, struct mw__imag
 		return -MW_E_NOMEM;
 	struct mw__detail_want want = { snap->files.v[file].path, o->symbols, o->relocs, r->binds_now, wanted.addrs.v, wanted.addrs.n };
 
-	return mw__detail_read(fd, img, &want, &snap->arena, &img->detail);
+	int rc = mw__detail_read(fd, img, &want, &snap->arena, &img->detail);
+
+	if (rc == 0 && o->relocs && !img->detail->relocs_known)
+		mw__note(snap, MW__WARNING, "elf", NULL, "%s: which pages its relocations write is unknown: the tables lie "
+			 "outside of the file, or over each other", snap->files.v[file].path);
+	return rc;
 }
 
 /* The image in fd. Places in the page cache come first: reading the file changes them. */

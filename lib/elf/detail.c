@@ -115,6 +115,7 @@ int mw__detail_read(int fd, const struct mw__image *img, const struct mw__detail
 		    const struct mw__detail **ret)
 {
 	struct mw__detail *detail = mw__arena_alloc(arena, sizeof(*detail));
+	struct stat st;
 
 	if (!detail)
 		return -MW_E_NOMEM;
@@ -125,7 +126,7 @@ int mw__detail_read(int fd, const struct mw__image *img, const struct mw__detail
 	detail->symbols_read = elf && want->symbols && !want->n_addrs;
 	detail->binds_now = want->binds_now;
 	if (rc == 0 && elf && want->relocs)
-		rc = mw__detail_touched(elf, img, arena, detail);
+		rc = mw__detail_touched(elf, fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0, img, arena, detail);
 	if (rc == 0)
 		*ret = detail;
 	return rc;

@@ -53,7 +53,7 @@ MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, stru
 MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena,
 				   struct mw__symbols *ret);
 /* touched.c: pages that relocations write. Fills the members of ret that are about them; binds_now may be set before. */
-MW_MUST_CHECK int mw__detail_touched(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
+MW_MUST_CHECK int mw__detail_touched(Elf *elf, uint64_t file_size, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__detail *ret);
 
 /* size bytes of the file behind a virtual address, converted as type, or NULL. */

@@ -49,6 +49,7 @@ struct walk {
 	const struct machine *machine;	/* or NULL */
 	struct mw__detail *ret;
 	MW_VEC(struct mw__reloc_page) pages;
+	uint64_t left;		/* bytes of sections not yet read: more than the file has only where they overlap */
 	bool damaged;
 };
 
@@ -219,15 +220,21 @@ static int walk_dynamic(struct walk *w, const struct dynamic *d)
 	return rc;
 }
 
-/* A static program: its start-up code applies what stands in allocated relocation sections. */
+/* A static program: its start-up code applies what stands in allocated relocation sections, which do not overlap. */
 static int walk_sections(struct walk *w)
 {
 	for (Elf_Scn *scn = NULL; (scn = elf_nextscn(w->elf, scn));) {
 		GElf_Shdr sh;
 		Elf_Data *data;
 
-		if (!gelf_getshdr(scn, &sh) || !(sh.sh_flags & SHF_ALLOC) ||
-		    (sh.sh_type != SHT_RELA && sh.sh_type != SHT_REL) || !(data = elf_getdata(scn, NULL)) || !data->d_buf)
+		if (!gelf_getshdr(scn, &sh) || !(sh.sh_flags & SHF_ALLOC) || (sh.sh_type != SHT_RELA && sh.sh_type != SHT_REL))
+			continue;
+		if (sh.sh_size > w->left) {
+			w->damaged = true;
+			break;
+		}
+		w->left -= sh.sh_size;
+		if (!(data = elf_getdata(scn, NULL)) || !data->d_buf)
 			continue;
 		if (walk_entries(w, data, sh.sh_type == SHT_RELA, sh.sh_addr, 0, 0, false) < 0)
 			return -MW_E_NOMEM;
@@ -265,9 +272,9 @@ static int keep_pages(struct walk *w, struct mw__arena *arena)
 	return 0;
 }
 
-int mw__detail_touched(Elf *elf, const struct mw__image *img, struct mw__arena *arena, struct mw__detail *ret)
+int mw__detail_touched(Elf *elf, uint64_t file_size, const struct mw__image *img, struct mw__arena *arena, struct mw__detail *ret)
 {
-	struct walk w = { .elf = elf, .img = img, .ret = ret };
+	struct walk w = { .elf = elf, .img = img, .ret = ret, .left = file_size };
 	struct dynamic dyn = {};
 
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)

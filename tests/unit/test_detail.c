@@ -11,7 +11,9 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -149,9 +151,49 @@ static void check_own_words(void)
 	mw__arena_deinit(&arena);
 }
 
+/* Relocation sections of a file without dynamic section, all of the same bytes: they are not counted again and again. */
+static void check_overlap(void)
+{
+	enum { TABLE = 64 << 10, SECTIONS = 1000 };
+	static struct {
+		Elf64_Ehdr eh;
+		Elf64_Phdr ph;
+		Elf64_Shdr sh[1 + SECTIONS];
+		Elf64_Rel rel[TABLE / sizeof(Elf64_Rel)];
+	} f;
+	struct mw__detail_want want = { .relocs = true };
+	const struct mw__detail *d = NULL;
+	struct mw__image img = {};
+	struct mw__arena arena;
+	uint64_t table = (uint64_t)((char *)f.rel - (char *)&f);
+	int fd = memfd_create("overlap", MFD_CLOEXEC);
+
+	f.eh = (Elf64_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC,
+			     .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = offsetof(__typeof__(f), ph),
+			     .e_shoff = offsetof(__typeof__(f), sh), .e_ehsize = sizeof(f.eh), .e_phentsize = sizeof(f.ph),
+			     .e_phnum = 1, .e_shentsize = sizeof(*f.sh), .e_shnum = 1 + SECTIONS };
+	f.ph = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R, .p_vaddr = 0x400000, .p_filesz = sizeof(f), .p_memsz = sizeof(f) };
+	for (size_t i = 1; i <= SECTIONS; i++)
+		f.sh[i] = (Elf64_Shdr){ .sh_type = SHT_REL, .sh_flags = SHF_ALLOC, .sh_addr = 0x400000 + table, .sh_offset = table,
+					.sh_size = TABLE, .sh_entsize = sizeof(*f.rel) };
+	for (size_t i = 0; i < TABLE / sizeof(*f.rel); i++)
+		f.rel[i] = (Elf64_Rel){ 0x400000 + i * 4096, ELF64_R_INFO(1, R_X86_64_64) };
+	mw__arena_init(&arena);
+	if (ok(fd >= 0 && write(fd, &f, sizeof(f)) == sizeof(f) && mw__image_read_fd(fd, &arena, &img, NULL) > 0 &&
+	       mw__detail_read(fd, &img, &want, &arena, &d) == 0, "a file whose relocation sections lie over each other")) {
+		ok(!d->relocs_known, "its relocations are not known");
+		ok(d->n_symbolic <= sizeof(f) / sizeof(*f.rel), "and not more were counted than the file has room for");
+	}
+	if (fd >= 0)
+		close(fd);
+	mw__arena_deinit(&arena);
+}
+
 int main(void)
 {
 	Dl_info libc;
+
+	check_overlap();
 
 	check_own_words();
 	check_file("/proc/self/exe");
