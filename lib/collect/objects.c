@@ -265,8 +265,8 @@ static int read_detail(struct reading *r, uint32_t file, int fd, struct mw__imag
 	int rc = mw__detail_read(fd, img, &want, &snap->arena, &img->detail);
 
 	if (rc == 0 && o->relocs && !img->detail->relocs_known)
-		mw__note(snap, MW__WARNING, "elf", NULL, "%s: which pages its relocations write is unknown: the tables lie "
-			 "outside of the file, or over each other", snap->files.v[file].path);
+		mw__note(snap, MW__WARNING, "elf", NULL, "%s: which pages its relocations write is unknown: its tables lie "
+			 "outside of the file, over each other, or are packed for Android", snap->files.v[file].path);
 	return rc;
 }
 

@@ -160,6 +160,28 @@ static void check_packed(struct walk *w, const struct mw__elf_dynamic *dyn)
 			 "packed relocations without need of GLIBC_ABI_DT_RELR: the loader stops");
 }
 
+/* Those of Android, which other loaders pass over: words that were to be relocated stay as they are in the file. */
+static const char undone[] = "relocations in a form that only Android's loader knows stay undone: it dies when it uses what they are for";
+
+static bool is_undone(const struct mw__elf_dynamic *dyn, uint64_t *tag, uint64_t *v)
+{
+	static const uint64_t tags[] = { MW__DT_ANDROID_REL, MW__DT_ANDROID_RELA, MW__DT_ANDROID_RELR };
+
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		if (mw__dyn_get(dyn, *tag = tags[i], v))
+			return true;
+	return false;
+}
+
+static void check_android(struct walk *w, const struct mw__elf_dynamic *dyn)
+{
+	uint64_t tag, v;
+
+	if (is_undone(dyn, &tag, &v))
+		w->fault(w->ctx, MW__VERDICT_UNKNOWN, tag == MW__DT_ANDROID_REL ? "DT_ANDROID_REL" : tag == MW__DT_ANDROID_RELA ?
+			 "DT_ANDROID_RELA" : "DT_ANDROID_RELR", v, dyn->off, MW_UNKNOWN, undone);
+}
+
 void mw__check_relocations(struct mw_elf *elf, mw__fault_fn *fault, void *ctx)
 {
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
@@ -175,6 +197,7 @@ void mw__check_relocations(struct mw_elf *elf, mw__fault_fn *fault, void *ctx)
 
 	check_sizes(&w, dyn);
 	check_packed(&w, dyn);
+	check_android(&w, dyn);
 	w.textrel = mw__dyn_get(dyn, DT_TEXTREL, &v) || (mw__dyn_get(dyn, DT_FLAGS, &v) && (v & DF_TEXTREL));
 	w.relatives = mw__dyn_get(dyn, elf->lay.is64 ? DT_RELACOUNT_ : DT_RELCOUNT_, &v) ? v : 0;
 	check_table(&w, DT_RELA, DT_RELASZ, true);
@@ -281,6 +304,7 @@ static void check_loads(const struct mw_elf *elf, uint64_t page, struct mw__chec
 void mw__check_dlopen(struct mw_elf *elf, uint64_t page, enum mw__verdict loader, const char *reason, struct mw__check *ret)
 {
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
+	uint64_t tag, v;
 
 	check_identity(elf, ret);
 	check_loads(elf, page, ret);
@@ -296,6 +320,8 @@ void mw__check_dlopen(struct mw_elf *elf, uint64_t page, enum mw__verdict loader
 		answer(ret, refuses, "it asks not to be opened at run time (DF_1_NOOPEN)");
 	if (loader == MW__LOADER_CRASHES)
 		answer(ret, "the loader crashes", reason);
+	if (is_undone(dyn, &tag, &v))
+		answer(ret, maybe, undone);
 	if (has_flag(dyn, DT_FLAGS, DF_STATIC_TLS) && has_segment(elf, PT_TLS))
 		answer(ret, maybe, "it needs room in the static TLS block, of which little is left in a running process (DF_STATIC_TLS)");
 	for (size_t i = 0; i < elf->n_ph; i++)

@@ -109,6 +109,7 @@ static const struct named sections[] = {
 	{ 0, 5, "HASH" }, { 0, 6, "DYNAMIC" }, { 0, 7, "NOTE" }, { 0, 8, "NOBITS" }, { 0, 9, "REL" },
 	{ 0, 10, "SHLIB" }, { 0, 11, "DYNSYM" }, { 0, 14, "INIT_ARRAY" }, { 0, 15, "FINI_ARRAY" },
 	{ 0, 16, "PREINIT_ARRAY" }, { 0, 17, "GROUP" }, { 0, 18, "SYMTAB_SHNDX" }, { 0, 19, "RELR" },
+	{ 0, 0x60000001, "ANDROID_REL" }, { 0, 0x60000002, "ANDROID_RELA" }, { 0, 0x6fffff00, "ANDROID_RELR" },
 	{ 0, 0x6ffffff5, "GNU_ATTRIBUTES" }, { 0, 0x6ffffff6, "GNU_HASH" }, { 0, 0x6ffffff7, "GNU_LIBLIST" },
 	{ 0, 0x6ffffff8, "CHECKSUM" }, { 0, 0x6ffffffa, "SUNW_move" }, { 0, 0x6ffffffb, "SUNW_COMDAT" },
 	{ 0, 0x6ffffffc, "SUNW_syminfo" }, { 0, 0x6ffffffd, "GNU_verdef" }, { 0, 0x6ffffffe, "GNU_verneed" },

@@ -12,6 +12,7 @@
 #include "detail.h"
 
 #include "../base/size.h"
+#include "dynamic.h"
 
 #include <gelf.h>
 #include <stdlib.h>
@@ -163,12 +164,16 @@ static void take_entry(struct walk *w, const GElf_Dyn *d, uint64_t at, struct dy
 	case DT_RELASZ: dyn->relasz = d->d_un.d_val; break;
 	case DT_REL: dyn->rel = d->d_un.d_ptr; break;
 	case DT_RELSZ: dyn->relsz = d->d_un.d_val; break;
+	case MW__DT_ANDROID_RELR:
 	case DT_RELR: dyn->relr = d->d_un.d_ptr; break;
+	case MW__DT_ANDROID_RELRSZ:
 	case DT_RELRSZ: dyn->relrsz = d->d_un.d_val; break;
 	case DT_JMPREL: dyn->jmprel = d->d_un.d_ptr; break;
 	case DT_PLTRELSZ: dyn->pltrelsz = d->d_un.d_val; break;
 	case DT_PLTREL: dyn->pltrel = d->d_un.d_val; break;
 	case DT_PLTGOT: dyn->pltgot = d->d_un.d_ptr; break;
+	case MW__DT_ANDROID_REL:
+	case MW__DT_ANDROID_RELA: w->damaged = true; break;	/* packed in a way that is not read here */
 	case DT_DEBUG: dyn->debug = at; break;
 	case DT_BIND_NOW: w->ret->binds_now = true; break;
 	case DT_FLAGS: w->ret->binds_now |= d->d_un.d_val & DF_BIND_NOW; break;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../elf/dynamic.h"
 #include "../elf/names.h"
 #include "elf_names.h"
 #include "elf_view.h"
@@ -136,7 +137,24 @@ static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, c
 		       &(struct mw__stream){ count_relocs, restart, relr ? relr_row : reloc_row, c });
 }
 
-static bool is_reloc(uint64_t type) { return type == SHT_REL || type == SHT_RELA || type == 19; }
+static bool is_reloc(uint64_t type)
+{
+	return type == SHT_REL || type == SHT_RELA || type == 19 || type == MW__SHT_ANDROID_RELR;
+}
+
+/* Tables that only Android's loader reads, packed in a form that is not taken apart here. */
+static void name_packed(const struct mw__elf_view *v)
+{
+	static const struct { uint64_t tag; const char *name; } packed[] = { { MW__DT_ANDROID_REL, "DT_ANDROID_REL" },
+									     { MW__DT_ANDROID_RELA, "DT_ANDROID_RELA" } };
+	struct mw__elf_dynamic *dyn = mw__elf_dynamic(v->elf);
+	uint64_t at;
+
+	for (size_t i = 0; dyn && i < MW__COUNT(packed); i++)
+		if (mw__dyn_get(dyn, packed[i].tag, &at))
+			mw__elf_diag(v->elf, MW__ELF_NOTE, packed[i].name, at, dyn->off, MW_UNKNOWN, "%s: relocations packed for Android's "
+				     "loader are not listed", packed[i].name);
+}
 
 void mw__elf_view_relocs(const struct mw__elf_view *v)
 {
@@ -166,4 +184,5 @@ void mw__elf_view_relocs(const struct mw__elf_view *v)
 	}
 	if (!found)
 		mw__view_heading(v, "There are no relocations.");
+	name_packed(v);
 }
