@@ -56,37 +56,25 @@ static bool is_address(const char *word, size_t len)
 	return digits == len && len >= 8 && len <= 16 && strcspn(word, "0123456789") < len;
 }
 
-static int add_words(struct addrs *a, char *line)
-{
-	for (char *p = line; *p;) {
-		size_t len = 0;
-
-		while (isalnum((unsigned char)p[len]) || p[len] == '_')
-			len++;
-		if (len && is_address(p, len)) {
-			char after = p[len];
-
-			p[len] = '\0';
-			int code = add_addr(a, strtoull(p, NULL, 16));
-
-			p[len] = after;
-			if (code)
-				return code;
-		}
-		p += len ? len : 1;
-	}
-	return EXIT_OK;
-}
-
+/* Letters, digits and _ without an end are no address, and are not kept. */
 static int read_stdin(struct addrs *a)
 {
-	char *line = NULL;	/* of any length: an address may stand anywhere in it */
-	size_t size = 0;
-	int code = EXIT_OK;
+	char word[2 + 16 + 2];
+	size_t len = 0;
+	int code = EXIT_OK, c;
 
-	while (!code && getline(&line, &size, stdin) > 0)
-		code = add_words(a, line);
-	free(line);
+	do {
+		c = getc_unlocked(stdin);
+		if (c != EOF && (isalnum(c) || c == '_')) {
+			if (len < sizeof(word) - 1)
+				word[len++] = (char)c;
+			continue;
+		}
+		word[len] = '\0';
+		if (is_address(word, len))
+			code = add_addr(a, strtoull(word, NULL, 16));
+		len = 0;
+	} while (!code && c != EOF);
 	if (!code && ferror(stdin))
 		code = fail_text(EXIT_TARGET, NULL, "standard input: read: %s", strerror(errno));
 	return code;

@@ -543,6 +543,19 @@ static struct mw_elf *create(const char *path)
 	return NULL;
 }
 
+static bool is_archive(const void *head, size_t len)
+{
+	return len >= 8 && (!memcmp(head, "!<arch>\n", 8) || !memcmp(head, "!<thin>\n", 8));
+}
+
+static bool is_elf(const void *head, size_t len) { return len >= SELFMAG && !memcmp(head, ELFMAG, SELFMAG); }
+
+static int fail_magic(const char *path, const uint8_t head[static SELFMAG], struct mw_err *err)
+{
+	return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it starts with %02x %02x %02x %02x", path, head[0], head[1],
+			head[2], head[3]);
+}
+
 /* ELF or archive; anything else is not for us. */
 static int identify(struct mw_elf *elf, struct mw_err *err)
 {
@@ -553,14 +566,12 @@ static int identify(struct mw_elf *elf, struct mw_err *err)
 		return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it is empty", elf->path);
 	if (!mw__elf_read(elf, 0, head, len))
 		return mw__fail(err, MW_E_OS, errno, "%s: read", elf->path);
-	if (!elf->member && len >= 8 && (!memcmp(head, "!<arch>\n", 8) || !memcmp(head, "!<thin>\n", 8))) {
+	if (!elf->member && is_archive(head, len)) {
 		elf->kind = MW__ELF_ARCHIVE;
 		return 0;
 	}
-	if (len < 4 || memcmp(head, ELFMAG, 4)) {
-		return mw__fail(err, MW_E_FORMAT, 0, "%s: not an ELF file: it starts with %02x %02x %02x %02x", elf->path,
-				head[0], head[1], head[2], head[3]);
-	}
+	if (!is_elf(head, len))
+		return fail_magic(elf->path, head, err);
 	read_header(elf, head, len);
 	return 0;
 }
@@ -607,11 +618,11 @@ int mw__elf_open_part(int fd, uint64_t base, uint64_t size, const char *path, st
 	return rc;
 }
 
-/* A pipe is copied to memory first, since every view seeks. */
+/* A pipe is copied to memory first, since every view seeks; but not what is no file for us, which may have no end. */
 static int spool(int from, const char *path, int *ret, uint64_t *size, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-input", MFD_CLOEXEC);
-	char buf[65536];
+	uint8_t buf[65536], head[8] = { 0 };
 	uint64_t total = 0;
 
 	if (fd < 0)
@@ -629,6 +640,11 @@ static int spool(int from, const char *path, int *ret, uint64_t *size, struct mw
 			return mw__fail(err, MW_E_OS, errno, "%s: read", path);
 		if (!n)
 			break;
+		if (total < sizeof(head)) {
+			memcpy(head + total, buf, mw__min((uint64_t)n, sizeof(head) - total));
+			if (total + n >= sizeof(head) && !is_elf(head, sizeof(head)) && !is_archive(head, sizeof(head)))
+				return fail_magic(path, head, err);
+		}
 		total += n;
 		if (total > MAX_SPOOL)
 			return mw__fail(err, MW_E_RANGE, 0, "%s: more than 1 GiB from a pipe", path);

@@ -278,3 +278,9 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	[ "$status" -eq 3 ]
 	[[ "$output" == *"more than 1 GiB"* ]]
 }
+
+@test "a pipe without an end is refused by its first bytes, however they come" {
+	(yes || true) 2>/dev/null | { run elf -h -; [ "$status" = 3 ]; [[ "$output" == *"starts with 79 0a 79 0a"* ]]; }
+	(printf 'a\n'; sleep 0.2; yes || true) 2>/dev/null | { run elf -h -; [ "$status" = 3 ]; [[ "$output" == *"starts with 61 0a 79 0a"* ]]; }
+	(head -c 3 "$T/prog"; sleep 0.2; tail -c +4 "$T/prog") | elf -h - | diff - <(elf -h "$T/prog")
+}
