@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,21 @@ void *late_load(unsigned which);
 static const char *next(const char *s)
 {
 	return s + strlen(s) + 1;
+}
+
+/* The loader tells its reason in words, and the errno among them as strerror(3) does. */
+static const char *hint_for(const char *why)
+{
+	static const struct { int code; const char *hint; } hints[] = {
+		{ ENOENT, "\nhint: install the package that has it" },
+		{ EMFILE, "\nhint: allow more open files: ulimit -n" },
+		{ ENOMEM, "\nhint: allow more address space: ulimit -v" },
+	};
+
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (strstr(why, strerror(hints[i].code)))
+			return hints[i].hint;
+	return "";
 }
 
 /* Called once a stub; ends the program as the loader would have done at its start. */
@@ -28,8 +44,9 @@ void *late_load(unsigned which)
 	if (lib)
 		fn = strcmp(version, "-") ? dlvsym(lib, name, version) : dlsym(lib, name);
 	if (!fn) {
-		fprintf(stderr, "memwhy: %s: loading it: %s\nhint: install the package that has it\n", library,
-			dlerror());
+		const char *why = dlerror();
+
+		fprintf(stderr, "memwhy: %s: loading it: %s%s\n", library, why, hint_for(why));
 		_exit(127);
 	}
 	return fn;

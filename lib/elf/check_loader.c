@@ -13,7 +13,7 @@
 #include "dynamic.h"
 #include "versions.h"
 
-#define BLOCK 65536
+#define BLOCK 16384
 #define DT_RELACOUNT_ 0x6ffffff9
 #define DT_RELCOUNT_ 0x6ffffffa
 

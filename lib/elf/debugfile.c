@@ -57,7 +57,7 @@ static bool read_link(struct mw_elf *elf, struct link *ret)
 
 static bool has_crc(const struct mw_elf *elf, uint32_t want)
 {
-	uint8_t buf[65536];
+	uint8_t buf[16384];
 	uLong crc = crc32(0, NULL, 0);
 
 	for (uint64_t at = 0; at < elf->size;) {

@@ -622,7 +622,7 @@ int mw__elf_open_part(int fd, uint64_t base, uint64_t size, const char *path, st
 static int spool(int from, const char *path, int *ret, uint64_t *size, struct mw_err *err)
 {
 	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-input", MFD_CLOEXEC);
-	uint8_t buf[65536], head[8] = { 0 };
+	uint8_t buf[16384], head[8] = { 0 };
 	uint64_t total = 0;
 
 	if (fd < 0)

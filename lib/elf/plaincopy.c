@@ -32,7 +32,7 @@ bool mw__elf_has_zstd_debug(const struct mw_elf *elf)
 
 static bool copy_bytes(const struct mw_elf *elf, int fd)
 {
-	char buf[65536];
+	char buf[16384];
 
 	for (uint64_t at = 0; at < elf->size;) {
 		size_t n = elf->size - at < sizeof(buf) ? elf->size - at : sizeof(buf);

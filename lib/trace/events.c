@@ -13,6 +13,7 @@
  */
 #include "trace.h"
 
+#include "../base/cleanup.h"
 #include "../base/err.h"
 #include "../base/search.h"
 #include "../base/size.h"
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -378,8 +380,8 @@ static int drain_ring(struct mw__events *e, struct mw__ring *r, struct mw_record
 
 int mw__events_drain(struct mw__events *e, struct mw_recording *rec)
 {
-	char scratch[65536] __attribute__((aligned(8)));
-	int rc = 0;
+	MW_CLEANUP(mw__freep) char *scratch = malloc(1 << 16);	/* the largest record; too much for a small stack */
+	int rc = scratch ? 0 : -MW_E_NOMEM;
 
 	for (size_t i = 0; i < e->rings.n && rc == 0; i++)
 		rc = drain_ring(e, &e->rings.v[i], rec, scratch);

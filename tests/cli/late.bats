@@ -35,3 +35,13 @@ setup() {
 	well_said
 	contains "$err" "memwhy: libelf.so.1: loading it: "
 }
+
+@test "the hint fits the reason" {
+	! readelf -sW "$memwhy" | grep -q __asan_init || skip "the sanitizers need more files and address space"
+	for n in $(seq 4 24); do	# one of these ends while a library is loaded
+		(ulimit -n "$n"; timeout 60 "$memwhy" explain $$) 2>>"$BATS_TEST_TMPDIR/err" >/dev/null || true
+	done
+	contains "$(cat "$BATS_TEST_TMPDIR/err")" "loading it"
+	contains "$(cat "$BATS_TEST_TMPDIR/err")" "ulimit -n"
+	never grep -q package "$BATS_TEST_TMPDIR/err"
+}

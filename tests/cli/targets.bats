@@ -255,3 +255,17 @@ files=[open(p,\"rb\") for p in sys.argv[1:]]; maps=[mmap.mmap(f.fileno(),0,prot=
 	jq -e "[.objects[].object] | (index(\"$d/there (deleted)\") != null) and (index(\"$d/there\") == null)" <<<"$out"
 	jq -e "[.objects[].object] | index(\"$d/gone\") != null" <<<"$out"
 }
+
+@test "a stack of 64 KiB is enough" {
+	! readelf -sW "$memwhy" | grep -q __asan_init || skip "the sanitizers need more"
+	start_target
+	for c in "explain --all" maps "sections --symbols --relocs" pages tlb "elf -a -p"; do
+		# shellcheck disable=SC2086
+		status=0
+		(ulimit -s 64; ulimit -c 0; exec timeout 60 "$memwhy" $c "$target") >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+		[ "$status" -le 3 ] || { echo "$c: $status"; return 1; }
+	done
+	status=0
+	(ulimit -s 64; ulimit -c 0; exec timeout 60 "$memwhy" faults -- /bin/true) >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+	[ "$status" -le 3 ] || { echo "faults: $status"; return 1; }
+}
