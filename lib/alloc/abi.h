@@ -141,6 +141,8 @@ enum mw_span_flags {
 	MW_SPAN_NOSCAN = 8,   /* private: its objects hold no pointers */
 	MW_SPAN_TINY = 16,    /* private: each object is a block of tiny ones */
 	MW_SPAN_HAS_SAMPLES = 32, /* private: some of its objects are sampled */
+	MW_SPAN_NEW = 64,         /* audit: a single block that operator new gave, */
+	MW_SPAN_NEW_ARRAY = 128,  /* or new[] */
 };
 
 /**
@@ -166,7 +168,7 @@ struct mw_mspan {
 	MW_PTR(struct mw_mspan) next; /* list of its mcentral, or free list */
 	MW_PTR(struct mw_mspan) prev;
 	uint64_t requested; /* single blocks: bytes the program asked for */
-	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems]; single blocks: address of the block;
+	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems], and who allocated it; single blocks: address of the block;
 	                     * with MW_SPAN_TINY: struct mw_tiny[nelems] */
 	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
 	union {
@@ -491,7 +493,8 @@ enum mw_error_kind {
 	MW_ERROR_INTERIOR_FREE = 2,  /* inside a block, not at its start */
 	MW_ERROR_OVERFLOW = 3,       /* bytes behind the block were written */
 	MW_ERROR_WRITE_AFTER_FREE = 4,
-	MW_ERROR_SIZE_MISMATCH = 5,  /* free_sized or sized delete with another size */
+	MW_ERROR_MISMATCH = 5,       /* freed with another size or alignment, or what new gave otherwise
+	                              * than by delete */
 	MW_ERROR_WRONG_HEAP = 6,     /* a block of another heap than the one named */
 	MW_ERROR_DEAD_HEAP = 7,      /* a heap that was destroyed, or is none */
 	MW_N_ERRORS = 8,

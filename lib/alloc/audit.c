@@ -13,7 +13,8 @@
  *   zero    a freed object is cleared (and, with audit, must still be clear later)
  *   random  a free object is chosen at random, not the lowest
  *
- * The slack of every object (object size - requested) stands in span->aux.
+ * The slack of every object (object size - requested) stands in span->aux, and behind
+ * all of them who allocated each: malloc, new or new[].
  */
 #include "internal.h"
 
@@ -36,13 +37,19 @@ static bool all_bytes(const unsigned char *p, size_t n, unsigned char value)
 	return true;
 }
 
+size_t mw__audit_books(const mspan *s)
+{
+	return s->nelems * (sizeof(uint16_t) + sizeof(uint8_t));
+}
+
 /* All of a new span is free, and with audit filled. */
 static uint16_t *slack_of(mspan *s)
 {
 	bool audit = option(MW_OPT_AUDIT);
 
-	if (s->aux || !(s->aux = mw__meta_array(s->nelems * sizeof(uint16_t))))
+	if (s->aux || !(s->aux = mw__meta_array(mw__audit_books(s))))
 		return s->aux;
+	memset(s->aux, 0, mw__audit_books(s));
 	memset(s->aux, audit ? 0xff : 0, s->nelems * sizeof(uint16_t));
 	if (audit)
 		memset((void *)s->base, freed_byte(), (size_t)s->nelems * s->elemsize);
@@ -100,11 +107,6 @@ void mw__audit_retire(mspan *s)
 		check_freed(s, i, object_at(s, i));
 }
 
-static bool is_out(const mspan *s, unsigned idx)
-{
-	return s->alloc_bits[idx / 64] >> (idx % 64) & 1;
-}
-
 static void check_canary(const mspan *s, unsigned idx)
 {
 	uint16_t slack = ((uint16_t *)s->aux)[idx];
@@ -116,7 +118,7 @@ static void check_canary(const mspan *s, unsigned idx)
 
 static void check_object(mspan *s, unsigned idx)
 {
-	is_out(s, idx) ? check_canary(s, idx) : check_freed(s, idx, object_at(s, idx));
+	mw__is_out(s, idx) ? check_canary(s, idx) : check_freed(s, idx, object_at(s, idx));
 }
 
 /* Who writes too far, or before a block, meets a neighbour: free, or with a canary. */
@@ -158,6 +160,76 @@ void mw__audit_at_exit(void)
 	}
 }
 
+/* --- who allocated it, and who may free it --------------------------------------------- */
+
+static uint8_t *origin_of(const mspan *s, unsigned idx)
+{
+	return (uint8_t *)((uint16_t *)s->aux + s->nelems) + idx;
+}
+
+static void expect_origin(mspan *s, const void *p, unsigned was, enum mw_origin wanted)
+{
+	static const char *const from[] = { "malloc", "new", "new[]" }, *const to[] = { "free or realloc", "delete", "delete[]" };
+	char detail[64];
+
+	if (was == wanted || !mw__options.mismatch)
+		return;
+	mw__format(detail, sizeof(detail), "from %s, given to %s", from[was], to[wanted]);
+	mw__error(MW_ERROR_MISMATCH, p, s, detail);
+}
+
+static unsigned origin_of_single(const mspan *s)
+{
+	return s->flags & MW_SPAN_NEW ? BY_NEW : s->flags & MW_SPAN_NEW_ARRAY ? BY_NEW_ARRAY : BY_MALLOC;
+}
+
+static void set_origin(mspan *s, unsigned idx, enum mw_origin by)
+{
+	if (s->state == MW_SPAN_SMALL)
+		*origin_of(s, idx) = (uint8_t)by;
+	else
+		s->flags = (uint8_t)((s->flags & ~(MW_SPAN_NEW | MW_SPAN_NEW_ARRAY)) |
+				     (by == BY_NEW ? MW_SPAN_NEW : by == BY_NEW_ARRAY ? MW_SPAN_NEW_ARRAY : 0));
+}
+
+/* The span of a live block of malloc's; NULL: free() will say what it is. */
+static mspan *span_of_live(const void *p, unsigned *idx)
+{
+	heap_arena *a = mw__arena_of(p);
+	mspan *s = a ? span_at(a, (uintptr_t)p) : NULL;
+	bool exact;
+
+	*idx = 0;
+	if (!s)
+		s = mw__huge_find(p);
+	if (!s || s->state >= MW_SPAN_PRIVATE)
+		return NULL;
+	if (s->state != MW_SPAN_SMALL)
+		return s->used && p == mw__span_block(s) ? s : NULL;
+	*idx = mw__object_index(s, (uintptr_t)p, &exact);
+	return s->aux && exact && mw__is_out(s, *idx) ? s : NULL;
+}
+
+void mw__audit_came(void *p, enum mw_origin by)
+{
+	unsigned idx;
+	mspan *s = span_of_live(p, &idx);
+
+	if (s)
+		set_origin(s, idx, by);
+}
+
+void mw__audit_goes(void *p, enum mw_origin by)
+{
+	unsigned idx;
+	mspan *s = span_of_live(p, &idx);
+
+	if (!s)
+		return;
+	expect_origin(s, p, s->state == MW_SPAN_SMALL ? *origin_of(s, idx) : origin_of_single(s), by);
+	set_origin(s, idx, BY_MALLOC); /* free() may have it */
+}
+
 void mw__audit_free(mspan *s, void *p)
 {
 	mcentral *m = mw__central_lock(s->cls);
@@ -167,9 +239,11 @@ void mw__audit_free(mspan *s, void *p)
 	m->n_flushes++;
 	if (!exact) {
 		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
-	} else if (!is_out(s, idx)) {
-		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
+	} else if (!mw__is_out(s, idx)) {
+		mw__error(mw__not_out(s, idx), p, s, NULL);
 	} else {
+		expect_origin(s, p, *origin_of(s, idx), BY_MALLOC);
+		*origin_of(s, idx) = BY_MALLOC;
 		bury(s, idx);
 		mw__central_put(m, s, idx);
 	}
@@ -196,6 +270,7 @@ bool mw__audit_resize(mspan *s, void *p, size_t n)
 
 	if (!exact || n >= s->elemsize || n < s->elemsize / 2)
 		return false;
+	expect_origin(s, p, *origin_of(s, idx), BY_MALLOC);
 	slack[idx] = (uint16_t)(s->elemsize - n);
 	if (option(MW_OPT_AUDIT))
 		memset((char *)p + n, CANARY, slack[idx]);
@@ -223,6 +298,10 @@ void mw__audit_check(mspan *s)
 
 	if (option(MW_OPT_AUDIT) && !all_bytes(p + s->requested, seal_size(s), CANARY))
 		mw__error(MW_ERROR_OVERFLOW, p, s, NULL);
+	if (option(MW_OPT_AUDIT)) {
+		expect_origin(s, p, origin_of_single(s), BY_MALLOC);
+		set_origin(s, 0, BY_MALLOC);
+	}
 	if (option(MW_OPT_ZERO) && s->state != MW_SPAN_HUGE)
 		memset(p, 0, mw__span_usable(s));
 }

@@ -155,7 +155,7 @@ static void span_end(mcentral *m, mspan *s, void (*run_free)(mspan *s))
 	mw__span_retire(s);
 	run_free(s);
 	if (s->aux)
-		mw__meta_array_free(s->aux, s->nelems * sizeof(uint16_t));
+		mw__meta_array_free(s->aux, mw__audit_books(s));
 	mw__span_delete(s);
 	mw__heap_unlock();
 }
@@ -318,7 +318,7 @@ static unsigned put_run(mcentral *m, mspan *s, void **objs, unsigned n)
 		if (unlikely(!exact)) {
 			mw__error(MW_ERROR_INTERIOR_FREE, objs[i], s, NULL);
 		} else if (unlikely(!(*word & bit))) {
-			mw__error(MW_ERROR_DOUBLE_FREE, objs[i], s, NULL);
+			mw__error(mw__not_out(s, idx), objs[i], s, NULL);
 		} else {
 			*word &= ~bit;
 			lowest = idx < lowest ? idx : lowest;

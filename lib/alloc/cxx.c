@@ -50,19 +50,28 @@ static void throw_bad_alloc(void)
 	abort();
 }
 
-static void *try_new(size_t align, size_t n)
+static void *new_aligned(enum mw_origin by, size_t align, size_t n)
 {
-	return align ? mw__malloc_aligned(align, n) : mw__malloc(n);
+	void *p = mw__malloc_aligned(align, n);
+
+	if (p && option(MW_OPT_AUDIT))
+		mw__audit_came(p, by);
+	return p;
 }
 
-static noinline void *new_slow(size_t align, size_t n, bool throws)
+static inline void *try_new(enum mw_origin by, size_t align, size_t n)
+{
+	return align ? new_aligned(by, align, n) : mw__new(n, by);
+}
+
+static noinline void *new_slow(enum mw_origin by, size_t align, size_t n, bool throws)
 {
 	handler h;
 	void *p;
 
 	while ((h = new_handler())) {
 		h();
-		if ((p = try_new(align, n)))
+		if ((p = try_new(by, align, n)))
 			return p;
 	}
 	if (throws)
@@ -70,61 +79,60 @@ static noinline void *new_slow(size_t align, size_t n, bool throws)
 	return NULL;
 }
 
-static inline void *new_any(size_t align, size_t n, bool throws)
+static inline void *new_any(enum mw_origin by, size_t align, size_t n, bool throws)
 {
-	void *p = try_new(align, n);
+	void *p = try_new(by, align, n);
 
-	return likely(p != NULL) ? p : new_slow(align, n, throws);
+	return likely(p != NULL) ? p : new_slow(by, align, n, throws);
 }
 
 /* new, new[]: plain, nothrow, aligned, aligned nothrow */
-MW_EXPORT void *_Znwm(size_t n) { return new_any(0, n, true); }
-MW_EXPORT void *_Znam(size_t n) { return new_any(0, n, true); }
-MW_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(0, n, false); }
-MW_EXPORT void *_ZnamRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(0, n, false); }
-MW_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_any(a, n, true); }
-MW_EXPORT void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_any(a, n, true); }
+MW_EXPORT void *_Znwm(size_t n) { return new_any(BY_NEW, 0, n, true); }
+MW_EXPORT void *_Znam(size_t n) { return new_any(BY_NEW_ARRAY, 0, n, true); }
+MW_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(BY_NEW, 0, n, false); }
+MW_EXPORT void *_ZnamRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(BY_NEW_ARRAY, 0, n, false); }
+MW_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW, a, n, true); }
+MW_EXPORT void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW_ARRAY, a, n, true); }
 MW_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
 {
 	(void)t;
-	return new_any(a, n, false);
+	return new_any(BY_NEW, a, n, false);
 }
 MW_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
 {
 	(void)t;
-	return new_any(a, n, false);
+	return new_any(BY_NEW_ARRAY, a, n, false);
 }
 
-/* The size and alignment say nothing that free() needs; audit compares them. */
-static inline void delete_sized(void *p, size_t n, size_t align)
+/* The size and alignment say nothing that free() needs; audit compares them. Size 0: any. */
+static inline void delete_known(enum mw_origin by, void *p, size_t n, size_t align)
 {
 	if (unlikely(option(MW_OPT_AUDIT)) && p) {
 		mw__check_align(p, align);
-		mw__check_size(p, n);
+		if (n)
+			mw__check_size(p, n);
 	}
-	mw__free(p);
+	mw__delete(p, by);
 }
 
 /* delete, delete[]: plain, nothrow, sized, aligned, sized and aligned, aligned nothrow */
-MW_EXPORT void _ZdlPv(void *p) { mw__free(p); }
-MW_EXPORT void _ZdaPv(void *p) { mw__free(p); }
-MW_EXPORT void _ZdlPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
-MW_EXPORT void _ZdaPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__free(p); }
-MW_EXPORT void _ZdlPvm(void *p, size_t n) { delete_sized(p, n, 1); }
-MW_EXPORT void _ZdaPvm(void *p, size_t n) { delete_sized(p, n, 1); }
-MW_EXPORT void _ZdlPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
-MW_EXPORT void _ZdaPvSt11align_val_t(void *p, size_t a) { (void)a; mw__free(p); }
-MW_EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_sized(p, n, a); }
-MW_EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_sized(p, n, a); }
+MW_EXPORT void _ZdlPv(void *p) { mw__delete(p, BY_NEW); }
+MW_EXPORT void _ZdaPv(void *p) { mw__delete(p, BY_NEW_ARRAY); }
+MW_EXPORT void _ZdlPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__delete(p, BY_NEW); }
+MW_EXPORT void _ZdaPvRKSt9nothrow_t(void *p, void *t) { (void)t; mw__delete(p, BY_NEW_ARRAY); }
+MW_EXPORT void _ZdlPvm(void *p, size_t n) { delete_known(BY_NEW, p, n, 1); }
+MW_EXPORT void _ZdaPvm(void *p, size_t n) { delete_known(BY_NEW_ARRAY, p, n, 1); }
+MW_EXPORT void _ZdlPvSt11align_val_t(void *p, size_t a) { delete_known(BY_NEW, p, 0, a); }
+MW_EXPORT void _ZdaPvSt11align_val_t(void *p, size_t a) { delete_known(BY_NEW_ARRAY, p, 0, a); }
+MW_EXPORT void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_known(BY_NEW, p, n, a); }
+MW_EXPORT void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { delete_known(BY_NEW_ARRAY, p, n, a); }
 MW_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, void *t)
 {
-	(void)a;
 	(void)t;
-	mw__free(p);
+	delete_known(BY_NEW, p, 0, a);
 }
 MW_EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, void *t)
 {
-	(void)a;
 	(void)t;
-	mw__free(p);
+	delete_known(BY_NEW_ARRAY, p, 0, a);
 }

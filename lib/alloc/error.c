@@ -22,7 +22,7 @@ static const char *const error_names[MW_N_ERRORS] = {
 	[MW_ERROR_INTERIOR_FREE] = "free of a pointer into the middle of a block",
 	[MW_ERROR_OVERFLOW] = "write past the end of a block",
 	[MW_ERROR_WRITE_AFTER_FREE] = "write to a freed block",
-	[MW_ERROR_SIZE_MISMATCH] = "block freed with a size or alignment it does not have",
+	[MW_ERROR_MISMATCH] = "block freed otherwise than it was allocated",
 	[MW_ERROR_WRONG_HEAP] = "not an object of this private heap",
 	[MW_ERROR_DEAD_HEAP] = "not a private heap, or one that was destroyed",
 };
@@ -85,13 +85,23 @@ size_t mw__format(char *buf, size_t cap, const char *fmt, ...)
 	return o.len;
 }
 
-static size_t describe_block(char *buf, size_t cap, const mspan *s)
+static size_t describe_object(char *buf, size_t cap, const mspan *s, const void *p)
+{
+	uint64_t off = (uint64_t)(uintptr_t)p - s->base;
+
+	if (off >= (uint64_t)s->nelems * s->elemsize || off % s->elemsize == 0)
+		return mw__format(buf, cap, "  in a span of class %u, %u bytes an object, at 0x%x\n",
+				  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base);
+	return mw__format(buf, cap, "  %u bytes into an object of class %u, %u bytes, at 0x%x\n", off % s->elemsize,
+			  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base + off - off % s->elemsize);
+}
+
+static size_t describe_block(char *buf, size_t cap, const mspan *s, const void *p)
 {
 	if (!s)
 		return 0;
 	if (s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE)
-		return mw__format(buf, cap, "  in a span of class %u, %u bytes an object, at 0x%x\n",
-				  (uint64_t)s->cls, (uint64_t)s->elemsize, s->base);
+		return describe_object(buf, cap, s, p);
 	if (s->cls)
 		return mw__format(buf, cap, "  in a block of %u bytes, class %u of %u bytes, at 0x%x\n", s->requested,
 				  (uint64_t)s->cls, (uint64_t)s->elemsize, (uint64_t)(uintptr_t)mw__span_block(s));
@@ -138,7 +148,7 @@ void mw__error_at(enum mw_error_kind kind, const void *p, const mspan *s, const 
 	len = mw__format(buf, sizeof(buf), "memwhy-malloc: 0x%x: %s%s%s\n",
 			 (uint64_t)(uintptr_t)p, error_names[kind], detail ? ": " : "",
 			 detail ? detail : "");
-	len += describe_block(buf + len, sizeof(buf) - len, s);
+	len += describe_block(buf + len, sizeof(buf) - len, s, p);
 	len += describe_site(buf + len, sizeof(buf) - len, mw__sample_site(site));
 	mw__os_write(2, buf, len);
 	abort();

@@ -135,6 +135,7 @@ struct mw_options {
 	unsigned char background; /* 1: a thread gives memory back when the program is silent */
 	unsigned char paced;  /* 1: a thread in a rush takes the interval longer */
 	unsigned char report; /* print the totals to stderr at exit */
+	unsigned char mismatch; /* 1: audit looks for malloc with delete, and the like */
 };
 extern struct mw_options mw__options;
 void mw__options_read(void);
@@ -275,6 +276,17 @@ void *mw__central_take(mcentral *m, mspan *s, unsigned idx);
 void mw__central_put(mcentral *m, mspan *s, unsigned idx); /* may free the span */
 unsigned mw__object_index(const mspan *s, uintptr_t p, bool *exact);
 
+static inline bool mw__is_out(const mspan *s, unsigned idx)
+{
+	return load_relaxed(&s->alloc_bits[idx / 64]) >> (idx % 64) & 1;
+}
+
+/* Somebody gives back an object that is not out. */
+static inline enum mw_error_kind mw__not_out(const mspan *s, unsigned idx)
+{
+	return idx < s->nfresh ? MW_ERROR_DOUBLE_FREE : MW_ERROR_FOREIGN_FREE;
+}
+
 /* cache.c */
 extern __thread mcache *mw__mcache __attribute__((tls_model("initial-exec")));
 extern struct mw_no_cache mw__no_cache;
@@ -327,6 +339,11 @@ size_t mw__audit_usable(const mspan *s, const void *p);
 bool mw__audit_resize(mspan *s, void *p, size_t n);
 void mw__audit_seal(mspan *s);  /* canary behind a single block */
 void mw__audit_check(mspan *s); /* and its check */
+/* Who gave a block, for those who look for the wrong delete; malloc unless told. */
+enum mw_origin { BY_MALLOC, BY_NEW, BY_NEW_ARRAY };
+void mw__audit_came(void *p, enum mw_origin by);
+void mw__audit_goes(void *p, enum mw_origin by); /* to the counterpart of by; an error if it is another */
+size_t mw__audit_books(const mspan *s); /* bytes of aux */
 
 /* sample.c */
 extern struct mw_lock mw__sample_lock;
@@ -349,10 +366,10 @@ void mw__error_at(enum mw_error_kind kind, const void *p, const mspan *s, const 
 size_t mw__format(char *buf, size_t cap, const char *fmt, ...);
 
 /* malloc.c */
-void *mw__malloc(size_t n);
+void *mw__new(size_t n, enum mw_origin by);
 void *mw__malloc_aligned(size_t align, size_t n);
 size_t mw__usable(const void *p);
-void mw__free(void *p);
+void mw__delete(void *p, enum mw_origin by);
 void mw__check_size(void *p, size_t n);      /* an error, if that is not its size */
 void mw__check_align(void *p, size_t align); /* nor its alignment */
 

@@ -22,6 +22,7 @@
 #define STEPS_MAX_SMALL 16384u /* above, what grows in small steps gets pages of its own */
 #define REMAP_MIN (4u << 20)   /* above, what cannot grow in place gets its own mapping */
 #define FREED_WORD 0xfffffffffeeefeeeULL /* no address of a program, and no small number */
+#define WAITING 256            /* entries of a bin that are looked through for a block that may be free */
 #define MOVE_MIN 128u          /* pages from which moving page tables beats copying */
 
 static inline void *allocate_any(size_t n);
@@ -230,7 +231,16 @@ static inline void *allocate_fast(size_t n, uint32_t bucket, unsigned c)
 	return p;
 }
 
-static inline void *allocate_any(size_t n)
+static noinline void *new_slow(size_t n, enum mw_origin by)
+{
+	void *p = allocate_slow(n, MIN_ALIGN, 0);
+
+	if (p && option(MW_OPT_AUDIT))
+		mw__audit_came(p, by);
+	return p;
+}
+
+static inline void *allocate_by(size_t n, enum mw_origin by)
 {
 	void *p;
 
@@ -242,12 +252,17 @@ static inline void *allocate_any(size_t n)
 		if (likely(p != NULL))
 			return p;
 	}
-	return allocate_slow(n, MIN_ALIGN, 0);
+	return by == BY_MALLOC ? allocate_slow(n, MIN_ALIGN, 0) : new_slow(n, by);
 }
 
-void *mw__malloc(size_t n)
+static inline void *allocate_any(size_t n)
 {
-	return allocate_any(n);
+	return allocate_by(n, BY_MALLOC);
+}
+
+void *mw__new(size_t n, enum mw_origin by)
+{
+	return allocate_by(n, by);
 }
 
 void *mw__malloc_aligned(size_t align, size_t n)
@@ -287,21 +302,47 @@ static inline void push(struct mw_bin *b, void **top, void *p)
 	b->top = top + 1;
 }
 
+/* Is the object among the last that this thread freed, and keeps? Then free() left its word in it, as a rule. */
+static bool waits_here(const mcache *mc, const mspan *s, const void *p)
+{
+	const struct mw_bin *b = &mc->bins[s->cls];
+
+	if (*(const uint64_t *)p != FREED_WORD || !mcache_is_real(mc))
+		return false;
+	for (void **e = b->top; e > b->base && e > b->top - WAITING; e--)
+		if (*e == p)
+			return true;
+	return false;
+}
+
+/*
+ * What is wrong with giving back the object @p; MW_N_ERRORS: nothing that can be seen. Its own bit was set before
+ * it was handed out, so the word is read without the lock.
+ */
+static enum mw_error_kind fault_of(const mcache *mc, const mspan *s, const void *p)
+{
+	bool exact;
+	unsigned idx = mw__object_index(s, (uintptr_t)p, &exact);
+
+	if (!exact)
+		return MW_ERROR_INTERIOR_FREE;
+	if (!mw__is_out(s, idx))
+		return mw__not_out(s, idx);
+	return waits_here(mc, s, p) ? MW_ERROR_DOUBLE_FREE : MW_N_ERRORS;
+}
+
 static void free_small(mcache *mc, mspan *s, void *p)
 {
 	struct mw_bin *b = &mc->bins[s->cls];
-	bool exact;
+	enum mw_error_kind fault = fault_of(mc, s, p);
 
-	mw__object_index(s, (uintptr_t)p, &exact);
-	if (!exact) {
-		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
+	if (fault != MW_N_ERRORS) {
+		mw__error(fault, p, s, NULL);
 	} else if (option(MW_OPT_NO_CACHE)) {
 		mw__audit_free(s, p);
 	} else if (!mcache_is_real(mc)) {
 		add_relaxed(&region.dead.n_flushed[s->cls], 1);
 		mw__central_flush(s->cls, &p, 1);
-	} else if (is_recent(b->top, p)) {
-		mw__error(MW_ERROR_DOUBLE_FREE, p, s, NULL);
 	} else if (b->top != b->end || mw__mcache_overflow(mc, s->cls)) {
 		push(b, b->top, p);
 	} else {
@@ -366,7 +407,8 @@ static noinline void free_slow(void *p)
 		free_single(mw__mcache_get(), s, p);
 }
 
-static inline void free_any(void *p)
+/* False: the usual way is not for it. */
+static always_inline bool free_fast(void *p)
 {
 	heap_arena *a = mw__arena_of(p);
 	struct mw_bin *b;
@@ -374,7 +416,7 @@ static inline void free_any(void *p)
 	uint32_t desc, off;
 
 	if (unlikely(!a))
-		goto slow;
+		return false;
 	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
 	b = &mw__mcache->bins[desc & 0xff];
 	__asm__("" : "+r"(b)); /* computed once */
@@ -382,17 +424,29 @@ static inline void free_any(void *p)
 	top = b->top;
 	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||
 	    is_recent(top, p))
-		goto slow;
+		return false;
 	*(uint64_t *)p = FREED_WORD;
 	push(b, top, p);
-	return;
-slow:
+	return true;
+}
+
+static inline void free_any(void *p)
+{
+	if (unlikely(!free_fast(p)))
+		free_slow(p);
+}
+
+static noinline void delete_slow(void *p, enum mw_origin by)
+{
+	if (p && option(MW_OPT_AUDIT))
+		mw__audit_goes(p, by);
 	free_slow(p);
 }
 
-void mw__free(void *p)
+void mw__delete(void *p, enum mw_origin by)
 {
-	free_any(p);
+	if (unlikely(!free_fast(p)))
+		delete_slow(p, by);
 }
 
 /* --- size and realloc ------------------------------------------------------------------ */
@@ -529,6 +583,14 @@ static bool same_pages(const mspan *s, const void *p, size_t n)
 	       !option(MW_OPT_AUDIT);
 }
 
+/* Is it one, as far as free() can tell? */
+static bool is_block(const mspan *s, const void *p)
+{
+	if (s->state == MW_SPAN_SMALL)
+		return fault_of(mw__mcache, s, p) == MW_N_ERRORS;
+	return s->state < MW_SPAN_PRIVATE && s->used > 0 && p == mw__span_block(s);
+}
+
 static noinline void *resize_slow(void *p, size_t n)
 {
 	mspan *s;
@@ -543,8 +605,8 @@ static noinline void *resize_slow(void *p, size_t n)
 	if (n > MAX_REQUEST)
 		return no_memory();
 	s = span_of(p);
-	if (unlikely(!s) || unlikely(s->state >= MW_SPAN_PRIVATE)) {
-		s ? free_slow(p) : free_unknown(p);
+	if (unlikely(!s) || unlikely(!is_block(s, p))) {
+		s ? free_slow(p) : free_unknown(p); /* says what is wrong */
 		return no_memory();
 	}
 	if (same_pages(s, p, n)) {
@@ -684,10 +746,13 @@ MW_EXPORT size_t malloc_usable_size(void *p)
 void mw__check_size(void *p, size_t n)
 {
 	mspan *s = p ? span_of(p) : NULL;
+	size_t have = s ? mw__usable(p) : 0;
+	char detail[96];
 
-	if (s && (n > mw__span_usable(s) ||
-		  (option(MW_OPT_AUDIT) && n != mw__usable(p))))
-		mw__error(MW_ERROR_SIZE_MISMATCH, p, s, NULL);
+	if (!s || n == have || (!option(MW_OPT_AUDIT) && n <= mw__span_usable(s)))
+		return;
+	mw__format(detail, sizeof(detail), "with another size, %u, not %u", (uint64_t)n, (uint64_t)have);
+	mw__error(MW_ERROR_MISMATCH, p, s, detail);
 }
 
 /* C23 */
@@ -700,7 +765,7 @@ MW_EXPORT void free_sized(void *p, size_t n)
 void mw__check_align(void *p, size_t align)
 {
 	if (((uintptr_t)p & (align - 1)) != 0)
-		mw__error(MW_ERROR_SIZE_MISMATCH, p, span_of(p), "not aligned so");
+		mw__error(MW_ERROR_MISMATCH, p, span_of(p), "with an alignment that it does not have");
 }
 
 MW_EXPORT void free_aligned_sized(void *p, size_t align, size_t n)

@@ -25,6 +25,7 @@ struct mw_options mw__options = {
 	.thp = 0,
 	.unwind = 1,
 	.background = 1,
+	.mismatch = 1,
 };
 
 enum kind { KIND_SIZE, KIND_BIT, KIND_WORD };
@@ -65,6 +66,7 @@ static const struct entry {
 	{ "background", KIND_WORD, &mw__options.background, 0, switch_words },
 	{ "thp", KIND_WORD, &mw__options.thp, 0, thp_words },
 	{ "stacks", KIND_WORD, &mw__options.unwind, 0, stack_words },
+	{ "mismatch", KIND_WORD, &mw__options.mismatch, 0, switch_words },
 	{ "report", KIND_WORD, &mw__options.report, 0, switch_words },
 };
 
