@@ -84,11 +84,13 @@ static int take_chain(struct mw__decoder *d, struct cursor *c, struct mw__fault 
 
 static int keep(struct mw__decoder *d, const struct mw__fault *f)
 {
-	struct mw__fault *slot = MW_VEC_PUSH(&d->ring->faults);
+	size_t n = 1;
+	struct mw__fault *slot = mw__pile_room(&d->ring->faults, &n);
 
 	if (!slot)
 		return -MW_E_NOMEM;
 	*slot = *f;
+	d->ring->faults.n++;
 	return 0;
 }
 
@@ -101,21 +103,8 @@ static int count_and_keep(struct mw__decoder *d, const struct mw__fault *f)
 	return keep(d, f);
 }
 
-struct mw__fault *mw__decode_faults(struct mw__decoder *d, size_t n)
+void mw__decode_keep(struct mw__decoder *d, size_t n)
 {
-	while (d->ring->faults.cap - d->ring->faults.n < n) {
-		struct mw__fault *v = mw__vec_grow(d->ring->faults.v, &d->ring->faults.cap, sizeof(*v));
-
-		if (!v)
-			return NULL;
-		d->ring->faults.v = v;
-	}
-	return n ? &d->ring->faults.v[d->ring->faults.n] : NULL;
-}
-
-void mw__decode_keep(struct mw__decoder *d, const struct mw__fault *end)
-{
-	uint64_t n = end ? (uint64_t)(end - &d->ring->faults.v[d->ring->faults.n]) : 0;
 	uint64_t room = mw__sub0(d->events->limit, d->events->kept);
 
 	d->events->samples += n;

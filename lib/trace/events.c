@@ -123,7 +123,7 @@ static void close_ring(struct mw__ring *r)
 	mw__program_close(&r->program);
 	if (r->fd >= 0)
 		close(r->fd);
-	MW_VEC_FREE(&r->faults);
+	mw__pile_free(&r->faults);
 }
 
 void mw__events_close(struct mw__events *e)
@@ -339,9 +339,8 @@ void mw__events_stop(struct mw__events *e)
 /* ---------------------------------------------------------------- draining */
 
 /* The record at tail; when it wraps around the end, a copy in scratch. */
-static const struct perf_event_header *record_at(const struct mw__ring *r, uint64_t tail, char *scratch)
+static const struct perf_event_header *record_at(const struct mw__ring *r, const char *data, uint64_t tail, char *scratch)
 {
-	const char *data = (const char *)r->base + sysconf(_SC_PAGESIZE);
 	size_t at = tail & (r->size - 1);
 	struct perf_event_header h;
 
@@ -357,6 +356,7 @@ static const struct perf_event_header *record_at(const struct mw__ring *r, uint6
 
 static int drain_ring(struct mw__events *e, struct mw__ring *r, struct mw_recording *rec, char *scratch)
 {
+	const char *data = (const char *)r->base + sysconf(_SC_PAGESIZE);
 	struct perf_event_mmap_page *control = r->base;
 	struct mw__decoder d = { rec, e, r };
 
@@ -366,7 +366,7 @@ static int drain_ring(struct mw__events *e, struct mw__ring *r, struct mw_record
 	int rc = 0;
 
 	while (tail < head && rc == 0) {
-		const struct perf_event_header *h = record_at(r, tail, scratch);
+		const struct perf_event_header *h = record_at(r, data, tail, scratch);
 
 		if (!h)
 			break;
@@ -433,16 +433,24 @@ uint64_t mw__events_lost_by_records(const struct mw__events *e)
 
 /* ----------------------------------------------------------------- merging */
 
-static struct mw__ring *earliest(struct mw__events *e, const size_t *next)
+/* The ring whose next fault is the first of all; *until is the time of the first that another ring has. */
+static struct mw__ring *earliest(struct mw__events *e, const size_t *next, uint64_t *until)
 {
 	struct mw__ring *best = NULL;
 	uint64_t time = UINT64_MAX;
 
+	*until = UINT64_MAX;
 	for (size_t i = 0; i < e->rings.n; i++) {
 		struct mw__ring *r = &e->rings.v[i];
 
-		if (r->kind == MW__EVENT_FAULTS && next[i] < r->faults.n && r->faults.v[next[i]].time_ns <= time) {
-			time = r->faults.v[next[i]].time_ns;
+		if (r->kind != MW__EVENT_FAULTS || next[i] == r->faults.n)
+			continue;
+		size_t n;
+		uint64_t first = mw__pile_from(&r->faults, next[i], &n)->time_ns;
+
+		*until = best ? mw__min(*until, mw__max(first, time)) : UINT64_MAX;
+		if (!best || first < time) {
+			time = first;
 			best = r;
 		}
 	}
@@ -466,48 +474,36 @@ static struct mw__fault *find_fault(struct mw_recording *rec, const struct mw__f
 static void mark_majors(const struct mw__events *e, struct mw_recording *rec)
 {
 	for (size_t i = 0; i < e->rings.n; i++)
-		for (size_t k = 0; e->rings.v[i].kind == MW__EVENT_MAJORS && k < e->rings.v[i].faults.n; k++) {
-			struct mw__fault *f = find_fault(rec, &e->rings.v[i].faults.v[k]);
+		for (size_t k = 0, n; e->rings.v[i].kind == MW__EVENT_MAJORS && k < e->rings.v[i].faults.n; k++) {
+			struct mw__fault *f = find_fault(rec, mw__pile_from(&e->rings.v[i].faults, k, &n));
 
 			if (f)
 				f->is_major = true;
 		}
 }
 
-/* All faults came on one processor: they are in order already. */
-static bool take_only_ring(struct mw__events *e, struct mw_recording *rec, size_t total)
-{
-	for (size_t i = 0; i < e->rings.n; i++) {
-		struct mw__ring *r = &e->rings.v[i];
-
-		if (r->kind != MW__EVENT_FAULTS || !r->faults.n || r->faults.n != total)
-			continue;
-		rec->faults.v = r->faults.v;
-		rec->faults.n = r->faults.n;
-		rec->faults.cap = r->faults.cap;
-		memset(&r->faults, 0, sizeof(r->faults));
-		return true;
-	}
-	return false;
-}
-
 static int merge_rings(struct mw__events *e, struct mw_recording *rec, size_t total)
 {
 	size_t *next = calloc(e->rings.n + 1, sizeof(*next));
 	struct mw__ring *r;
+	uint64_t until;
 
 	if (!next)
 		return -MW_E_NOMEM;
-	rec->faults.v = total ? malloc(total * sizeof(*rec->faults.v)) : NULL; /* NOLINT(clang-analyzer-optin.portability.UnixAPI) */
-	if (total && !rec->faults.v) {
+	rec->faults.v = mw__pile_flat(total);
+	if (!rec->faults.v) {
 		free(next);
 		return -MW_E_NOMEM;
 	}
 	rec->faults.cap = total;
-	while ((r = earliest(e, next))) {
-		size_t *at = &next[r - e->rings.v];
+	while ((r = earliest(e, next, &until))) {
+		size_t *at = &next[r - e->rings.v], n, taken = 0;
+		const struct mw__fault *from = mw__pile_from(&r->faults, *at, &n);
 
-		rec->faults.v[rec->faults.n++] = r->faults.v[(*at)++]; /* NOLINT(clang-analyzer-core.NullDereference) */
+		do
+			rec->faults.v[rec->faults.n++] = from[taken++];
+		while (taken < n && from[taken].time_ns < until);
+		*at += taken;
 	}
 	free(next);
 	return 0;
@@ -519,7 +515,7 @@ int mw__events_merge(struct mw__events *e, struct mw_recording *rec)
 
 	for (size_t i = 0; i < e->rings.n; i++)
 		total += e->rings.v[i].kind == MW__EVENT_FAULTS ? e->rings.v[i].faults.n : 0;
-	if (!take_only_ring(e, rec, total) && merge_rings(e, rec, total) < 0)
+	if (merge_rings(e, rec, total) < 0)
 		return -MW_E_NOMEM;
 	mark_majors(e, rec);
 	rec->samples = e->samples;

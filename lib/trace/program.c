@@ -194,18 +194,22 @@ int mw__program_drain(struct mw__program *p, struct mw__decoder *d)
 	struct control *c = p->base;
 	const char *ring = (const char *)p->base + sysconf(_SC_PAGESIZE);
 	uint64_t head = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE), tail = c->tail;
-	struct mw__fault *to = mw__decode_faults(d, (head - tail) / sizeof(struct record));
 
-	if (!to && head != tail)
-		return -MW_E_NOMEM;
-	for (; tail < head; tail += sizeof(struct record)) {
-		const struct record *r = (const struct record *)(ring + (tail & (p->size - 1)));
+	while (tail < head) {
+		size_t n = (head - tail) / sizeof(struct record);
+		struct mw__fault *to = mw__pile_room(&d->ring->faults, &n);
 
-		*to++ = (struct mw__fault){ .time_ns = mw__decode_time(d, r->time), .addr = r->addr, .ip = r->ip,
-					    .pid = (uint32_t)(r->tgid_tid >> 32), .tid = (uint32_t)r->tgid_tid,
-					    .chain = MW__NONE };
+		if (!to)
+			return -MW_E_NOMEM;
+		for (size_t i = 0; i < n; i++, tail += sizeof(struct record)) {
+			const struct record *r = (const struct record *)(ring + (tail & (p->size - 1)));
+
+			to[i] = (struct mw__fault){ .time_ns = mw__decode_time(d, r->time), .addr = r->addr, .ip = r->ip,
+						    .pid = (uint32_t)(r->tgid_tid >> 32), .tid = (uint32_t)r->tgid_tid,
+						    .chain = MW__NONE };
+		}
+		mw__decode_keep(d, n);
 	}
-	mw__decode_keep(d, to);
 	__atomic_store_n(&c->tail, tail, __ATOMIC_RELEASE);
 	return 0;
 }

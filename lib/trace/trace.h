@@ -5,6 +5,7 @@
  *   events.c    perf events and their rings
  *   program.c   where it is allowed, a program in the kernel that writes faults down for less than a sample costs
  *   refusal.c   which setting or right it was that refused an event
+ *   pile.c      the faults of a ring, as many as come
  *   decode.c    records of a ring -> faults and moves; knows bytes only
  *   counters.c  the processor's counters of TLB misses and page walks
  *   child.c     the command: held until the events are armed, stopped when it ends
@@ -18,6 +19,20 @@
 #include "../model/recording.h"
 
 #include <linux/perf_event.h>
+
+/* -------------------------------------------------------------------- pile */
+
+struct mw__pile {
+	MW_VEC(struct mw__fault *) pieces;
+	size_t n;			/* faults in all of them */
+};
+/* The i-th, which is there, and in *n how many of the following, it included, lie behind it. */
+struct mw__fault *mw__pile_from(const struct mw__pile *pile, size_t i, size_t *n);
+/* Room for *n > 0 faults behind those that are there, or for fewer, as *n tells then; they count when pile->n does. NULL: no memory. */
+struct mw__fault *mw__pile_room(struct mw__pile *pile, size_t *n);
+void mw__pile_free(struct mw__pile *pile);
+/* Memory for n faults in one piece, for free(3); NULL without. */
+struct mw__fault *mw__pile_flat(size_t n);
 
 /* ------------------------------------------------------------------ events */
 
@@ -42,7 +57,7 @@ struct mw__ring {
 	enum mw__event_kind kind;
 	bool is_hung_up;		/* its first thread ended: poll(2) would not wait for it any more */
 	uint64_t lost;			/* as its PERF_RECORD_LOST say; what was lost last has none */
-	MW_VEC(struct mw__fault) faults;	/* as they came: in the order of time */
+	struct mw__pile faults;		/* as they came: in the order of time */
 };
 
 /* An event that writes into the ring of another on the same processor. */
@@ -107,10 +122,8 @@ struct mw__decoder {
 MW_MUST_CHECK int mw__decode(struct mw__decoder *d, const struct perf_event_header *header);
 /* A time of the clock, since the recording began. */
 uint64_t mw__decode_time(const struct mw__decoder *d, uint64_t time);
-/* Room for n faults behind those of the ring; NULL without memory, or when n is 0. */
-struct mw__fault *mw__decode_faults(struct mw__decoder *d, size_t n);
-/* Those up to end were written there: count them, keep what the limit allows. */
-void mw__decode_keep(struct mw__decoder *d, const struct mw__fault *end);
+/* So many were written where there is room in the ring's pile: count them, keep what the limit allows. */
+void mw__decode_keep(struct mw__decoder *d, size_t n);
 
 /* ----------------------------------------------------------------- program */
 

@@ -7,7 +7,8 @@ usage: pages.py [--rounds N] [--processes N] [--faults N] [--json FILE]
 sections, pages and at   against explain of the same process: it reads the same mappings and page states
 faults -- PROGRAM        against the program alone, which faults so many pages; as root by a program in the
                          kernel, as an ordinary user by samples. Beside it what samples cost that nobody
-                         reads: with the fields that a recording needs, and with none
+                         reads: with the fields that a recording needs, with instruction and address alone,
+                         with none, and without a ring to write them to
 top                      against one read of every smaps_rollup, made by a small program
 
 Printed is the median of the ratios of each round. Ends with 1 when a budget is not met.
@@ -75,7 +76,7 @@ def recording(count, rounds):
     rows += [compare("faults / the program, user", [*user, MEMWHY, "faults", "--", *program], [*user, *program], rounds,
                      BUDGET_FAULTS)]
     rows += [compare(f"{fields} samples, unread / the program, user", [*user, SAMPLED, fields, *program], [*user, *program], rounds)
-             for fields in ("full", "empty")]
+             for fields in ("full", "place", "empty", "none")]
     return rows
 
 

@@ -82,14 +82,17 @@ static void test_decode(void)
 	struct mw__ring ring = {};
 	struct mw__decoder d = { &rec, &e, &ring };
 	struct record r;
+	size_t n;
 
 	mw__recording_init(&rec);
 	sample(&r, 1500, 0x1234, 0x5678, 9);
 	ok(mw__decode(&d, end(&r)) == 0 && ring.faults.n == 1, "a sample is a fault");
-	is_u64(ring.faults.v[0].time_ns, 500, "times count from the start");
-	is_u64(ring.faults.v[0].addr, 0x1234, "address");
-	is_u64(ring.faults.v[0].ip, 0x5678, "instruction");
-	is_u64(ring.faults.v[0].tid, 9, "thread");
+	const struct mw__fault *f = mw__pile_from(&ring.faults, 0, &n);
+
+	is_u64(f->time_ns, 500, "times count from the start");
+	is_u64(f->addr, 0x1234, "address");
+	is_u64(f->ip, 0x5678, "instruction");
+	is_u64(f->tid, 9, "thread");
 	sample(&r, 1501, 1, 2, 9);
 	ok(mw__decode(&d, end(&r)) == 0 && mw__decode(&d, end(&r)) == 0 && ring.faults.n == 2 && e.samples == 3,
 	   "above the limit a sample counts, and is not kept");
@@ -116,7 +119,7 @@ static void test_decode(void)
 	trailer(&r, 4000);
 	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 3 && rec.moves.v[2].pid == 20 && rec.moves.v[2].parent == 21,
 	   "a fork is a move");
-	MW_VEC_FREE(&ring.faults);
+	mw__pile_free(&ring.faults);
 	mw__recording_deinit(&rec);
 }
 
@@ -142,7 +145,7 @@ static void test_random(void)
 		free(h);
 	}
 	ok(e.kept <= 100, "random records are read inside their bounds");
-	MW_VEC_FREE(&ring.faults);
+	mw__pile_free(&ring.faults);
 	mw__recording_deinit(&rec);
 }
 
@@ -274,9 +277,69 @@ static void test_sources(void)
 	mw__snapshot_deinit(&after);
 }
 
+#define MANY 200000u
+
+/* Fault i at time i, written in batches as rings give them. */
+static bool fill(struct mw__pile *pile, uint64_t from, uint64_t to, uint64_t step)
+{
+	for (uint64_t i = from; i < to;) {
+		size_t n = 1 + i % 3000, room = n;
+		struct mw__fault *v = mw__pile_room(pile, &room);
+
+		if (!v || !room || room > n)
+			return false;
+		for (size_t k = 0; k < room && i < to; k++, i += step, pile->n++)
+			v[k] = (struct mw__fault){ .time_ns = i, .addr = i * 4096, .tid = 1 };
+	}
+	return true;
+}
+
+static void test_pile(void)
+{
+	struct mw__pile pile = {};
+	size_t wrong = 0, n;
+
+	ok(fill(&pile, 0, MANY, 1) && pile.n == MANY, "%u faults are kept", MANY);
+	for (size_t i = 0; i < pile.n; i++)
+		wrong += mw__pile_from(&pile, i, &n)->time_ns != i || !n || n > pile.n - i;
+	for (size_t i = 0; i < pile.n; i += n) {
+		const struct mw__fault *f = mw__pile_from(&pile, i, &n);
+
+		for (size_t k = 0; k < n; k++)
+			wrong += f[k].time_ns != i + k;
+	}
+	ok(!wrong, "each where it belongs");
+	mw__pile_free(&pile);
+	ok(!pile.n && !pile.pieces.n, "and given back");
+}
+
+/* Two processors that take turns, one that has the last faults, one without any, and the major ones. */
+static void test_merge(void)
+{
+	struct mw__ring rings[5] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1 }, { .fd = -1, .kind = MW__EVENT_MAJORS } };
+	struct mw__events e = { .rings = { rings, 5, 5 } };
+	struct mw_recording *rec = calloc(1, sizeof(*rec));
+	size_t wrong = 0, majors = 0;
+
+	mw__recording_init(rec);
+	ok(fill(&rings[0].faults, 0, MANY, 2) && fill(&rings[1].faults, 1, MANY, 2) && fill(&rings[3].faults, MANY, 2 * MANY, 1) &&
+	   fill(&rings[4].faults, 7, MANY, 1000), "faults of four processors, and the major ones among them");
+	ok(mw__events_merge(&e, rec) == 0 && rec->faults.n == 2 * MANY, "are merged");
+	for (size_t i = 0; i < rec->faults.n; i++) {
+		wrong += rec->faults.v[i].time_ns != i || rec->faults.v[i].is_major != (i < MANY && i % 1000 == 7);
+		majors += rec->faults.v[i].is_major;
+	}
+	ok(!wrong && majors == MANY / 1000, "in the order of time, %zu of them major", majors);
+	for (size_t i = 0; i < 5; i++)
+		mw__pile_free(&rings[i].faults);
+	mw_recording_destroy(rec);
+}
+
 int main(void)
 {
 	test_decode();
+	test_pile();
+	test_merge();
 	test_random();
 	test_space();
 	test_sources();
