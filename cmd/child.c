@@ -6,10 +6,12 @@
  */
 #include "cmd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -19,6 +21,9 @@
 struct child {
 	pid_t pid;
 	bool traced, ended;
+	bool by_thread;		/* its threads are traced one by one */
+	bool told;		/* its end has been looked at */
+	bool stopped, stop_it;	/* it has stopped itself; the terminal wants us both to stop */
 	int status;		/* when it ended */
 	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
 	sigset_t mask;
@@ -67,17 +72,19 @@ static void wait_change(double seconds)
 		sigtimedwait(&set, NULL, &ts);
 }
 
-/* Let a stopped child go on, with the signal that stopped it. True when it is about to end. */
-static bool handle_stop(struct child *c, int status)
+/* Let a stopped task go on, with the signal that stopped it. True when it is about to end. */
+static bool handle_stop(struct child *c, pid_t task, int status)
 {
 	int event = status >> 16, sig = WSTOPSIG(status);
 
 	if (event == PTRACE_EVENT_EXIT)
 		return true;
-	if (event == PTRACE_EVENT_STOP && (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU))
-		ptrace(PTRACE_LISTEN, c->pid, 0, 0);
-	else
-		ptrace(PTRACE_CONT, c->pid, 0, event ? 0 : sig);
+	if (event == PTRACE_EVENT_STOP && (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)) {
+		c->stopped |= task == c->pid;
+		ptrace(PTRACE_LISTEN, task, 0, 0);
+	} else {
+		ptrace(PTRACE_CONT, task, 0, event ? 0 : sig);
+	}
 	return false;
 }
 
@@ -102,7 +109,7 @@ static void let_run(struct child *c, double seconds)
 			return;
 		else if (pid > 0 && !WIFSTOPPED(status))
 			set_ended(c, status);
-		else if (pid > 0 && handle_stop(c, status))
+		else if (pid > 0 && handle_stop(c, pid, status))
 			return;
 	}
 }
@@ -211,37 +218,129 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 
 /* ------------------------------------------------------------------ watching */
 
-/* What others send us is meant for the command; what the terminal sends, it gets itself. */
-static const int passed_on[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
+/* Not these: ours alone, or what our own mistakes raise. */
+static const int kept[] = { SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 
 static void watch_set(sigset_t *set)
 {
-	sigemptyset(set);
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		sigdelset(set, kept[i]);
 	sigaddset(set, SIGCHLD);
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
-		sigaddset(set, passed_on[i]);
 }
 
-/* Waits for a signal, at most seconds. */
-static void pass_on(const struct child *c, const sigset_t *set, double seconds)
+/* What others send us is meant for the command; what the terminal sends, it gets itself. Waits at most seconds. */
+static void pass_on(struct child *c, const sigset_t *set, double seconds)
 {
 	struct timespec ts = { .tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
 	siginfo_t info;
 	int sig = sigtimedwait(set, &info, &ts);
 
-	if (sig > 0 && sig != SIGCHLD && info.si_code <= 0)
+	if (sig <= 0 || sig == SIGCHLD)
+		return;
+	if (info.si_code > 0)
+		c->stop_it |= sig == SIGTSTP;
+	else if (info.si_code == SI_QUEUE)
+		sigqueue(c->pid, sig, info.si_value);
+	else
 		kill(c->pid, sig);
 }
 
-/* Until it ends; at_end is called once, while it stands still just before that. */
+/* When it stops, so do we, and the shell knows. */
+static void stop_too(struct child *c, const struct watch *w)
+{
+	if (c->stopped && (c->stop_it || w->timeout <= 0))
+		raise(SIGSTOP);
+	c->stopped = c->stop_it = false;
+}
+
+/* Is a task on its way out: gone, exiting, stopped there for us, or killed with the others by exit_group(2)? */
+static bool is_leaving(pid_t pid, const char *task)
+{
+	unsigned long flags = 0;
+	unsigned long long pending = 0;
+	char path[64], line[1024] = "", state = 'X';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", pid, task);
+	f = fopen(path, "re");
+	const char *end = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+
+	if (f)
+		fclose(f);
+	if (!end || sscanf(end + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2 || strchr("ZXt", state) || flags & 4 /* PF_EXITING */)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, task);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "SigPnd: %llx", &pending) != 1)
+		;
+	if (f)
+		fclose(f);
+	return !f || pending >> (SIGKILL - 1) & 1;
+}
+
+/* How many tasks stay when this one has ended; with seize, they are traced from now on. */
+static unsigned count_staying(const struct child *c, pid_t ending, bool seize)
+{
+	unsigned n = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", c->pid);
+	DIR *dir = opendir(path);
+
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		pid_t task = (pid_t)strtol(e->d_name, NULL, 10);
+
+		if (task <= 0 || task == ending || is_leaving(c->pid, e->d_name))
+			continue;
+		n++;
+		if (seize)
+			ptrace(PTRACE_SEIZE, task, 0, PTRACE_O_TRACEEXIT | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL);
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* A task that exit_group(2) is about to kill looks for a moment as if it stayed. */
+static bool is_last(const struct child *c, pid_t task)
+{
+	for (unsigned i = 0; i < 5; i++) {
+		if (!count_staying(c, task, false))
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
+/*
+ * A task is about to end. The memory goes with the last one, but the first may end before others do, or
+ * because another one executes a program: then they are traced one by one. Not before this one may go on:
+ * tracing waits for the end of an execve(2), which waits for this task. So what is seen now may be the last.
+ */
+static void handle_end(struct child *c, struct watch *w, pid_t task)
+{
+	bool last = !w->at_end || c->told || is_last(c, task);
+
+	if (w->at_end && !c->told && (last || task == c->pid))
+		w->at_end(w->ctx, task);
+	c->told = last;
+	ptrace(PTRACE_CONT, task, 0, 0);
+	if (last)
+		return;
+	c->by_thread = true;
+	for (unsigned before = 0, n; (n = count_staying(c, task, true)) > before;)
+		before = n;
+}
+
+/* Until it ends. */
 static void watch(struct child *c, const sigset_t *set, struct watch *w)
 {
 	double end = now() + w->timeout;
-	bool told = !w->at_end;
 	int status;
 
 	while (!c->ended) {
-		pid_t pid = waitpid(w->tally ? -1 : c->pid, &status, WNOHANG | __WALL);
+		pid_t pid = waitpid(w->tally || c->by_thread ? -1 : c->pid, &status, WNOHANG | __WALL);
 
 		if (pid < 0 && errno != EINTR)
 			return;
@@ -250,16 +349,14 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 
 			if (left <= 0 && !w->timed_out)
 				w->timed_out = kill(c->pid, SIGKILL) == 0;
+			stop_too(c, w);
 			pass_on(c, set, left > 0 ? left : 1);
 		} else if (pid == c->pid && !WIFSTOPPED(status)) {
 			set_ended(c, status);
 		} else if (pid > 0 && w->tally) {
 			tally_stop(w->tally, pid, status);
-		} else if (pid > 0 && handle_stop(c, status)) {
-			if (!told)
-				w->at_end(w->ctx, c->pid);
-			told = true;
-			ptrace(PTRACE_CONT, c->pid, 0, 0);
+		} else if (pid > 0 && WIFSTOPPED(status) && handle_stop(c, pid, status)) {
+			handle_end(c, w, pid);
 		}
 	}
 }

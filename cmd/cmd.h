@@ -90,7 +90,8 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);
 
 /*
  * Start argv and wait for its end, passing signals on; at_end (NULL: nobody) is called while it stands still just
- * before its memory goes. 0 and its wait status, or errno of starting it.
+ * before its memory goes: by its pid, or by the id of its last thread; the last call counts. 0 and its wait status,
+ * or errno of starting it.
  */
 struct watch {
 	char **argv;

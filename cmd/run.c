@@ -16,9 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { EXIT_RUN = 125, EXIT_CANNOT = 126, EXIT_ABSENT = 127 };
@@ -181,6 +184,19 @@ static const char *read_interpreter(int fd, const Elf64_Ehdr *e, char *buf, size
 	return "";
 }
 
+/* Will it run with other rights than ours (AT_SECURE)? As execve(2) decides. */
+static bool raises_privileges(int fd)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || (fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOSUID))
+		return false;
+	return (st.st_mode & S_ISUID && st.st_uid != getuid()) ||
+	       ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st.st_gid != getgid()) ||
+	       (getuid() && fgetxattr(fd, "security.capability", NULL, 0) > 0);
+}
+
 /*
  * Programs that the loader will not preload run all the same, with the allocator they have. False: musl's
  * loader would not start it with the allocator, which is made for glibc.
@@ -189,12 +205,11 @@ static bool warn_if_not_preloaded(const char *name)
 {
 	char buf[PATHS];
 	int fd = open_command(name);
-	struct stat st;
 	Elf64_Ehdr e;
 
 	if (fd < 0)
 		return true;
-	bool privileged = fstat(fd, &st) == 0 && st.st_mode & (S_ISUID | S_ISGID) && geteuid() != 0;
+	bool privileged = raises_privileges(fd);
 	bool is_elf = pread(fd, &e, sizeof(e), 0) == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG);
 
 	if (privileged)
@@ -225,22 +240,35 @@ static int write_stderr(void *ctx, const void *bytes, size_t len)
 	return fwrite(bytes, 1, len, stderr) == len ? 0 : -MW_E_WRITE;
 }
 
+struct last_look {
+	struct settings *s;
+	struct mw_snapshot *snap;
+	struct mw_err err;	/* why there is none */
+};
+
 /* The program stands still, its memory is about to go. */
-static void print_end(void *ctx, pid_t pid)
+static void look_at_end(void *ctx, pid_t pid)
+{
+	struct last_look *l = ctx;
+	struct mw_snapshot *snap = NULL;
+
+	if (mw_collect_pid(pid, &l->s->collect, &snap, &l->err) < 0)
+		return;
+	mw_snapshot_destroy(l->snap);
+	l->snap = snap;
+}
+
+static void print_end(struct last_look *l)
 {
 	const struct mw_sink sink = { write_stderr, NULL };
 	struct mw_heap_opts opts = { .size = sizeof(opts) };
-	struct mw_snapshot *snap = NULL;
 	struct mw_document *doc = NULL;
-	struct settings *s = ctx;
-	struct mw_err err = {};
 
-	s->text.color = false;
-	if (mw_collect_pid(pid, &s->collect, &snap, &err) < 0 || mw_report_heap(snap, &opts, &doc, &err) < 0 ||
-	    mw_document_text(doc, &s->text, &sink, &err) < 0)
-		fail(0, &err);
+	l->s->text.color = false;
+	if (!l->snap || mw_report_heap(l->snap, &opts, &doc, &l->err) < 0 || mw_document_text(doc, &l->s->text, &sink, &l->err) < 0)
+		fail(0, &l->err);
 	mw_document_destroy(doc);
-	mw_snapshot_destroy(snap);
+	mw_snapshot_destroy(l->snap);
 }
 
 /* End as the child did: by the same signal, without a core of our own. */
@@ -280,9 +308,14 @@ static int run(int argc, char **argv)
 		execvp(argv[optind], argv + optind);
 		return say_not_started(argv[optind], errno);
 	}
-	int error = watch_child(&(struct watch){ .argv = argv + optind, .at_end = print_end, .ctx = &s }, &status);
+	struct last_look look = { .s = &s };
+	int error = watch_child(&(struct watch){ .argv = argv + optind, .at_end = look_at_end, .ctx = &look }, &status);
 
-	return error ? say_not_started(argv[optind], error) : end_as(status);
+	if (error)
+		return say_not_started(argv[optind], error);
+	if (look.snap || *look.err.text)
+		print_end(&look);
+	return end_as(status);
 }
 
 const struct command cmd_run = {

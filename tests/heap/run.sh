@@ -17,6 +17,14 @@ unset LD_PRELOAD MEMWHY_MALLOC
 status_of() { "$@" >"$tmp/out" 2>"$tmp/err"; echo $?; }
 is() { [ "$1" = "$2" ] || { echo "# $1 is not $2"; sed 's/^/# /' "$tmp/err"; return 1; }; }
 has() { grep -qe "$2" "$1" || { echo "# no $2 in:"; sed 's/^/# /' "$1"; return 1; }; }
+until_true() { # COMMAND...
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+		"$@" && return
+		sleep 0.2
+	done
+	return 1
+}
+stopped() { grep -q '^State:.T' "/proc/$1/status"; }
 lacks() { ! grep -qe "$2" "$1"; }
 
 for report in "" --report; do
@@ -36,18 +44,24 @@ for report in "" --report; do
 	ok "${with}not a command: 126" is "$(status_of "$M" run $report -- "$tmp")" 126
 	# shellcheck disable=SC2086
 	ok "${with}standard input and output are its own" is "$(echo hello | "$M" run $report -- tr a-z A-Z 2>/dev/null)" HELLO
-	# the program says when its trap is set
-	# shellcheck disable=SC2086,SC2016
-	"$M" run $report -- sh -c 'trap "exit 42" USR1; echo set >"$0"; while :; do sleep 0.1; done' "$tmp/set" 2>/dev/null &
-	pid=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-		[ -e "$tmp/set" ] && break
-		sleep 0.2
+	for sig in USR1 PIPE TSTP; do
+		# the program says when its trap is set
+		# shellcheck disable=SC2086,SC2016
+		"$M" run $report -- sh -c 'trap "exit 42" $1; echo set >"$0"; while :; do sleep 0.1; done' "$tmp/set" $sig 2>/dev/null &
+		pid=$!
+		until_true test -e "$tmp/set"
+		kill -$sig "$pid"
+		wait "$pid"
+		ok "${with}SIG$sig arrives" is "$?" 42
+		rm -f "$tmp/set"
 	done
-	kill -USR1 "$pid"
+	# shellcheck disable=SC2086,SC2016
+	"$M" run $report -- sh -c 'kill -STOP $$; exit 44' 2>/dev/null &
+	pid=$!
+	ok "${with}what stops itself is seen to be stopped" until_true stopped "$pid"
+	kill -CONT "$pid"
 	wait "$pid"
-	ok "${with}a signal arrives" is "$?" 42
-	rm -f "$tmp/set"
+	ok "${with}and goes on with it" is "$?" 44
 	# shellcheck disable=SC2086
 	"$M" run $report -- sleep 60 2>/dev/null &
 	pid=$!
@@ -105,6 +119,54 @@ fi
 "$M" run --report -- sh -c 'echo out' >"$tmp/out" 2>"$tmp/err"
 ok "the end report goes to standard error" has "$tmp/err" 'requested: what the program asked for'
 ok "and not to standard output" is "$(cat "$tmp/out")" out
+# a copy that is set-user-ID to somebody else, and one of our own; both tell what they are told by the loader
+chmod 755 "$tmp"
+if [ "$(id -u)" = 0 ] && cp /bin/grep "$tmp/theirs" && chown 1 "$tmp/theirs" && chmod 4755 "$tmp/theirs" &&
+	[ "$("$tmp/theirs" -c '^Uid:.0.1' /proc/self/status)" = 1 ]; then
+	ok "raised privileges: nothing is preloaded" is "$("$M" run "$tmp/theirs" -c memwhy-malloc /proc/self/maps 2>"$tmp/err")" 0
+	ok "and that is said" has "$tmp/err" 'raised privileges'
+	chown 0 "$tmp/theirs" && chmod 4755 "$tmp/theirs"
+	ok "our own are no raised ones" is "$(status_of "$M" run "$tmp/theirs" -q memwhy-malloc /proc/self/maps; cat "$tmp/err")" 0
+else
+	n=$((n + 3))
+	echo "ok $((n - 2)) - raised privileges # SKIP only root can make such a program, and not everywhere"
+	for i in 1 0; do echo "ok $((n - i)) - # SKIP the same"; done
+fi
+cat >"$tmp/last.c" <<END
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void *work(void *arg)
+{
+	usleep(100000);
+	if (arg)
+		execlp("head", "head", "-c2", "/dev/zero", (char *)NULL);
+	for (int i = 0; i < 50; i++)
+		memset(malloc(100000), 1, 100000);
+	usleep(100000);
+	_exit(45);
+}
+int main(int argc, char **argv)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, work, argc > 1 ? argv[1] : NULL);
+	if (argc > 1)
+		pthread_join(t, NULL);
+	pthread_exit(NULL);
+}
+END
+if ${CC:-cc} -w -fno-builtin -o "$tmp/last" "$tmp/last.c" -pthread 2>/dev/null; then
+	ok "the first thread is gone before the program: its status" is "$(status_of timeout 60 "$M" run --report "$tmp/last")" 45
+	ok "and what the others held at the end is told" has "$tmp/err" '^requested: .* 4\.8 MiB'
+	ok "another thread becomes a program: its status" is "$(status_of timeout 60 "$M" run --report "$tmp/last" exec)" 0
+	ok "which is looked at" has "$tmp/err" '^head (pid'
+else
+	n=$((n + 4))
+	echo "ok $((n - 3)) - the end of programs with threads # SKIP no compiler"
+	for i in 2 1 0; do echo "ok $((n - i)) - # SKIP the same"; done
+fi
 mkdir "$tmp/with space" && cp "${BUILD:-build}/libmemwhy-malloc.so" "$tmp/with space/x.so"
 ok "a library that the loader could not find: 125" is "$(status_of "$M" run --lib="$tmp/with space/x.so" true)" 125
 echo "1..$n"
