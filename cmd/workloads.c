@@ -2,8 +2,8 @@
 /*
  * The built-in workloads of memwhy bench. Each does a fixed amount of work from a fixed seed, whatever the
  * allocator; scale multiplies it. The memory is checked as it comes and before it goes: aligned as C asks,
- * and still holding what was written there, so that blocks which overlap are noticed. Everything is freed
- * at the end. They run in a child of their own, under the allocator that is measured; nothing is timed here.
+ * zero where calloc gave it, and still holding what was written there, so that blocks which overlap are
+ * noticed. Everything is freed at the end. They run in a child of their own, under the allocator that is measured; nothing is timed here.
  */
 #include "cmd.h"
 
@@ -16,7 +16,7 @@
 
 struct work {
 	double scale;
-	bool failed;	/* memory was not as it should be */
+	const char *failed;	/* how memory was not as it should be, or NULL */
 	bool counts;	/* add up what is held */
 	uint64_t held, peak;	/* bytes; atomically */
 };
@@ -58,28 +58,49 @@ struct block {
 	uint64_t tag;
 };
 
-static bool check(struct work *w, bool good)
+static void check(struct work *w, bool good, const char *what)
 {
 	if (!good)
-		__atomic_store_n(&w->failed, true, __ATOMIC_RELAXED);
-	return good;
+		__atomic_store_n(&w->failed, what, __ATOMIC_RELAXED);
 }
 
-/* First and last word hold the tag; the compiler may not take malloc and free for nothing. */
+static const char changed[] = "a block does not hold what was written to it", lost[] = "realloc lost what a block held",
+		  dirty[] = "calloc gave memory that is not zero";
+
+/* Nothing sensible can follow. */
+static void give_up(const char *what)
+{
+	dprintf(STDERR_FILENO, "memwhy: %s\n", what);
+	_exit(EXIT_NO);
+}
+
+static size_t middle_of(const struct block *b)
+{
+	return b->size < 3 * sizeof(b->tag) ? 0 : (b->size - sizeof(b->tag)) / 2;
+}
+
+/* First, last and a middle word hold the tag; the compiler may not take malloc and free for nothing. */
 static void seal(struct block *b)
 {
 	memcpy(b->p, &b->tag, sizeof(b->tag));
+	memcpy(b->p + middle_of(b), &b->tag, sizeof(b->tag));
 	memcpy(b->p + b->size - sizeof(b->tag), &b->tag, sizeof(b->tag));
 	__asm__ volatile("" : : "r"(b->p) : "memory");
 }
 
 static bool is_sealed(const struct block *b)
 {
-	uint64_t first, last;
+	uint64_t first, middle, last;
 
 	memcpy(&first, b->p, sizeof(first));
+	memcpy(&middle, b->p + middle_of(b), sizeof(middle));
 	memcpy(&last, b->p + b->size - sizeof(last), sizeof(last));
-	return first == b->tag && last == b->tag;
+	return first == b->tag && middle == b->tag && last == b->tag;
+}
+
+static bool is_zero(const unsigned char *p, size_t size)
+{
+	return !*p && !memcmp(p, p + 1, size - 1);
 }
 
 /* Bytes are taken, or given (negative). In a run of its own: measured ones do not count. */
@@ -91,33 +112,44 @@ static void count(struct work *w, int64_t bytes)
 		;
 }
 
-static void take(struct work *w, struct block *b, size_t size, uint64_t tag)
+static void take_any(struct work *w, struct block *b, size_t size, uint64_t tag, bool zeroed)
 {
-	*b = (struct block){ malloc(size < 16 ? 16 : size), size < 16 ? 16 : size, tag };
-	if (!check(w, b->p && !((uintptr_t)b->p % 16)))
-		abort();	/* nothing sensible can follow */
+	size = size < 16 ? 16 : size;
+	*b = (struct block){ zeroed ? calloc(1, size) : malloc(size), size, tag };
+	if (!b->p)
+		give_up("an allocation failed");
+	if ((uintptr_t)b->p % 16)
+		give_up("a block is not aligned to 16 bytes");
+	if (zeroed)
+		check(w, is_zero(b->p, size), dirty);
 	if (w->counts)
 		count(w, (int64_t)b->size);
 	seal(b);
+}
+
+static void take(struct work *w, struct block *b, size_t size, uint64_t tag)
+{
+	take_any(w, b, size, tag, false);
 }
 
 static void give(struct work *w, struct block *b)
 {
 	if (!b->p)
 		return;
-	check(w, is_sealed(b));
+	check(w, is_sealed(b), changed);
 	if (w->counts)
 		count(w, -(int64_t)b->size);
 	free(b->p);
 	b->p = NULL;
 }
 
-static struct block *blocks(size_t n)
+static struct block *blocks(struct work *w, size_t n)
 {
 	struct block *b = calloc(n, sizeof(*b));
 
 	if (!b)
-		abort();
+		give_up("an allocation failed");
+	check(w, is_zero((unsigned char *)b, n * sizeof(*b)), dirty);
 	return b;
 }
 
@@ -144,7 +176,7 @@ static void run_small(struct work *w)
 /* A thousand taken, then given in the same order. */
 static void run_batch(struct work *w)
 {
-	struct block *b = blocks(1000);
+	struct block *b = blocks(w, 1000);
 
 	for (uint64_t j = 0; j < times(w, 10000); j++) {
 		for (uint64_t i = 0; i < 1000; i++)
@@ -155,20 +187,21 @@ static void run_batch(struct work *w)
 	give_all(w, b, 1000);
 }
 
+/* Every eighth comes from calloc. */
 static void churn(struct work *w, struct block *b, size_t n, uint64_t rounds, unsigned bits, uint64_t *s)
 {
 	for (uint64_t i = 0; i < rounds; i++) {
 		struct block *k = &b[next(s) % n];
 
 		give(w, k);
-		take(w, k, log_size(s, bits), i);
+		take_any(w, k, log_size(s, bits), i, i % 8 == 0);
 	}
 }
 
 /* Random sizes up to 2 KiB, replaced in random order among 50,000. */
 static void run_random(struct work *w)
 {
-	struct block *b = blocks(50000);
+	struct block *b = blocks(w, 50000);
 	uint64_t s = 1;
 
 	churn(w, b, 50000, times(w, 600000), 10, &s);
@@ -182,7 +215,7 @@ static void run_shrink(struct work *w)
 	uint64_t s = 2;
 
 	for (uint64_t j = 0; j < times(w, 3); j++) {
-		struct block *b = blocks(n);
+		struct block *b = blocks(w, n);
 
 		for (size_t i = 0; i < n; i++)
 			take(w, &b[i], 100 + next(&s) % 300 + j * 64, i);
@@ -199,7 +232,7 @@ static void run_shrink(struct work *w)
 /* Blocks of 64 KiB to 2 MiB, a few at a time, of which every page is written. */
 static void run_large(struct work *w)
 {
-	struct block *b = blocks(16);
+	struct block *b = blocks(w, 16);
 	uint64_t s = 3;
 
 	for (uint64_t i = 0; i < times(w, 1200); i++) {
@@ -209,6 +242,7 @@ static void run_large(struct work *w)
 		take(w, k, 65536 + next(&s) % 2000000, i);
 		for (size_t at = 4096; at + 4096 < k->size; at += 4096)
 			k->p[at] = (unsigned char)i;
+		seal(k);
 	}
 	give_all(w, b, 16);
 }
@@ -221,18 +255,16 @@ static void run_realloc(struct work *w)
 
 		take(w, &b, 64, i);
 		while (b.size < 4u << 20) {
-			uint64_t first;
 			size_t size = b.size + b.size / 2;
-			unsigned char *p = realloc(b.p, size);
+			struct block old = b;
 
-			if (!check(w, p != NULL))
-				break;
-			memcpy(&first, p, sizeof(first));
-			check(w, first == i);
-			memset(p + b.size, (int)i, size - b.size);
+			if (!(old.p = realloc(b.p, size)))
+				give_up("realloc failed");
+			check(w, is_sealed(&old), lost);
+			memset(old.p + b.size, (int)i, size - b.size);
 			if (w->counts)
 				count(w, (int64_t)(size - b.size));
-			b.p = p;
+			b.p = old.p;
 			b.size = size;
 			seal(&b);
 		}
@@ -273,11 +305,11 @@ static void run_handover(struct work *w)
 	pthread_t t;
 
 	if (!r)
-		abort();
+		give_up("an allocation failed");
 	r->w = w;
 	r->n = times(w, 1500000);
 	if (pthread_create(&t, NULL, consume, r))
-		abort();
+		give_up("a thread cannot be made");
 	for (uint64_t i = 0; i < r->n; i++) {
 		while (r->tail - __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) == QUEUE)
 			sched_yield();
@@ -310,11 +342,11 @@ static void run_server(struct work *w)
 	pthread_t t[4];
 
 	for (unsigned i = 0; i < 4; i++)
-		crew[i] = (struct crew){ w, blocks(2000), 2000, 25000, 5 + i };
+		crew[i] = (struct crew){ w, blocks(w, 2000), 2000, 25000, 5 + i };
 	for (uint64_t j = 0; j < times(w, 24); j++) {
 		for (unsigned i = 0; i < 4; i++)
 			if (pthread_create(&t[i], NULL, serve, &crew[(i + j) % 4]))
-				abort();
+				give_up("a thread cannot be made");
 		for (unsigned i = 0; i < 4; i++)
 			pthread_join(t[i], NULL);
 	}
@@ -341,7 +373,7 @@ static void run_threads(struct work *w)
 		pthread_t t;
 
 		if (pthread_create(&t, NULL, live_short, w))
-			abort();
+			give_up("a thread cannot be made");
 		pthread_join(t, NULL);
 	}
 }
@@ -398,7 +430,9 @@ int serve_workload(const char *name, double scale, bool only_count)
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 		k->run(&w);
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-		if (w.failed || !read_status(text, sizeof(text)))
+		if (w.failed)
+			return fail_text(EXIT_NO, NULL, "%s", w.failed);
+		if (!read_status(text, sizeof(text)))
 			return EXIT_NO;
 		if (only_count) {
 			printf("%llu\n", (unsigned long long)w.peak);

@@ -18,6 +18,9 @@ MEMWHY = os.environ.get("MEMWHY", "build/memwhy")
 BUILD = os.environ.get("BUILD", "build")
 METRICS = {"time_ratio": "time_ns", "cpu_ratio": "cpu_ns", "peak_ratio": "peak", "after_ratio": "after", "faults_ratio": "faults"}
 CONTROL = "glibc again"
+ALL = "small,batch,random,shrink,large,realloc,handover,server,threads"
+FAULTS = (("", ALL, "?"), ("align", ALL, "a block is not aligned"), ("overlap", "batch,random,shrink,handover,server,threads", "does not hold"),
+          ("dirty", "random", "not zero"), ("lost", "realloc", "realloc lost"))
 
 
 def bench(*args, env=None):
@@ -121,8 +124,12 @@ def check_others(t):
         code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small", "--only=none", f"--with=new={copy}", "--json")
         names = [s["allocator"] for s in json.loads(out)["summary"]] if code == 0 else err
         t.check("--with adds a library", [] if names == ["glibc", "new", CONTROL] else [str(names)])
-    code, out, err = bench("--rounds=1", "--scale=0.1", "-w", "random", "--only=none", f"--with=wrong={BUILD}/tests/heap/overlap.so")
-    t.check("blocks that overlap are noticed", [] if code == 3 and "random under wrong: exit status" in err else [f"{code} {out} {err}"])
+    for fault, works, word in FAULTS:
+        code, out, err = bench("--rounds=1", "--scale=0.1", "-w", works, "--only=none", f"--with=wrong={BUILD}/tests/heap/wrong.so",
+                               env={"WRONG": fault})
+        told = [w for w in works.split(",") if f"memwhy: {w} under wrong: " in err]  # some faults kill the C library
+        t.check(f"an allocator that is wrong is noticed: {fault or 'not this one'}", [] if (code, told) == (
+            (3, works.split(",")) if fault else (0, [])) and (word in err or not fault) else [f"{code} {out} {err}"])
     code, out, err = bench("--rounds=1", "--only=memwhy", "--timeout=0.3", "--", "sleep", "30")
     t.check("a run that takes too long is ended, and told", [] if code == 3 and err.count("not done in") == 4 else [f"{code} {err}"])
     code, out, err = bench("--only=none", f"--with=memwhy={BUILD}/libmemwhy-malloc.so", f"--with=memwhy={BUILD}/libmemwhy-malloc.so")

@@ -3,7 +3,7 @@
 
 HEAP_DIR := $(B)/tests/heap
 HEAP_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -pthread
-HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/overlap.so $(HEAP_DIR)/hostile \
+HEAP_TARGETS := $(HEAP_DIR)/books $(HEAP_DIR)/books-linked $(HEAP_DIR)/sites $(HEAP_DIR)/wrong.so $(HEAP_DIR)/hostile \
 	$(HEAP_DIR)/private $(HEAP_DIR)/calls $(HEAP_DIR)/forged
 HEAP_TESTS := tests/heap/heap.py tests/heap/run.sh tests/heap/bench.py tests/heap/bench_calls.py tests/heap/hostile.sh tests/heap/forged.py tests/heap/export.py tests/heap/core.py
 
@@ -33,7 +33,7 @@ $(HEAP_DIR)/sites: tests/heap/sites.cc
 	@mkdir -p $(@D)
 	-$(Q)g++ -O1 -g -Wall -o $@ $<
 
-$(HEAP_DIR)/overlap.so: tests/heap/overlap.c
+$(HEAP_DIR)/wrong.so: tests/heap/wrong.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -Wextra -fno-builtin -shared -fPIC -o $@ $<
