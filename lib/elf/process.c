@@ -6,9 +6,11 @@
  * as if it were the one on disk: the vdso and deleted libraries look like any other. Pages
  * that cannot be read stay zero.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -178,13 +180,37 @@ static int build(struct image *im, uint64_t start, const char *path, struct mw_e
 	return 0;
 }
 
+/* Where its memory is told: of a process whose first thread has ended, with one that lives. */
+static void find_dir(pid_t pid, char dir[static 64])
+{
+	MW_CLEANUP(mw__closedirp) DIR *tasks = NULL;
+	char path[96], byte;
+
+	snprintf(dir, 64, "/proc/%d", (int)pid);
+	snprintf(path, sizeof(path), "%s/exe", dir);
+	if (readlink(path, &byte, 1) > 0 || errno != ENOENT)
+		return;
+	snprintf(path, sizeof(path), "%s/task", dir);
+	tasks = opendir(path);
+	for (struct dirent *d; tasks && (d = readdir(tasks));) {
+		int tid = atoi(d->d_name);
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/exe", (int)pid, tid);
+		if (tid > 0 && readlink(path, &byte, 1) > 0) {
+			snprintf(dir, 64, "/proc/%d/task/%d", (int)pid, tid);
+			return;
+		}
+	}
+}
+
 int mw_elf_open_process(pid_t pid, uint64_t at, const char *map, struct mw_elf **ret, struct mw_err *err)
 {
 	struct wanted w = { .pid = pid, .at = at, .map = map };
 	struct found f = { 0 };
-	char path[64], label[4200];
+	char dir[64], path[80], label[4200];
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	find_dir(pid, dir);
+	snprintf(path, sizeof(path), "%s/maps", dir);
 	MW_CLEANUP(mw__fclosep) FILE *maps = fopen(path, "re");
 
 	if (!maps) {
@@ -195,14 +221,14 @@ int mw_elf_open_process(pid_t pid, uint64_t at, const char *map, struct mw_elf *
 			mw__hint(err, "run memwhy as the owner of the process or as root");
 		return rc;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	snprintf(path, sizeof(path), "%s/exe", dir);
 	ssize_t len = readlink(path, w.exe, sizeof(w.exe) - 1);
 
 	w.exe[len > 0 ? len : 0] = '\0';
 	if (!scan_maps(maps, &w, &f))
 		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no image %s%s", (int)pid, at ? "at this address" :
 				map ? "of " : "of its program", at || !map ? "" : map);
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	snprintf(path, sizeof(path), "%s/mem", dir);
 	MW_CLEANUP(mw__closep) int mem = open(path, O_RDONLY | O_CLOEXEC);
 	MW_CLEANUP(mw__closep) int out = memfd_create("memwhy-image", MFD_CLOEXEC);
 

@@ -84,9 +84,16 @@ def moving(tap, name, work, self_only):
     with running(["moving", "leader"], work) as target:
         tap.check(f"{name}: ended first thread", seen_or_refused(target.pid))
         tap.check(f"{name}: ended first thread, in the ranking", ranked(target.pid))
+        tap.check(f"{name}: ended first thread, its program", program_of(target.pid))
     tap.check(f"{name}: no such process", refused(absent_pid()))
     if is_kernel_thread(2):
         tap.check(f"{name}: kernel thread", refused(2))
+
+
+def program_of(pid):
+    """The ELF header in its memory."""
+    image = Answer(["elf", "-h", "-p", str(pid)])
+    return [] if image.code == 0 and b"7f 45 4c 46" in image.out else [f"status {image.code}: {image.err}"]
 
 
 def ranked(pid):
