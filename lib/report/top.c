@@ -213,7 +213,7 @@ enum { P_PID, P_USER, P_RSS, P_PSS, P_USS, P_SWAP, P_TABLES, P_VSZ, P_ANON, P_FI
 	{ "pid", "PID", MW__T_COUNT, (F), "process id" }, { "user", "USER", MW__T_TEXT, (F) | MW__COL_SPARE, "effective user" }, \
 	{ "rss", "RSS", MW__T_BYTES, (F), "resident" },                                                                 \
 	{ "pss", "PSS", MW__T_BYTES, (F), "resident, each page divided by its mappers" },                               \
-	{ "uss", "USS", MW__T_BYTES, (F), "resident, mapped by no other process" },                                     \
+	{ "uss", "USS", MW__T_BYTES, (F), "resident, mapped by no other address space" },                                     \
 	{ "swap", "SWAP", MW__T_BYTES, (F) | (SWAP), "swapped out" },                                                   \
 	{ "page_tables", "TABLES", MW__T_BYTES, (F) | (TABLES), "page tables" },                                                   \
 	{ "vsz", "VSZ", MW__T_BYTES, (F) | (VSZ), "size of all mappings" },                                             \
