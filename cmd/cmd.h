@@ -162,6 +162,8 @@ struct output {
 	struct mw_sink sink;
 };
 int open_output(struct output *out, const char *path);
+/* Before work that would be lost: could it be written? Nothing is left behind, and a file that is there stays as it is. */
+int try_output(const char *path);
 /* rc and err are what writing gave. */
 int close_output(struct output *out, int rc, const struct mw_err *err);
 

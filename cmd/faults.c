@@ -107,9 +107,13 @@ static bool is_pid(const char *s)
 
 static int get_recording(struct request *q, const struct settings *s, int argc, char **argv, struct mw_recording **ret)
 {
+	const char *files[] = { q->save, q->trace_events, q->folded };
 	struct mw_err err = {};
 	int rc;
 
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (try_output(files[i]))
+			return EXIT_TARGET;
 	if (argc > 0 && is_command(s, argv))
 		rc = run_command(q, argv, ret, &err);
 	else if (argc + (s->pid != 0) != 1)

@@ -3,9 +3,12 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Names of files and processes may hold anything; what a terminal would obey is printed as \x1b. Lines of a list stay. */
 static void put_plain(const char *text)
@@ -118,6 +121,26 @@ int open_output(struct output *out, const char *path)
 		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(errno));
 	out->sink.ctx = out->file;
 	errno = 0;
+	return EXIT_OK;
+}
+
+int try_output(const char *path)
+{
+	struct stat st;
+
+	if (!path || !strcmp(path, "-") || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return EXIT_OK;	/* who reads a pipe would see its end */
+	int fd = open(path, O_WRONLY | O_CLOEXEC), why = errno;
+
+	if (fd < 0 && why == ENOENT) {
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		why = errno;
+		if (fd >= 0)
+			unlink(path);
+	}
+	if (fd < 0)
+		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(why));
+	close(fd);
 	return EXIT_OK;
 }
 

@@ -531,6 +531,18 @@ def check_attach():
 
 
 def check_errors():
+    with tempfile.TemporaryDirectory() as tmp:
+        for option in ("-o", "--trace-events", "--folded"):
+            run = subprocess.run([MEMWHY, "faults", option, os.path.join(tmp, "no", "dir"), "--", "touch", os.path.join(tmp, "ran")],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+            ok(run.returncode == 3 and b"create: No such file" in run.stderr and not os.listdir(tmp),
+               f"{option} that cannot be written is told before the command runs", (run.stderr, os.listdir(tmp)))
+        kept = os.path.join(tmp, "kept")
+        with open(kept, "w") as file:
+            file.write("old")
+        subprocess.run([MEMWHY, "faults", "-o", kept, "--", "/no/such/command"], stderr=subprocess.PIPE, timeout=30)
+        with open(kept) as file:
+            ok(file.read() == "old", "and a file is not emptied before there is something to write")
     run = subprocess.run([MEMWHY, "faults", "--", "/no/such/command"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
     ok(run.returncode == 3 and b"No such file" in run.stderr, "a command that is not there", run.stderr)
     with tempfile.NamedTemporaryFile("w") as file:
