@@ -143,7 +143,8 @@ static void put_message(struct mw__str *s, unsigned field, struct mw__str *messa
 enum { PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATION, PROFILE_FUNCTION, PROFILE_STRING, PROFILE_TIME = 9,
        PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD, PROFILE_COMMENT, PROFILE_DEFAULT };
 enum { TYPE_TYPE = 1, TYPE_UNIT };
-enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE };
+enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE, SAMPLE_LABEL };
+enum { LABEL_KEY = 1, LABEL_TEXT };
 enum { MAPPING_ID = 1, MAPPING_START, MAPPING_LIMIT, MAPPING_OFFSET, MAPPING_FILE, MAPPING_BUILD_ID, MAPPING_FUNCTIONS,
        MAPPING_FILENAMES, MAPPING_LINES, MAPPING_INLINED };
 enum { LOCATION_ID = 1, LOCATION_MAPPING, LOCATION_ADDRESS, LOCATION_LINE };
@@ -333,6 +334,16 @@ static void add_mappings(struct pprof *p)
 	}
 }
 
+/* For pprof -tagfocus, -tagignore and -tagroot. What malloc gave has none. */
+static void add_heap_label(struct pprof *p, const struct mw__own_site *s)
+{
+	uint64_t key = string_of(p, "heap"), text = string_of(p, s->heap ? s->heap : "without name");
+
+	put_number(&p->part, LABEL_KEY, key);
+	put_number(&p->part, LABEL_TEXT, text);
+	put_message(&p->message, SAMPLE_LABEL, &p->part);
+}
+
 static void add_sample(struct pprof *p, const struct mw__own_site *s)
 {
 	const uint64_t values[] = { s->count, s->bytes, s->live_count, s->live_bytes };
@@ -350,6 +361,8 @@ static void add_sample(struct pprof *p, const struct mw__own_site *s)
 	for (unsigned i = 0; i < 4; i++)
 		put_varint(&p->part, values[i]);
 	put_message(&p->message, SAMPLE_VALUE, &p->part);
+	if (s->is_private)
+		add_heap_label(p, s);
 	put_message(&p->out, PROFILE_SAMPLE, &p->message);
 }
 

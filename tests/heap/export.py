@@ -160,6 +160,31 @@ def check_folded(t, pid, doc):
         t.check("--folded into a file", [] if code == 0 and not text and len(f.readlines()) == len(rows) else [text])
 
 
+def check_private(t):
+    """Samples of private heaps are labelled with the heap's name, others with nothing."""
+    with Program(program="private", wrapper=False, malloc=",sample=1") as p:
+        p.proc.stdout.readline()
+        doc = heap(p.proc.pid)
+        code, _, err = memwhy("heap", "--pprof", OUT, p.proc.pid)
+        with gzip.open(OUT) as f:
+            prof = Profile(f.read())
+        got, want = {}, {}
+        for s in prof.samples:
+            label = {k: prof.strings[v] for k, v in fields(s[3])} if 3 in s else {}
+            name = label.get(2) if label.get(1) == "heap" else None
+            got[name] = got.get(name, 0) + packed(s[2])[3]
+        for s in doc["sites"]:
+            name = (s["heap"] or "without name") if s["private"] else None
+            want[name] = want.get(name, 0) + s["live_bytes"]
+        t.check("samples are labelled with their private heap", [] if code == 0 and got == want and len(got) > 3 else [f"{got} is not {want} {err}"])
+        name = "go tool pprof finds them by it"
+        if not shutil.which("go"):
+            t.skip(name, "go is not installed")
+            return
+        p = subprocess.run(["go", "tool", "pprof", "-tags", OUT], capture_output=True, text=True, timeout=120, check=False)
+        t.check(name, [] if "heap: Total" in p.stdout and "requests" in p.stdout else [p.stdout, p.stderr])
+
+
 def check_failures(t, pid):
     out = []
     for args, word in ((("--pprof", "/nonexistent/x"), "create"), (("--pprof", "/dev/full"), "write"),
@@ -190,6 +215,7 @@ def main():
         check_go(t, doc)
         check_folded(t, p.proc.pid, doc)
         check_failures(t, p.proc.pid)
+    check_private(t)
     return t.end()
 
 
