@@ -56,6 +56,11 @@ static uint16_t *slack_of(mspan *s)
 	return s->aux;
 }
 
+bool mw__audit_ready(mspan *s)
+{
+	return slack_of(s) != NULL;
+}
+
 /* The first free object at or after @from, going round. The span has one. */
 static unsigned free_index(const mspan *s, unsigned from)
 {
@@ -79,22 +84,29 @@ static void check_freed(mspan *s, unsigned idx, const unsigned char *p)
 		mw__error(MW_ERROR_WRITE_AFTER_FREE, p, s, NULL);
 }
 
+void mw__audit_hand_out(mspan *s, unsigned idx, size_t n)
+{
+	unsigned char *p = object_at(s, idx);
+	uint16_t *slack = s->aux;
+
+	check_freed(s, idx, p);
+	slack[idx] = (uint16_t)(s->elemsize - n);
+	if (option(MW_OPT_AUDIT))
+		memset(p + n, CANARY, slack[idx]);
+}
+
 void *mw__audit_alloc(size_t n, unsigned c)
 {
 	mcentral *m = mw__central_lock(c);
 	mspan *s = mw__central_pick(m);
-	unsigned char *p = NULL;
-	uint16_t *slack;
+	void *p = NULL;
 
-	if (s && (slack = slack_of(s))) {
+	if (s && mw__audit_ready(s)) {
 		unsigned idx = free_index(s, option(MW_OPT_RANDOM) ?
 						     (unsigned)(mw__os_random() % s->nelems) : 0);
 
 		p = mw__central_take(m, s, idx);
-		check_freed(s, idx, p);
-		slack[idx] = (uint16_t)(s->elemsize - n);
-		if (option(MW_OPT_AUDIT))
-			memset(p + n, CANARY, slack[idx]);
+		mw__audit_hand_out(s, idx, n);
 	}
 	m->n_fetches++;
 	mw__central_unlock(m);
@@ -132,7 +144,7 @@ static void check_near(mspan *s, unsigned idx)
 		check_object(s, i);
 }
 
-static void bury(mspan *s, unsigned idx)
+void mw__audit_bury(mspan *s, unsigned idx)
 {
 	if (option(MW_OPT_AUDIT))
 		check_near(s, idx);
@@ -142,11 +154,16 @@ static void bury(mspan *s, unsigned idx)
 		((uint16_t *)s->aux)[idx] = SLACK_FREED;
 }
 
+void mw__audit_span(mspan *s)
+{
+	for (unsigned i = 0; i < s->nelems && s->aux; i++)
+		check_object(s, i);
+}
+
 static void check_list(mspan *s)
 {
 	for (; s; s = s->next)
-		for (unsigned i = 0; i < s->nelems && s->aux; i++)
-			check_object(s, i);
+		mw__audit_span(s);
 }
 
 void mw__audit_at_exit(void)
@@ -158,6 +175,7 @@ void mw__audit_at_exit(void)
 			check_list(m->lists[f]);
 		mw__central_unlock(m);
 	}
+	mw__private_audit();
 }
 
 /* --- who allocated it, and who may free it --------------------------------------------- */
@@ -244,7 +262,7 @@ void mw__audit_free(mspan *s, void *p)
 	} else {
 		expect_origin(s, p, *origin_of(s, idx), BY_MALLOC);
 		*origin_of(s, idx) = BY_MALLOC;
-		bury(s, idx);
+		mw__audit_bury(s, idx);
 		mw__central_put(m, s, idx);
 	}
 	mw__central_unlock(m);
@@ -302,6 +320,6 @@ void mw__audit_check(mspan *s)
 		expect_origin(s, p, origin_of_single(s), BY_MALLOC);
 		set_origin(s, 0, BY_MALLOC);
 	}
-	if (option(MW_OPT_ZERO) && s->state != MW_SPAN_HUGE)
+	if (option(MW_OPT_ZERO) && s->state != MW_SPAN_HUGE && s->state != MW_SPAN_PRIVATE_HUGE)
 		memset(p, 0, mw__span_usable(s));
 }

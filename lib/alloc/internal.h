@@ -258,6 +258,8 @@ bool mw__large_resize(mspan *s, size_t size); /* in place */
 void mw__large_flush(mcache *mc);
 bool mw__large_spill(void);               /* the same for this thread, under the heap lock */
 void mw__large_look(mcache *mc);          /* drop half of the runs if none was used since the last look */
+mspan *mw__guarded_run(size_t size);      /* heap lock; a block that ends at a guard page; NULL: there may be none */
+void mw__guarded_free(mspan *s);          /* heap lock; guarded ones stay unreadable for a while */
 mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls);
 void mw__sampled_free(mspan *s);
 void *mw__span_block(const mspan *s);     /* address of a single block */
@@ -333,6 +335,10 @@ static inline bool mcache_is_real(const mcache *mc)
 /* audit.c */
 void *mw__audit_alloc(size_t n, unsigned c);
 void mw__audit_free(mspan *s, void *p);
+bool mw__audit_ready(mspan *s); /* a span has its books; false: no memory */
+void mw__audit_hand_out(mspan *s, unsigned idx, size_t n); /* an object that was free */
+void mw__audit_bury(mspan *s, unsigned idx); /* one that is freed: look, fill or clear it; with zero alone too */
+void mw__audit_span(mspan *s); /* look at all of its objects */
 void mw__audit_at_exit(void);
 void mw__audit_retire(mspan *s); /* the last look at its freed objects */
 size_t mw__audit_usable(const mspan *s, const void *p);
@@ -379,6 +385,7 @@ bool mw__recover(size_t size); /* let go of memory that nobody needs; true: try 
 extern struct mw_lock mw__heaps_lock;
 void mw__private_lock_for_fork(void);
 void mw__private_after_fork(bool child);
+void mw__private_audit(void); /* look at all objects of all heaps */
 unsigned mw__private_check(void (*bad)(void *, const char *, uint64_t), void *arg); /* locks are held */
 
 /* compat.c */

@@ -190,7 +190,7 @@ static mspan *quarantine_push(mspan *s) /* heap lock */
 	return out;
 }
 
-static void to_heap_or_quarantine(mspan *s) /* heap lock */
+void mw__guarded_free(mspan *s)
 {
 	s->used = 0;
 	if (s->flags & MW_SPAN_GUARDED)
@@ -233,19 +233,27 @@ static mspan *new_run(uint32_t n, uint32_t align_pages, uint32_t room)
 	return s;
 }
 
-/* A run that ends with a guard page; NULL where there may be none. */
-static mspan *new_guarded(size_t size)
+mspan *mw__guarded_run(size_t size)
 {
-	mspan *s = NULL;
+	mspan *s = may_guard(size) ? mw__span_new() : NULL;
 
-	mw__heap_lock();
-	if (may_guard(size) && (s = mw__span_new()) && !mw__run_alloc(s, pages_of(size ? size : 1) + 1, 1)) {
+	if (s && !mw__run_alloc(s, pages_of(size ? size : 1) + 1, 1)) {
 		mw__span_delete(s);
 		s = NULL;
 	}
+	if (s)
+		put_guard(s, size, MIN_ALIGN);
+	return s;
+}
+
+static mspan *new_guarded(size_t size)
+{
+	mspan *s;
+
+	mw__heap_lock();
+	s = mw__guarded_run(size);
 	if (s) {
 		heap.n_large_allocs++;
-		put_guard(s, size, MIN_ALIGN);
 		s->state = MW_SPAN_LARGE;
 		mw__span_publish(s, 0);
 	}
@@ -296,7 +304,7 @@ void mw__large_free(mcache *mc, mspan *s)
 		return;
 	mw__heap_lock();
 	heap.n_large_frees++;
-	to_heap_or_quarantine(s);
+	mw__guarded_free(s);
 	mw__heap_unlock();
 	mw__scavenge_tick();
 }
@@ -351,6 +359,6 @@ void mw__sampled_free(mspan *s)
 {
 	mw__heap_lock();
 	heap.n_sampled_frees++;
-	to_heap_or_quarantine(s);
+	mw__guarded_free(s);
 	mw__heap_unlock();
 }

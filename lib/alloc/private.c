@@ -112,6 +112,28 @@ static void add_pages(private_heap *h, uint64_t pages)
 		h->pages_peak = h->pages;
 }
 
+static mspan *run_find(uint32_t pages, uint32_t align_pages) /* heap lock */
+{
+	mspan *s = mw__span_new();
+
+	if (s && !mw__run_alloc(s, pages, align_pages)) {
+		mw__span_delete(s);
+		s = NULL;
+	}
+	return s;
+}
+
+/* It is one of this heap; heap lock. */
+static void run_adopt(private_heap *h, mspan *s, unsigned state, unsigned cls)
+{
+	s->site = h->id;
+	s->cls = (uint8_t)cls;
+	s->elemsize = mw__classes[cls].size;
+	s->nelems = (uint16_t)(cls ? mw__classes[cls].n_objects : 1);
+	s->state = (uint8_t)state;
+	mw__span_publish(s, 0);
+}
+
 /* A run of pages as a span of this heap; not yet on a list. */
 static mspan *run_make(private_heap *h, unsigned state, uint32_t pages, uint32_t align_pages, unsigned cls)
 {
@@ -120,30 +142,46 @@ static mspan *run_make(private_heap *h, unsigned state, uint32_t pages, uint32_t
 	if (!may_take(h, pages))
 		return NULL;
 	mw__heap_lock();
-	s = mw__span_new();
-	if (s && !mw__run_alloc(s, pages, align_pages)) {
-		mw__span_delete(s);
-		s = NULL;
-	}
-	if (s) {
-		s->site = h->id;
-		s->cls = (uint8_t)cls;
-		s->elemsize = mw__classes[cls].size;
-		s->nelems = (uint16_t)(cls ? mw__classes[cls].n_objects : 1);
-		s->state = (uint8_t)state;
-		mw__span_publish(s, 0);
-	}
+	s = run_find(pages, align_pages);
+	if (s)
+		run_adopt(h, s, state, cls);
 	mw__heap_unlock();
 	if (s)
 		add_pages(h, pages);
 	return s;
 }
 
+/* Of one block that ends at a guard page; NULL where there may be none. */
+static mspan *guarded_make(private_heap *h, size_t n)
+{
+	mspan *s;
+
+	if (!may_take(h, pages_of(n) + 2))
+		return NULL;
+	mw__heap_lock();
+	s = mw__guarded_run(n);
+	if (s)
+		run_adopt(h, s, MW_SPAN_PRIVATE_LARGE, 0);
+	mw__heap_unlock();
+	if (s)
+		add_pages(h, s->npages);
+	return s;
+}
+
 /* Back to the page heap, whose lock is held; its metadata too. */
 static void run_drop(mspan *s)
 {
-	if (s->flags & MW_SPAN_TINY)
+	if (s->flags & MW_SPAN_TINY) {
 		mw__meta_array_free(s->aux, s->nelems * sizeof(struct mw_tiny));
+	} else if (span_is_audited(s)) {
+		mw__audit_span(s);
+		mw__meta_array_free(s->aux, mw__audit_books(s));
+	} else if (s->flags & MW_SPAN_GUARDED) {
+		s->state = MW_SPAN_LARGE; /* no heap's any more */
+		s->site = 0;
+		mw__guarded_free(s);
+		return;
+	}
 	mw__span_retire(s);
 	mw__run_free(s);
 	mw__span_delete(s);
@@ -214,14 +252,25 @@ static unsigned next_free(const mspan *s)
 	return w * 64 + (unsigned)__builtin_ctzll(~s->alloc_bits[w]);
 }
 
+/* One at random. */
+static unsigned some_free(const mspan *s)
+{
+	unsigned idx = (unsigned)(mw__os_random() % s->nelems);
+
+	while (bit_get(s, idx))
+		idx = idx + 1 < s->nelems ? idx + 1 : 0;
+	return idx;
+}
+
 /* Mark the next free object. *fresh: its memory is known to be zero. */
 static unsigned take_next(part *k, mspan *s, bool *fresh)
 {
-	unsigned idx = next_free(s);
+	unsigned idx = option(MW_OPT_RANDOM) ? some_free(s) : next_free(s);
 
 	s->alloc_bits[idx / 64] |= 1ULL << (idx % 64);
 	s->used++;
-	s->freeindex = (uint16_t)(idx + 1);
+	if (!option(MW_OPT_RANDOM))
+		s->freeindex = (uint16_t)(idx + 1);
 	*fresh = idx >= s->nfresh && !(s->flags & MW_SPAN_NEEDZERO);
 	if (idx >= s->nfresh)
 		s->nfresh = (uint16_t)(idx + 1);
@@ -235,14 +284,16 @@ static unsigned take_next(part *k, mspan *s, bool *fresh)
 
 static void *block_at(const mspan *s, unsigned idx)
 {
-	return (void *)(s->base + (uint64_t)idx * s->elemsize);
+	return (void *)block_start(s, idx);
 }
 
 static void put_back(private_heap *h, mspan *s, unsigned idx)
 {
 	part *k = &h->parts[part_of(s)];
 
-	if (option(MW_OPT_ZERO))
+	if (span_is_audited(s))
+		mw__audit_bury(s, idx);
+	else if (option(MW_OPT_ZERO))
 		memset(block_at(s, idx), 0, s->elemsize);
 	s->alloc_bits[idx / 64] &= ~(1ULL << (idx % 64));
 	if (idx < s->freeindex)
@@ -262,16 +313,21 @@ static void *small_alloc(private_heap *h, unsigned p, size_t n, bool zero)
 	part *k = &h->parts[p];
 	mspan *s = k->partial ? k->partial : span_make(h, p);
 	bool fresh;
-	void *block;
+	unsigned idx;
 
-	if (!s)
+	if (!s || (option(MW_OPT_AUDIT) && !mw__audit_ready(s)))
 		return NULL;
-	block = block_at(s, take_next(k, s, &fresh));
+	idx = take_next(k, s, &fresh);
 	k->n_alloc++;
 	k->requested += n;
-	if (zero && !fresh)
-		memset(block, 0, mw__classes[p / 2].size);
-	return block;
+	if (option(MW_OPT_AUDIT)) {
+		mw__audit_hand_out(s, idx, n);
+		if (zero)
+			memset(block_at(s, idx), 0, n);
+	} else if (zero && !fresh) {
+		memset(block_at(s, idx), 0, s->elemsize);
+	}
+	return block_at(s, idx);
 }
 
 /* --- tiny objects --------------------------------------------------------------------------- */
@@ -368,10 +424,16 @@ static void adopt_huge(private_heap *h, mspan *s)
 
 static mspan *large_span(private_heap *h, size_t n, size_t align)
 {
-	mspan *s;
+	/* audit wants one byte behind the block */
+	size_t padded = (n ? n : 1) + !!option(MW_OPT_AUDIT);
+	mspan *s = NULL;
 
-	if (n <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
-		return run_make(h, MW_SPAN_PRIVATE_LARGE, pages_of(n ? n : 1), pages_of(align), 0);
+	if (option(MW_OPT_GUARD) && align <= MIN_ALIGN)
+		s = guarded_make(h, n);
+	if (s)
+		return s;
+	if (padded <= MAX_RUN_PAGES * MW_PAGE_SIZE && align <= MAX_RUN_ALIGN)
+		return run_make(h, MW_SPAN_PRIVATE_LARGE, pages_of(padded), pages_of(align), 0);
 	if (!may_take(h, round_up(n, MW_PAGE_SIZE) >> MW_PAGE_SHIFT))
 		return NULL;
 	s = mw__huge_alloc(n, align, false);
@@ -380,10 +442,8 @@ static mspan *large_span(private_heap *h, size_t n, size_t align)
 	return s;
 }
 
-static void *large_alloc(private_heap *h, size_t n, size_t align, unsigned flags)
+static void *large_alloc(private_heap *h, mspan *s, size_t n, unsigned flags)
 {
-	mspan *s = large_span(h, n, align);
-
 	if (!s)
 		return NULL;
 	s->flags |= flags & MW_HEAP_NOSCAN ? MW_SPAN_NOSCAN : 0;
@@ -397,8 +457,9 @@ static void *large_alloc(private_heap *h, size_t n, size_t align, unsigned flags
 	h->large_requested += n;
 	h->large_requested_ever += n;
 	if (flags & MW_HEAP_ZERO && s->flags & MW_SPAN_NEEDZERO)
-		memset((void *)s->base, 0, n);
-	return (void *)s->base;
+		memset(mw__span_block(s), 0, n);
+	mw__audit_seal(s);
+	return mw__span_block(s);
 }
 
 /* Off the books of the heap. */
@@ -412,6 +473,7 @@ static void large_unbook(private_heap *h, mspan *s)
 
 static void large_drop(mspan *s)
 {
+	mw__audit_check(s);
 	s->alloc_bits[0] = 0;
 	s->flags &= (uint8_t)~(MW_SPAN_NOSCAN | MW_SPAN_HAS_SAMPLES);
 	if (s->state == MW_SPAN_PRIVATE_HUGE) {
@@ -431,6 +493,8 @@ static void *large_resize(private_heap *h, mspan *s, size_t n)
 	bool huge = s->state == MW_SPAN_PRIVATE_HUGE, wants_huge = n > MAX_RUN_PAGES * MW_PAGE_SIZE;
 	size_t requested = s->requested;
 
+	if (option(MW_OPT_AUDIT) || s->flags & MW_SPAN_GUARDED)
+		return NULL;
 	if (n <= MW_MAX_SMALL || huge != wants_huge || (need > before && !may_take(h, need - before)))
 		return NULL;
 	if (huge ? !mw__huge_resize(s, n, false) : !mw__large_resize(s, n))
@@ -458,21 +522,37 @@ static unsigned class_for(size_t n, size_t align)
 	return 0;
 }
 
-/* @align 0: a tiny object will do. */
+/* With guard a small object that is going to be sampled is a large one. */
+static mspan *guarded_sample(private_heap *h, size_t n, size_t align)
+{
+	bool wanted = option(MW_OPT_GUARD) && region.sample_interval && h->until_sample < (int64_t)n && align <= MIN_ALIGN;
+
+	return unlikely(wanted) ? guarded_make(h, n) : NULL;
+}
+
+/* @align 0: a tiny object will do. In audit there are none, since each has a canary. */
+static void *allocate_in(private_heap *h, size_t n, size_t align, unsigned flags)
+{
+	mspan *s = guarded_sample(h, n, align);
+	unsigned c;
+
+	if (s)
+		return large_alloc(h, s, n, flags);
+	if (align == 0 && flags & MW_HEAP_NOSCAN && n < TINY_BLOCK && !option(MW_OPT_AUDIT))
+		return tiny_alloc(h, n, flags & MW_HEAP_ZERO);
+	c = class_for(n + !!option(MW_OPT_AUDIT), align);
+	if (c)
+		return small_alloc(h, c * 2 + (flags & MW_HEAP_NOSCAN), n, flags & MW_HEAP_ZERO);
+	return large_alloc(h, large_span(h, n, align ? align : MIN_ALIGN), n, flags);
+}
+
 static void *allocate(private_heap *h, size_t n, size_t align, unsigned flags)
 {
-	unsigned c;
 	void *p;
 
 	if (!mw__private_enter(h))
 		return NULL;
-	if (align == 0 && flags & MW_HEAP_NOSCAN && n < TINY_BLOCK) {
-		p = tiny_alloc(h, n, flags & MW_HEAP_ZERO);
-	} else {
-		c = class_for(n, align);
-		p = c ? small_alloc(h, c * 2 + (flags & MW_HEAP_NOSCAN), n, flags & MW_HEAP_ZERO)
-		      : large_alloc(h, n, align ? align : MIN_ALIGN, flags);
-	}
+	p = allocate_in(h, n, align, flags);
 	if (likely(p != NULL))
 		mw__private_sample(h, p, n);
 	mw__private_leave(h);
@@ -521,7 +601,7 @@ static enum verdict examine(const private_heap *h, const void *p, mspan **s, uns
 	if (!*s)
 		return FOREIGN;
 	if ((*s)->cls == 0)
-		return p == (void *)(*s)->base ? FINE : INTERIOR;
+		return p == mw__span_block(*s) ? FINE : INTERIOR;
 	if (!bit_get(*s, *idx))
 		return *off && !((*s)->flags & MW_SPAN_TINY) ? INTERIOR : FREE_ALREADY;
 	if (!((*s)->flags & MW_SPAN_TINY))
@@ -583,7 +663,7 @@ static size_t usable(const mspan *s, unsigned idx, uint32_t off)
 
 	if (s->flags & MW_SPAN_TINY)
 		return tiny_next(tiny_of(s, idx), off, &last) < TINY_BLOCK ? last + 1 - off : 0;
-	return s->cls ? s->elemsize : (size_t)s->npages << MW_PAGE_SHIFT;
+	return block_length(s, idx);
 }
 
 MW_EXPORT size_t mw_heap_usable_size(private_heap *h, const void *p)
@@ -606,6 +686,8 @@ static void *resize(private_heap *h, mspan *s, void *p, size_t n, size_t have)
 {
 	if (s->flags & MW_SPAN_TINY)
 		return n == have ? p : NULL;
+	if (span_is_audited(s))
+		return mw__audit_resize(s, p, n) ? p : NULL;
 	if (s->cls)
 		return n <= have && (n > have / 2 || have <= 64) && !(s->flags & MW_SPAN_NOSCAN && n < TINY_BLOCK) ? p : NULL;
 	return large_resize(h, s, n);

@@ -54,6 +54,27 @@ static inline unsigned tiny_next(const struct mw_tiny *t, unsigned from, unsigne
 	return at;
 }
 
+/* The books of audit are those of a span of objects that are not tiny. */
+static inline bool span_is_audited(const mspan *s)
+{
+	return s->cls && s->aux && !(s->flags & MW_SPAN_TINY);
+}
+
+/* A block of a span: where it is, and what of it may be used. */
+static inline uint64_t block_start(const mspan *s, unsigned idx)
+{
+	return s->cls ? s->base + (uint64_t)idx * s->elemsize : (uint64_t)(uintptr_t)mw__span_block(s);
+}
+
+static inline size_t block_length(const mspan *s, unsigned idx)
+{
+	if (span_is_audited(s))
+		return mw__audit_usable(s, (void *)block_start(s, idx));
+	if (s->cls)
+		return s->elemsize;
+	return option(MW_OPT_AUDIT) ? s->requested : mw__span_usable(s);
+}
+
 static inline bool span_is_private(const mspan *s)
 {
 	return s->state >= MW_SPAN_PRIVATE;

@@ -177,8 +177,7 @@ static int tell_objects(mspan *s, void *arg)
 			rc = tell_tiny(s, i, w);
 			continue;
 		}
-		o = describe_object(s, s->base + (uint64_t)i * s->elemsize,
-				    s->cls ? s->elemsize : (size_t)s->npages << MW_PAGE_SHIFT, false);
+		o = describe_object(s, block_start(s, i), block_length(s, i), false);
 		rc = w->fn(&o, w->arg);
 	}
 	return rc;
@@ -205,8 +204,8 @@ static bool find_in(const mspan *s, unsigned idx, uint32_t off, struct mw_heap_o
 	if (!(s->alloc_bits[idx / 64] >> (idx % 64) & 1))
 		return false;
 	if (!(s->flags & MW_SPAN_TINY)) {
-		*ret = describe_object(s, base, s->cls ? s->elemsize : (size_t)s->npages << MW_PAGE_SHIFT, false);
-		return true;
+		*ret = describe_object(s, block_start(s, idx), block_length(s, idx), false);
+		return s->cls || s->base + off - block_start(s, 0) < mw__span_usable(s);
 	}
 	for (unsigned at = 0; (at = tiny_next(tiny_of(s, idx), at, &last)) < TINY_BLOCK; at = last + 1)
 		if (off >= at && off <= last) {
@@ -244,6 +243,28 @@ MW_EXPORT int mw_heap_owns(private_heap *h, const void *p)
 	owns = s && span_is_private(s) && s->site == h->id;
 	mw__private_leave(h);
 	return owns;
+}
+
+/* --- audit: the last look --------------------------------------------------------------------- */
+
+static int audit_span(mspan *s, void *arg)
+{
+	(void)arg;
+	if (span_is_audited(s))
+		mw__audit_span(s);
+	return 0;
+}
+
+/* The thread of a heap without lock may be at work in it. */
+void mw__private_audit(void)
+{
+	for (private_heap *h = region.heaps; h; h = h->next) {
+		if (load_relaxed(&h->magic) != MW_HEAP_LIVE || (h->flags & MW_HEAP_SINGLE && !mw__is_alone()) ||
+		    !mw__private_enter(h))
+			continue;
+		each_span(h, audit_span, NULL);
+		mw__private_leave(h);
+	}
 }
 
 /* --- classes ------------------------------------------------------------------------------- */

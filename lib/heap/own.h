@@ -43,6 +43,8 @@ int mw__own_find(struct mw__own_reader *r);
 /* The private heaps, before the spans; what one of them asked for in a span; and where a span belongs. */
 MW_MUST_CHECK int mw__own_read_heaps(struct mw__own_reader *r);
 bool mw__own_heap_add(struct mw__own_reader *r, const struct mw_mspan *s, struct mw__own_span *span);
+/* Bytes asked for by the objects of a span, as audit mode keeps them; MW_UNKNOWN. */
+uint64_t mw__own_audited(struct mw__own_reader *r, const struct mw_mspan *s);
 
 /* Fill arenas, spans, frees, metas and what the classes have in spans. */
 MW_MUST_CHECK int mw__own_read_spans(struct mw__own_reader *r);

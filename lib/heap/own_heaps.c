@@ -123,6 +123,8 @@ bool mw__own_heap_add(struct mw__own_reader *r, const struct mw_mspan *s, struct
 	span->is_tiny = objects && s->flags & MW_SPAN_TINY;
 	if (span->is_tiny) {
 		span->requested = tiny_bytes(r, s);
+	} else if (objects && r->own->is_audit) {
+		span->requested = mw__own_audited(r, s);
 	} else if (objects) {
 		double mean = r->means.v[h - r->own->heaps.v].of[s->cls * 2u + noscan];
 

@@ -79,8 +79,7 @@ static struct mw__own_span *add_span(struct mw__own_reader *r, const struct mw_m
 
 /* ------------------------------------------------------------------- classes */
 
-/* Bytes asked for by the objects of a span, as audit mode keeps them. */
-static uint64_t audited(struct mw__own_reader *r, const struct mw_mspan *s)
+uint64_t mw__own_audited(struct mw__own_reader *r, const struct mw_mspan *s)
 {
 	uint16_t slack[MW_SPAN_BITS_WORDS * 64];
 	uint64_t sum = 0;
@@ -114,7 +113,7 @@ static void count_objects(struct mw__own_reader *r, const struct mw_mspan *s)
 	c->n_spans++;
 	c->out += s->used;
 	if (r->own->is_audit)
-		c->requested = mw__add(c->requested, audited(r, s));
+		c->requested = mw__add(c->requested, mw__own_audited(r, s));
 }
 
 /* A span that page i of an arena leads to; 1 taken, 0 bad. */

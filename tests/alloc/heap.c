@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * heap - private heaps (memwhy-malloc.h): each promise of the header, random operations
- * against a shadow model, threads, fork, exhaustion, and the errors that must be caught.
+ * against a shadow model, threads, fork, exhaustion, and the errors that must be caught:
+ * by default, and by a second run of this program with audit, guard pages and the like.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,8 @@
 static const size_t sizes[] = { 0, 1, 2, 3, 7, 8, 15, 16, 17, 24, 32, 33, 100, 1000, 1024, 1025, 4096, 8192, 32767, 32768,
 				32769, 65536, 1048576, 1048577, 5000000 };
 #define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static int hardened;
 
 static int all(const void *p, int byte, size_t n)
 {
@@ -389,7 +392,9 @@ static void compare(struct mw_heap *h, const struct shadow *slots, int *bad)
 		*bad += !mw_heap_find(h, slots[i].p + (slots[i].n ? slots[i].n - 1 : 0), &o) || o.start != slots[i].p ||
 			o.noscan != slots[i].noscan;
 	}
-	*bad += t.live_objects != n || t.large_bytes != large || t.tiny_bytes != tiny;
+	*bad += t.live_objects != n;
+	/* audit packs no tiny objects, and what is guarded is large */
+	*bad += !hardened && (t.large_bytes != large || t.tiny_bytes != tiny);
 }
 
 static void test_stress(unsigned flags)
@@ -572,8 +577,136 @@ static void test_errors(void)
 	mw_heap_destroy(victim);
 }
 
-int main(void)
+/* --- with options --------------------------------------------------------------------------------- */
+
+static int write_past(void) { object[64] = 1; mw_heap_free(victim, object); return 0; }
+static int write_past_large(void) { large[100000] = 1; mw_heap_free(victim, large); return 0; }
+static int write_past_tiny(void) { tiny[4] = 1; mw_heap_free(victim, tiny); return 0; }
+static int write_past_destroyed(void) { object[64] = 1; mw_heap_destroy(victim); return 0; }
+static int write_past_reset(void) { large[100001] = 1; mw_heap_reset(victim); return 0; }
+static int write_past_exit(void) { object[64] = 1; exit(0); }
+static int write_freed_exit(void) { mw_heap_free(victim, object); object[63] = 1; exit(0); }
+static int write_freed(void)
 {
+	mw_heap_free(victim, object);
+	object[5] = 1;
+	for (int i = 0; i < 200; i++)
+		mw_heap_alloc(victim, 64, 0);
+	return 0;
+}
+
+static int write_past_page(void) { large[100000] = 1; large[100016] = 1; return 0; }
+static int write_past_sampled(void) { object[64] = 1; return 0; }
+static int write_freed_page(void) { mw_heap_free(victim, large); large[5000] = 1; return 0; }
+static int read_destroyed(void) { mw_heap_destroy(victim); return large[5000]; }
+
+static const struct {
+	const char *options, *what;
+	int (*fn)(void);
+	int signal;
+} hard_misuses[] = {
+	{ "audit=1", "one byte past an object", write_past, SIGABRT },
+	{ "hard=1", "one byte past an object", write_past, SIGABRT },
+	{ "audit=1", "one byte past a large object", write_past_large, SIGABRT },
+	{ "audit=1", "one byte past what would be tiny", write_past_tiny, SIGABRT },
+	{ "audit=1", "past an object that is destroyed", write_past_destroyed, SIGABRT },
+	{ "audit=1", "past a large object that a reset frees", write_past_reset, SIGABRT },
+	{ "audit=1", "past an object, at exit", write_past_exit, SIGABRT },
+	{ "audit=1", "to a freed object, at exit", write_freed_exit, SIGABRT },
+	{ "audit=1", "to a freed object, when it is handed out", write_freed, SIGABRT },
+	{ "hard=1", "to a freed object, when it is handed out", write_freed, SIGABRT },
+	{ "guard=1", "past a large object", write_past_page, SIGSEGV },
+	{ "guard=1,sample=1", "past a sampled object", write_past_sampled, SIGSEGV },
+	{ "guard=1", "to a freed large object", write_freed_page, SIGSEGV },
+	{ "guard=1", "in a destroyed heap", read_destroyed, SIGSEGV },
+};
+#define N_HARD (sizeof(hard_misuses) / sizeof(hard_misuses[0]))
+
+/* How this program ends with @options, started as "heap @arg". */
+static int with_options(const char *options, const char *arg)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		setenv("MEMWHY_MALLOC", options, 1);
+		execl("/proc/self/exe", "heap", arg, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+static void make_victim(void)
+{
+	victim = mw_heap_create(NULL);
+	object = mw_heap_alloc(victim, 64, 0);
+	tiny = mw_heap_alloc(victim, 4, MW_HEAP_NOSCAN);
+	large = mw_heap_alloc(victim, 100000, 0);
+}
+
+/* Where objects lie at random, two heaps of the same requests differ. */
+static int is_random(void)
+{
+	struct mw_heap *a = mw_heap_create(NULL), *b = mw_heap_create(NULL);
+	char *p = mw_heap_alloc(a, 64, 0), *q = mw_heap_alloc(b, 64, 0);
+	int differ = 0;
+
+	for (int i = 0; i < 20; i++)
+		differ += (char *)mw_heap_alloc(a, 64, 0) - p != (char *)mw_heap_alloc(b, 64, 0) - q;
+	mw_heap_destroy(a);
+	mw_heap_destroy(b);
+	return differ > 0;
+}
+
+/* All that is promised holds with them too. */
+static int run_hardened(void)
+{
+	hardened = 1;
+	test_aligned();
+	test_realloc();
+	test_classes();
+	test_walk();
+	test_stress(0);
+	test_stress(MW_HEAP_SINGLE);
+	test_threads();
+	if (strstr(getenv("MEMWHY_MALLOC"), "hard"))
+		ok(is_random(), "objects lie at random");
+	return tap_failed != 0;
+}
+
+static void test_options(void)
+{
+	static const char *const options[] = { "audit=1", "guard=1,sample=4k", "random=1,zero=1", "hard=1", "hard=1,sample=64k" };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		int status;
+
+		fflush(stdout);
+		status = with_options(options[i], "hardened");
+		ok(status == 0, "the same with %s", options[i]);
+	}
+	for (size_t i = 0; i < N_HARD; i++) {
+		char arg[16];
+		int status;
+
+		snprintf(arg, sizeof(arg), "%zu", i);
+		status = with_options(hard_misuses[i].options, arg);
+		ok(WIFSIGNALED(status) && WTERMSIG(status) == hard_misuses[i].signal, "caught: write %s (%s)", hard_misuses[i].what,
+		   hard_misuses[i].options);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "hardened"))
+		return freopen("/dev/null", "w", stdout) ? run_hardened() : 9;
+	if (argc > 1) {
+		make_victim();
+		return hard_misuses[atoi(argv[1])].fn();
+	}
 	for (unsigned flags = 0; flags < 4; flags++)
 		test_alloc(flags);
 	test_aligned();
@@ -591,5 +724,6 @@ int main(void)
 
 	ok(status == 0, "out of memory is an answer, and the heap goes on (status %d)", status);
 	test_errors();
+	test_options();
 	return tap_done();
 }

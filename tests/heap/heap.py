@@ -208,6 +208,25 @@ def check_private(t):
                 ([] if kept["count"] >= 3 and kept["bytes"] >= 12 << 20 else [str(kept)]))
 
 
+def check_private_hard(t):
+    """With audit, guard pages and random places each object's request is known, and the sums are what they are."""
+    for options in ("audit=1", "hard=1", "guard=1,sample=4k"):
+        with Program(program="private", wrapper=False, malloc=f",{options}") as p:
+            told = json.loads(p.proc.stdout.readline())
+            out = []
+            for what in ("", "more", "destroy"):
+                told = p.ask(what) if what else told
+                d = heap(told["pid"])
+                out += bridge_complaints(d) + reconcile_complaints(d, False)
+                got = {h["name"]: h for h in d["private_heaps"]}
+                for name, w in zip(PRIVATE_NAMES, told["heaps"]):
+                    if w["alive"] and got[name]["objects"] != w["objects"]:
+                        out.append(f"{what} {name}: {got[name]['objects']} objects, not {w['objects']}")
+                    if w["alive"] and "guard" not in options and got[name]["requested"] != w["asked"]:
+                        out.append(f"{what} {name}: {got[name]['requested']} requested, not {w['asked']}")
+            t.check(f"private heaps with {options}", out)
+
+
 def check_private_sites(t):
     """Every block of more than a few bytes is sampled, so the sites of a heap tell what was asked for in it."""
     with Program(program="private", wrapper=False, malloc=",sample=1") as p:
@@ -447,6 +466,7 @@ def main():
     else:
         t.skip("linked in", "could not be built")
     check_private(t)
+    check_private_hard(t)
     check_private_sites(t)
     check_work(t)
     check_never_touched(t)
