@@ -276,6 +276,7 @@ static void add_notes(struct mw_snapshot *snap, const struct mw__core *core, con
 		*(file_at(core, l->start) ? &files : &left_out) += l->prot ? out : 0;
 	}
 	mw__note(snap, MW__INFO, "core", "memwhy on the running process", "which pages were resident is not in a core file");
+	snap->cut_off = cut > 0;
 	if (cut)
 		mw__note(snap, MW__WARNING, "core", "ulimit -c unlimited, and room on the disk", "%s is cut off: %s of memory that it "
 			 "should hold are missing", path, mw__size_text(cut, MW_UNIT_IEC, size));

@@ -33,13 +33,13 @@ static const struct known runtimes[] = {
 	{ "libluajit", "LuaJIT", false, false },	  { "lua", "Lua", true, false },
 };
 
-/* A preloaded allocator serves malloc before the C library does. */
+/* A program's own malloc comes first, then a preloaded one, then the C library's. */
 static const struct known allocators[] = {
+	{ "chromium", "PartitionAlloc", true, false },	{ "chrome", "PartitionAlloc", true, false },
 	{ "libmemwhy-malloc", "memwhy-malloc", false, false }, { "libjemalloc", "jemalloc", false, false },
 	{ "libtcmalloc", "tcmalloc", false, false },		{ "libmimalloc", "mimalloc", false, false },
 	{ "libsnmalloc", "snmalloc", false, false },		{ "libasan", "AddressSanitizer", false, false },
 	{ "libtsan", "ThreadSanitizer", false, false },
-	{ "chromium", "PartitionAlloc", true, false },	{ "chrome", "PartitionAlloc", true, false },
 	{ "libc.so.6", "glibc malloc", false, false },		{ "libc-2.", "glibc malloc", false, false },
 	{ "ld-musl", "musl malloc", false, false },		{ "libc.musl", "musl malloc", false, false },
 };
@@ -99,7 +99,7 @@ int mw__collect_runtime(struct mw_snapshot *snap)
 		snap->target.runtime = runtime->name;
 	if (snap->own)	/* linked into the program, it has no file of its own */
 		snap->target.allocator = "memwhy-malloc";
-	else if (allocator)
+	else if (allocator && (!snap->own_unused || allocator->is_program))
 		snap->target.allocator = allocator->name;
 	return runtime && runtime->reserves && snap->target.runtime == runtime->name ? claim_reserves(snap) : 0;
 }

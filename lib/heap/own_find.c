@@ -128,18 +128,38 @@ static bool read_region(struct mw__own_reader *r)
 	return g->size >= offsetof(struct mw_region, tables) && mw__own_peek(r, r->at, g, mw__min(g->size, sizeof(*g)));
 }
 
+/* Each copy of the allocator has a heap of its own: the largest is read, of others it is said that they are there. */
 int mw__own_find(struct mw__own_reader *r)
 {
-	const struct mw_snapshot *snap = r->w->snap;
+	struct mw_snapshot *snap = r->w->snap;
+	uint64_t best = 0, size = 0;
+	const char *unused = NULL;
+	unsigned n = 0;
 
 	for (size_t i = 0; i < snap->images.n; i++) {
 		const struct mw__image *img = &snap->images.v[i];
 
 		r->at = img->elf_class == 64 ? find_in_image(r, img) : 0;
-		if (!r->at || !read_region(r) || r->region.state != MW_REGION_READY)
+		if (!r->at || !read_region(r))
 			continue;
-		r->own->image = img->path;
-		return 1;
+		uint64_t pages = mw__add(r->region.heap.pages_mapped, r->region.heap.huge_pages);
+
+		if (r->region.state != MW_REGION_READY) {
+			unused = img->path;
+		} else if (!n++ || pages > size) {
+			best = r->at;
+			size = pages;
+			r->own->image = img->path;
+		}
 	}
-	return 0;
+	if (n > 1)
+		mw__note(snap, MW__WARNING, "memwhy-malloc", NULL, "%u copies of the allocator are in use: what is told is inside of the "
+			 "largest heap, that of %s", n, r->own->image);
+	if (!n && unused && !r->trouble) {
+		snap->own_unused = true;
+		mw__note(snap, MW__INFO, "memwhy-malloc", NULL, "nothing was allocated from %s: the program has a malloc of its own, or "
+			 "has allocated nothing yet", unused);
+	}
+	r->at = best;
+	return n && read_region(r);
 }

@@ -233,15 +233,20 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 
 	if (!t->has_maps)
 		return mw__view_need_maps(snap, err);
-	for (size_t i = 0; i < snap->notes.n; i++)
-		if (!strcmp(snap->notes.v[i].source, "memwhy-malloc")) {
-			int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: %s", name, t->pid,
-					  snap->notes.v[i].reason);
+	for (size_t i = 0; i < snap->notes.n; i++) {
+		const struct mw__note *n = &snap->notes.v[i];
+		bool ours = !strcmp(n->source, "memwhy-malloc");
+		bool core = snap->cut_off && !t->allocator && n->severity == MW__WARNING && !strcmp(n->source, "core");
 
-			if (snap->notes.v[i].remedy)
-				mw__hint(err, "%s", snap->notes.v[i].remedy);
-			return rc;
-		}
+		if (!ours && !core)
+			continue;
+		int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): %s: %s", name, t->pid,
+				  ours ? n->source : "its allocator was not recognised", n->reason);
+
+		if (n->remedy)
+			mw__hint(err, "%s", n->remedy);
+		return rc;
+	}
 	if (was_saved(snap)) {
 		int rc = mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): this saved snapshot holds which ranges are the heap's, but "
 				  "not what is inside: an older memwhy wrote it", name, t->pid);

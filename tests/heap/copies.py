@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memwhy heap where the allocator is there twice, or there and not used, or cut off with the end of a core file."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
+from tap import Tap  # noqa: E402
+from heap import BUILD, MEMWHY, bridge_complaints, heap, memwhy  # noqa: E402
+
+
+class Program:
+    def __init__(self, name, *args):
+        self.proc = subprocess.Popen([MEMWHY, "run", "--", f"{BUILD}/tests/heap/{name}", *args],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self.proc.stdout.read(1) == b"\n"
+        self.pid = self.proc.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.proc.stdin.close()
+        self.proc.wait()
+
+
+def note_of(doc):
+    return " ".join(n["reason"] for n in doc["notes"] if n["source"] == "memwhy-malloc")
+
+
+def check_two(t, tmp):
+    """By name before and behind the first one; the order of mappings must not matter."""
+    for name in ("a.so", "z.so"):
+        copy = os.path.join(tmp, name)
+        shutil.copy(f"{BUILD}/libmemwhy-malloc.so", copy)
+        with Program("copies", copy) as p:
+            d = heap(p.pid)
+            held = d["bridge"]["requested_max"]
+            t.check(f"of two copies the larger heap is told, and that there is another: {name}", [] if
+                    os.path.realpath(d["heap"]["image"]) == os.path.realpath(copy) and 8000000 <= held < 8500000 and
+                    "2 copies" in note_of(d) and not bridge_complaints(d) else [d["heap"]["image"], str(held), note_of(d)])
+    with Program("copies") as p:
+        t.check("one copy is no reason for a note", [note_of(heap(p.pid))] if note_of(heap(p.pid)) else [])
+
+
+def check_unused(t):
+    with Program("ownmalloc") as p:
+        code, out, err = memwhy("heap", p.pid)
+        t.check("a program with a malloc of its own: that ours serves nobody is said", [] if code == 3 and not out and
+                "nothing was allocated from" in err and "malloc of its own" in err else [f"{code} {err}"])
+        code, out, err = memwhy("explain", "--json", p.pid)
+        d = json.loads(out)
+        t.check("and it is not named as the program's allocator", [] if code == 0 and d["target"]["allocator"] is None and
+                "nothing was allocated" in note_of(d) else [str(d["target"]), err])
+
+
+def check_cut(t, tmp):
+    core = os.path.join(tmp, "core")
+    with Program("copies") as p:
+        made = shutil.which("gcore") and subprocess.run(["gcore", "-o", core, str(p.pid)], stdout=subprocess.DEVNULL,
+                                                        stderr=subprocess.DEVNULL, timeout=100, check=False).returncode == 0
+        core += f".{p.pid}"
+    if not made or not os.path.exists(core):
+        t.skip("a core file without its end", "gcore is not there, or may not trace")
+        return
+    os.truncate(core, os.path.getsize(core) // 3)
+    code, out, err = memwhy("heap", core)
+    t.check("a core file without its end: that is said, and how to get a whole one", [] if code == 3 and not out and "is cut off" in err and
+            "hint: ulimit" in err else [f"{code} {out} {err}"])
+
+
+def main():
+    t = Tap()
+    if os.environ.get("MEMWHY_SANITIZED"):
+        t.skip("copies of the allocator", "the sanitizer's runtime must be the first library")
+        return t.end()
+    with tempfile.TemporaryDirectory() as tmp:
+        check_two(t, tmp)
+        check_unused(t)
+        check_cut(t, tmp)
+    return t.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
