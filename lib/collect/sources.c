@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Source lines of a few addresses, by the DWARF of the image that each is in (or of its separate debug file).
- * An image whose path leads to another file by now is left alone.
+ * Source lines of a few addresses, by the DWARF of the image that each is in (or of its separate debug file), or else
+ * by Go's .gopclntab, which stripping leaves. An image whose path leads to another file by now is left alone.
  */
 #include "collect.h"
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
+#include "../elf/detail.h"
 #include "../elf/dwarf.h"
 #include "../elf/file.h"
 #include "../elf/image.h"
@@ -40,29 +42,30 @@ int mw__collect_open_image(struct mw_snapshot *snap, const struct mw__image *img
 	return ret;
 }
 
-static bool is_same_file(struct mw_snapshot *snap, const struct mw__image *img)
+static int keep(struct mw_snapshot *snap, const struct mw__source_line *line)
 {
-	struct mw__image now = {};
-	MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);
+	struct mw__source_line *s = MW_VEC_PUSH(&snap->sources);
+	const char *function = mw__arena_str(&snap->arena, line->function), *file = mw__arena_str(&snap->arena, line->file);
 
-	return fd >= 0;
+	if (!s || !function || !file)
+		return -MW_E_NOMEM;
+	*s = *line;
+	s->function = function;
+	s->file = file;
+	return 0;
 }
 
-static int keep(struct mw_snapshot *snap, const struct mw__image *img, const struct mw__dwarf_answer *a)
+static int keep_answer(struct mw_snapshot *snap, const struct mw__image *img, const struct mw__dwarf_answer *a)
 {
-	for (size_t i = 0; i < a->v.n; i++) {
+	int rc = 0;
+
+	for (size_t i = 0; i < a->v.n && rc == 0; i++) {
 		const struct mw__dwarf_record *r = &a->v.v[i];
 
-		if (r->kind != MW__DWARF_LINE)
-			continue;
-		struct mw__source_line *s = MW_VEC_PUSH(&snap->sources);
-		const char *function = mw__arena_str(&snap->arena, r->text[0]), *file = mw__arena_str(&snap->arena, r->text[1]);
-
-		if (!s || !function || !file)
-			return -MW_E_NOMEM;
-		*s = (struct mw__source_line){ img->bias + r->n[0], (uint32_t)r->n[2], r->n[1], function, file };
+		if (r->kind == MW__DWARF_LINE)
+			rc = keep(snap, &(struct mw__source_line){ img->bias + r->n[0], (uint32_t)r->n[2], r->n[1], r->text[0], r->text[1] });
 	}
-	return 0;
+	return rc;
 }
 
 static void close_elf(struct mw_elf **elf)
@@ -70,54 +73,94 @@ static void close_elf(struct mw_elf **elf)
 	mw_elf_close(*elf);
 }
 
+static void end_elf(Elf **elf)
+{
+	elf_end(*elf);
+}
+
+static int ask_go(struct mw_snapshot *snap, const struct mw__image *img, const struct mw__image *now, int fd,
+		  const uint64_t *addrs, size_t n)
+{
+	elf_version(EV_CURRENT);
+	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	int rc = 0;
+
+	for (size_t i = 0; elf && i < n && rc == 0; i++) {
+		struct mw__go_line l;
+
+		if (mw__detail_go_line(elf, now, addrs[i], &l))
+			rc = keep(snap, &(struct mw__source_line){ img->bias + addrs[i], 0, l.line, l.function, l.file });
+	}
+	return rc;
+}
+
+/* Where there is DWARF, it has the last word: it knows what was inlined. */
 static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint64_t *addrs, size_t n)
 {
 	struct mw__dwarf_query q = { .path = img->path, .addrs = addrs, .n_addrs = n };
 	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
 	struct mw__dwarf_answer answer;
+	struct mw__image now = {};
+	MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);
 
-	if (mw__elf_open_named(img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE || !mw__dwarf_exists(elf))
+	if (fd < 0 || mw__elf_open_named(img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE)
 		return 0;
+	if (!mw__dwarf_exists(elf))
+		return ask_go(snap, img, &now, fd, addrs, n);
+	if (n > MAX_ADDRS) {
+		mw__note(snap, MW__INFO, "line tables", "fewer addresses", "source lines of a file with DWARF are looked up for %u addresses at most: %s",
+			 MAX_ADDRS, img->path);
+		return 0;
+	}
 	int rc = mw__dwarf_ask(elf, &q, &answer, NULL);
 
 	if (rc < 0)
 		return rc == -MW_E_NOMEM ? rc : 0;
-	rc = keep(snap, img, &answer);
+	rc = keep_answer(snap, img, &answer);
 	mw__dwarf_answer_deinit(&answer);
 	return rc;
 }
 
-/* An executable address twice in the list is asked for once. */
-static bool is_repeated(const uint64_t *addrs, size_t n, uint64_t addr)
+/* By address, the innermost of inlined functions first: so a report finds them. */
+static int compare_lines(const void *a, const void *b)
 {
+	const struct mw__source_line *x = a, *y = b;
+
+	return x->addr != y->addr ? (x->addr < y->addr ? -1 : 1) : x->depth < y->depth ? -1 : x->depth > y->depth;
+}
+
+/* Each once, ascending; how many there are. */
+static size_t sort_once(uint64_t *addrs, size_t n)
+{
+	size_t kept = 0;
+
+	qsort(addrs, n, sizeof(*addrs), mw__compare_u64);
 	for (size_t i = 0; i < n; i++)
-		if (addrs[i] == addr)
-			return true;
-	return false;
+		if (!i || addrs[i] != addrs[i - 1])
+			addrs[kept++] = addrs[i];
+	return kept;
 }
 
 int mw__collect_sources(struct mw_snapshot *snap, const struct mw_collect_opts *o, struct mw_err *err)
 {
-	uint64_t addrs[MAX_ADDRS];
+	MW_CLEANUP(mw__freep) uint64_t *addrs = malloc((o->n_frames_at + 1) * sizeof(*addrs));
 
-	if (o->n_frames_at > MAX_ADDRS) {
-		mw__note(snap, MW__INFO, "line tables", "fewer addresses", "source lines are looked up for %u addresses at most", MAX_ADDRS);
-		return 0;
-	}
+	if (!addrs)
+		return mw__fail_nomem(err, "source lines");
 	for (size_t i = 0; i < snap->images.n; i++) {
 		const struct mw__image *img = &snap->images.v[i];
 		size_t n = 0;
 
 		for (size_t k = 0; k < o->n_frames_at; k++) {
 			const struct mw__vma *v = mw__snapshot_vma_at(snap, o->frames_at[k]);
-			uint64_t addr = o->frames_at[k] - img->bias;
 
-			if (v && v->prot & MW__X && v->file == img->file && o->frames_at[k] >= img->start &&
-			    o->frames_at[k] < img->end && !is_repeated(addrs, n, addr))
-				addrs[n++] = addr;
+			if (v && v->prot & MW__X && v->file == img->file && o->frames_at[k] >= img->start && o->frames_at[k] < img->end)
+				addrs[n++] = o->frames_at[k] - img->bias;
 		}
-		if (n && is_same_file(snap, img) && ask(snap, img, addrs, n) < 0)
+		if (n && ask(snap, img, addrs, sort_once(addrs, n)) < 0)
 			return mw__fail_nomem(err, "source lines");
 	}
+	if (snap->sources.n)
+		qsort(snap->sources.v, snap->sources.n, sizeof(*snap->sources.v), compare_lines);
 	return 0;
 }

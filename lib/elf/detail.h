@@ -49,7 +49,16 @@ MW_MUST_CHECK int mw__detail_symtab(struct mw_elf *elf, const struct mw__image *
 /* pclntab.c: Go's table of functions, which stripping leaves. Likewise. */
 MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__symbols *ret);
-/* The same from the bytes of the table; text is where code starts if its header does not say. */
+/* Where an instruction comes from in the source, by the same table. Texts live as long as elf. */
+struct mw__go_line {
+	const char *file;
+	const char *function;	/* "": one that was inlined, whose name the table alone does not tell */
+	uint64_t line;
+};
+/* addr as in the file. 1 found, 0 not. */
+int mw__detail_go_line(Elf *elf, const struct mw__image *img, uint64_t addr, struct mw__go_line *ret);
+int mw__pclntab_line(const void *bytes, uint64_t n, uint64_t text, uint64_t addr, struct mw__go_line *ret);
+/* The functions from the bytes of the table; text is where code starts if its header does not say. */
 MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena,
 				   struct mw__symbols *ret);
 /* touched.c: pages that relocations write. Fills the members of ret that are about them; binds_now may be set before. */

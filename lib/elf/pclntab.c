@@ -11,9 +11,15 @@
  *
  * Offsets count from the start of the table (1.2), or from the pairs (records) and names of the header.
  * A function ends where the next begins. Only the byte order of this machine is read.
+ *
+ * Behind the name of a record are places of tables of the same kind, among them the file and the line of each
+ * instruction, and how deep it was inlined: pairs of varints, by how much the value changes (the lowest bit is its sign)
+ * and for how many instruction units it holds then. What is inlined has the file and line of the innermost function,
+ * whose name is in records that stripping leaves, but whose place only the runtime's own data tells: it is left unknown.
  */
 #include "detail.h"
 
+#include "../base/search.h"
 #include "../base/size.h"
 
 #include <gelf.h>
@@ -27,6 +33,9 @@ struct table {
 	unsigned ptr;		/* bytes of a pointer */
 	unsigned pair;		/* bytes of one half of a pair */
 	uint64_t nfunc, text, names, pairs, records;
+	uint64_t units, files, values;	/* files of a compilation unit, their names, the tables of values */
+	unsigned data;		/* where places of further tables stand in a record, behind its address */
+	bool by_unit;		/* a file is one of its unit, not of all */
 };
 
 static uint64_t word(const struct table *t, uint64_t off, unsigned size)
@@ -57,17 +66,29 @@ static bool read_header(struct table *t, uint64_t text)
 	case 0xfffffff1:	/* go 1.20 */
 		t->text = header(t, 2) ? header(t, 2) : text;
 		t->names = header(t, 3);
+		t->units = header(t, 4);
+		t->files = header(t, 5);
+		t->values = header(t, 6);
 		t->pairs = t->records = header(t, 7);
 		t->pair = 4;
+		t->data = magic == 0xfffffff0 ? 36 : 40;
+		t->by_unit = true;
 		break;
 	case 0xfffffffa:	/* go 1.16 */
 		t->names = header(t, 2);
+		t->units = header(t, 3);
+		t->files = header(t, 4);
+		t->values = header(t, 5);
 		t->pairs = t->records = header(t, 6);
 		t->pair = t->ptr;
+		t->data = 36;
+		t->by_unit = true;
 		break;
 	case 0xfffffffb:	/* go 1.2 */
 		t->pairs = 8 + t->ptr;
 		t->pair = t->ptr;
+		t->data = 32;
+		t->files = t->nfunc <= MAX_FUNCS ? word(t, t->pairs + (t->nfunc * 2 + 1) * t->ptr, 4) : MW_UNKNOWN;
 		break;
 	default:
 		return false;
@@ -76,18 +97,27 @@ static bool read_header(struct table *t, uint64_t text)
 	       t->nfunc * 2 * t->pair <= t->n - t->pairs;
 }
 
+static const char *text_at(const struct table *t, uint64_t base, uint64_t place)
+{
+	uint64_t at;
+
+	if (place > INT32_MAX || __builtin_add_overflow(base, place, &at) || at >= t->n || !memchr(t->v + at, 0, t->n - at))
+		return NULL;
+	return (const char *)t->v + at;
+}
+
+/* A field of the record at off, the first behind its address being at 0. */
+static uint64_t field(const struct table *t, uint64_t off, unsigned at)
+{
+	uint64_t record;
+
+	return off == MW_UNKNOWN || __builtin_add_overflow(t->records + t->pair + at, off, &record) ? MW_UNKNOWN : word(t, record, 4);
+}
+
 /* The name of the function whose record is at off, or NULL. */
 static const char *name_at(const struct table *t, uint64_t off)
 {
-	uint64_t record, place, at;
-
-	if (off == MW_UNKNOWN || __builtin_add_overflow(t->records, off, &record))
-		return NULL;
-	place = word(t, record + t->pair, 4);
-	if (place == MW_UNKNOWN || place > INT32_MAX)
-		return NULL;
-	at = t->names + place;
-	return at < t->n && memchr(t->v + at, 0, t->n - at) ? (const char *)t->v + at : NULL;
+	return text_at(t, t->names, field(t, off, 0));
 }
 
 static int add_functions(const struct table *t, struct mw__arena *arena, struct mw__symbols *ret)
@@ -120,6 +150,80 @@ int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__ar
 	return ret->list.n ? 1 : 0;
 }
 
+/* ------------------------------------------------------------------- lines */
+
+enum { FIELD_FILE = 16, FIELD_LINE = 20, FIELD_N_DATA = 24, FIELD_UNIT = 28, DATA_INLINED = 2 };
+
+static bool varint(const struct table *t, uint64_t *at, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	for (unsigned shift = 0; shift < 32 && *at < t->n; shift += 7) {
+		unsigned char c = t->v[(*at)++];
+
+		v |= (uint32_t)(c & 0x7f) << shift;
+		if (!(c & 0x80)) {
+			*ret = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The value that the table at this place has so many bytes into the function; -1 stands for none in Go, and here too. */
+static int64_t value_at(const struct table *t, uint64_t place, uint64_t offset)
+{
+	uint64_t at = t->values + place, pc = 0;
+	int32_t value = -1;
+	uint32_t by, units;
+
+	if (!place || place > UINT32_MAX || at < place)
+		return -1;
+	while (varint(t, &at, &by) && (by || !pc) && varint(t, &at, &units)) {
+		value = (int32_t)((uint32_t)value + (by & 1 ? ~(by >> 1) : by >> 1));
+		pc += (uint64_t)units * t->v[6];
+		if (offset < pc)
+			return value;
+	}
+	return -1;
+}
+
+static const char *file_at(const struct table *t, uint64_t record, int64_t number)
+{
+	uint64_t unit = t->by_unit ? field(t, record, FIELD_UNIT) : 0, place;
+
+	if (number < 0 || unit > UINT32_MAX)
+		return NULL;
+	place = word(t, (t->by_unit ? t->units : t->files) + (unit + (uint64_t)number) * 4, 4);
+	return text_at(t, t->by_unit ? t->files : 0, place);
+}
+
+int mw__pclntab_line(const void *bytes, uint64_t n, uint64_t text, uint64_t addr, struct mw__go_line *ret)
+{
+	struct table t = { .v = bytes, .n = n };
+
+	if (!read_header(&t, text) || addr < t.text)
+		return 0;
+	uint64_t after = MW_FIRST(i, t.nfunc, word(&t, t.pairs + i * 2 * t.pair, t.pair) > addr - t.text);
+	uint64_t at = t.pairs + (after - 1) * 2 * t.pair, record = after ? word(&t, at + t.pair, t.pair) : MW_UNKNOWN;
+
+	if (record == MW_UNKNOWN || addr - t.text >= word(&t, at + 2 * t.pair, t.pair))
+		return 0;
+	uint64_t offset = addr - t.text - word(&t, at, t.pair), n_data = field(&t, record, FIELD_N_DATA);
+	int64_t line = value_at(&t, field(&t, record, FIELD_LINE), offset);
+	const char *file = file_at(&t, record, value_at(&t, field(&t, record, FIELD_FILE), offset)), *name = name_at(&t, record);
+
+	if (line < 0 || !file || !name)
+		return 0;
+	bool inlined = n_data != MW_UNKNOWN && n_data > DATA_INLINED &&
+		       value_at(&t, field(&t, record, t.data + 4 * DATA_INLINED), offset) >= 0;
+
+	*ret = (struct mw__go_line){ file, inlined ? "" : name, (uint64_t)line };
+	return 1;
+}
+
+/* ------------------------------------------------------------------- files */
+
 static const struct mw__section *find_section(const struct mw__image *img, const char *suffix)
 {
 	for (uint32_t i = 0; i < img->n_sections; i++) {
@@ -132,15 +236,26 @@ static const struct mw__section *find_section(const struct mw__image *img, const
 	return NULL;
 }
 
+static Elf_Data *find_table(Elf *elf, const struct mw__image *img, uint64_t *text)
+{
+	const struct mw__section *s = find_section(img, ".gopclntab"), *code = find_section(img, ".text");
+
+	*text = code ? code->addr : 0;
+	return s && !img->big_endian && s->off <= INT64_MAX ? elf_getdata_rawchunk(elf, (int64_t)s->off, s->size, ELF_T_BYTE) : NULL;
+}
+
 int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena, struct mw__symbols *ret)
 {
-	const struct mw__section *s = find_section(img, ".gopclntab"), *text = find_section(img, ".text");
+	uint64_t text;
+	Elf_Data *data = find_table(elf, img, &text);
 
-	if (!s || img->big_endian || s->off > INT64_MAX)
-		return 0;
-	Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)s->off, s->size, ELF_T_BYTE);
+	return data && data->d_buf ? mw__pclntab_read(data->d_buf, data->d_size, text, arena, ret) : 0;
+}
 
-	if (!data || !data->d_buf)
-		return 0;
-	return mw__pclntab_read(data->d_buf, data->d_size, text ? text->addr : 0, arena, ret);
+int mw__detail_go_line(Elf *elf, const struct mw__image *img, uint64_t addr, struct mw__go_line *ret)
+{
+	uint64_t text;
+	Elf_Data *data = find_table(elf, img, &text);
+
+	return data && data->d_buf ? mw__pclntab_line(data->d_buf, data->d_size, text, addr, ret) : 0;
 }

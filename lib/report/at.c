@@ -9,6 +9,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 #include "../explain/locate.h"
 #include "../explain/tlb.h"
@@ -104,14 +105,20 @@ static const struct mw__col source_keys[] = {
 	{ "function", NULL, MW__T_TEXT, MW__COL_JSON_ONLY, NULL },
 };
 
+/* Of those of an address, which follow each other. */
+static size_t first_source(const struct mw_snapshot *snap, uint64_t addr)
+{
+	return MW_FIRST(i, snap->sources.n, snap->sources.v[i].addr >= addr);
+}
+
 /* Innermost first; the others are what it was inlined into. */
 static void add_source_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
 	struct mw__doc_node *t = mw__doc_table(o, "source", NULL, source_keys, LEN(source_keys));
 
-	for (size_t i = 0; i < v->snap->sources.n; i++) {
+	for (size_t i = first_source(v->snap, s->addr); i < v->snap->sources.n && v->snap->sources.v[i].addr == s->addr; i++) {
 		const struct mw__source_line *src = &v->snap->sources.v[i];
-		struct mw__doc_row *row = src->addr == s->addr ? mw__doc_row(t) : NULL;
+		struct mw__doc_row *row = mw__doc_row(t);
 
 		mw__row_text(t, row, 0, src->file);
 		mw__row_u64(t, row, 1, src->line);
@@ -306,17 +313,15 @@ static void add_source_facts(struct view *v, struct mw__doc_node *t, const struc
 {
 	bool any = false;
 
-	for (size_t i = 0; i < v->snap->sources.n; i++) {
+	for (size_t i = first_source(v->snap, s->addr); i < v->snap->sources.n && v->snap->sources.v[i].addr == s->addr; i++) {
 		const struct mw__source_line *src = &v->snap->sources.v[i];
 
-		if (src->addr != s->addr)
-			continue;
 		fact(t, any ? "" : "source", "%s%s:%" PRIu64 "%s%s", any ? "inlined into " : "", src->file, src->line,
 		     *src->function ? " in " : "", src->function);
 		any = true;
 	}
 	if (!any && s->x->segment && s->x->segment->flags & PF_X)
-		fact(t, "source", "unknown: no DWARF line table has it");
+		fact(t, "source", "unknown: no line table has it");
 }
 
 static void add_elf_facts(struct view *v, struct mw__doc_node *t, const struct spot *s)
