@@ -53,7 +53,7 @@
                                             * 3: mcache.run_pages, n_runs, run_lists;
                                             *    samples of private heaps
                                             * 4: heap_arena.given_back_bits
-                                            * 5: mspan.exposed, mcache.pace */
+                                            * 5: mspan.exposed, mcache.pace, mw_site.*_part */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -334,7 +334,8 @@ struct mw_site {
 	uint64_t est_alloc_count, est_live_count;
 	/* since minor version 3 */
 	uint32_t is_private;              /* 1: of objects in private heaps of this name */
-	uint32_t reserved;
+	/* since minor version 5 */
+	uint16_t alloc_part, live_part;   /* what est_*_count have behind the point, times 2^16 */
 	char heap_name[MW_HEAP_NAME];     /* ends with 0; empty: they have none */
 };
 

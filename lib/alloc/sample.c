@@ -168,16 +168,19 @@ static uint64_t stands_for_grown(uint64_t before, uint64_t more)
 	return (uint64_t)(int64_t)(ONE / (1 - miss * missed(more)) + 0.5);
 }
 
-struct share {
-	uint64_t count, bytes;
-};
-
-static struct share share_of(size_t size, uint64_t stands_for)
+/* Bytes that a block of @size and what it stands for have together. */
+static uint64_t share_of(size_t size, uint64_t stands_for)
 {
-	double n = (double)(int64_t)stands_for * (1 / ONE);
+	return (uint64_t)(int64_t)((double)(int64_t)size * ((double)(int64_t)stands_for * (1 / ONE)) + 0.5);
+}
 
-	return (struct share){ (uint64_t)(int64_t)(n + 0.5),
-			       (uint64_t)(int64_t)((double)(int64_t)size * n + 0.5) };
+/* Counts keep what is behind the point: were each sample's rounded, 1.87 blocks would always be two. */
+static void add_count(uint64_t *count, uint16_t *part, uint64_t stands_for)
+{
+	uint64_t sum = (*count << 16 | *part) + stands_for;
+
+	*count = sum >> 16;
+	*part = (uint16_t)sum;
 }
 
 /* --- sites --------------------------------------------------------------------------- */
@@ -252,7 +255,7 @@ static void prepare_table(void)
 uint32_t mw__sample_book(size_t size, uint64_t exposed, const char *private_heap, uint64_t *times)
 {
 	struct place place = { .heap_name = private_heap };
-	struct share share = share_of(size, *times = stands_for(exposed));
+	uint64_t bytes = share_of(size, *times = stands_for(exposed));
 	struct mw_site *site;
 	uint32_t idx;
 
@@ -265,10 +268,10 @@ uint32_t mw__sample_book(size_t size, uint64_t exposed, const char *private_heap
 	site->n_live++;
 	site->bytes_alloc += size;
 	site->bytes_live += size;
-	site->est_alloc_count += share.count;
-	site->est_live_count += share.count;
-	site->est_alloc_bytes += share.bytes;
-	site->est_live_bytes += share.bytes;
+	add_count(&site->est_alloc_count, &site->alloc_part, *times);
+	add_count(&site->est_live_count, &site->live_part, *times);
+	site->est_alloc_bytes += bytes;
+	site->est_live_bytes += bytes;
 	region.n_samples++;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 	return idx + 1;
@@ -277,13 +280,13 @@ uint32_t mw__sample_book(size_t size, uint64_t exposed, const char *private_heap
 void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times)
 {
 	struct mw_site *site = &sites[site_and_1 - 1];
-	struct share share = share_of(size, times);
+	uint64_t bytes = share_of(size, times);
 
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	site->n_live--;
 	site->bytes_live -= size;
-	site->est_live_count -= share.count;
-	site->est_live_bytes -= share.bytes;
+	add_count(&site->est_live_count, &site->live_part, -times);
+	site->est_live_bytes -= bytes;
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }
 
@@ -291,19 +294,19 @@ void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times)
 void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times, uint64_t more)
 {
 	struct mw_site *site = &sites[site_and_1 - 1];
-	struct share before = share_of(from, *times), after, change;
+	uint64_t had = *times, bytes, count;
 
-	*times = more ? stands_for_grown(*times, more) : *times;
-	after = share_of(to, *times);
-	change = (struct share){ after.count - before.count, after.bytes - before.bytes };
+	*times = more ? stands_for_grown(had, more) : had;
+	count = *times - had;
+	bytes = share_of(to, *times) - share_of(from, had);
 	mw__lock(&mw__sample_lock, RANK_SAMPLE);
 	site->bytes_live += to - from;
-	site->est_live_count += change.count;
-	site->est_live_bytes += change.bytes;
+	add_count(&site->est_live_count, &site->live_part, count);
+	site->est_live_bytes += bytes;
 	if (to > from) {
 		site->bytes_alloc += to - from;
-		site->est_alloc_count += change.count;
-		site->est_alloc_bytes += change.bytes;
+		add_count(&site->est_alloc_count, &site->alloc_part, count);
+		site->est_alloc_bytes += bytes;
 	}
 	mw__unlock(&mw__sample_lock, RANK_SAMPLE);
 }

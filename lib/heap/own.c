@@ -240,7 +240,8 @@ static int read_sites(struct books *b)
 			return -MW_E_NOMEM;
 		*new = (struct mw__own_site){ .n_frames = (uint32_t)mw__min(s.n_frames, MW__OWN_FRAMES), .samples = s.n_alloc,
 					      .live_samples = s.n_live, .bytes = s.est_alloc_bytes, .live_bytes = s.est_live_bytes,
-					      .count = s.est_alloc_count, .live_count = s.est_live_count,
+					      .count = s.est_alloc_count + (s.alloc_part >> 15),
+					      .live_count = s.est_live_count + (s.live_part >> 15),
 					      .is_private = s.is_private };
 		if (*s.heap_name &&
 		    !(new->heap = mw__arena_strn(&b->r->w->snap->arena, s.heap_name, strnlen(s.heap_name, sizeof(s.heap_name)))))

@@ -126,6 +126,34 @@ static void grow_and_shrink(unsigned long *seed)
 	ok(after.alloc - before.alloc >= 0, "what was ever allocated does not fall");
 }
 
+/*
+ * Blocks of one size: the estimates of bytes and of blocks come from the same samples, so one divided by the size
+ * is the other. Bytes are rounded for each sample, blocks are cut off for each site.
+ */
+static void count_blocks(void)
+{
+	enum { SIZE = 250000, N = 3000, KEPT = 400 };
+	static void *v[N];
+	struct sums before = sites(), after;
+	double slack;
+
+	for (int i = 0; i < N; i++) {
+		v[i] = malloc(SIZE);
+		if (i >= KEPT)
+			free(v[i]);
+	}
+	after = sites();
+	slack = (double)region->tables[MW_TABLE_SITES].count + (double)(after.n_samples - before.n_samples) / SIZE;
+	ok(fabs((after.alloc - before.alloc) / SIZE - (after.alloc_count - before.alloc_count)) <= slack,
+	   "blocks ever: %.1f by bytes, %.0f by count", (after.alloc - before.alloc) / SIZE, after.alloc_count - before.alloc_count);
+	ok(fabs((after.live - before.live) / SIZE - (after.live_count - before.live_count)) <= slack,
+	   "blocks live: %.1f by bytes, %.0f by count", (after.live - before.live) / SIZE, after.live_count - before.live_count);
+	for (int i = 0; i < KEPT; i++)
+		free(v[i]);
+	after = sites();
+	ok(after.live == before.live && after.live_count == before.live_count, "none of them is left");
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
@@ -135,6 +163,7 @@ int main(int argc, char **argv)
 	if (!ok(region && region->sample_interval, "it samples"))
 		return tap_done();
 	printf("# seed %lu\n", seed);
+	count_blocks();
 	grow_and_shrink(&seed);
 	rush(&seed);
 	return tap_done();
