@@ -97,17 +97,6 @@ static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow even
 	return true;
 }
 
-/* Fresh objects come in address order; popping should keep it. */
-static void reverse(void **a, unsigned n)
-{
-	for (unsigned i = 0; i < n / 2; i++) {
-		void *t = a[i];
-
-		a[i] = a[n - 1 - i];
-		a[n - 1 - i] = t;
-	}
-}
-
 /* Straight to the spans, so that pages come free. */
 static void flush_quiet(mcache *mc, unsigned c)
 {
@@ -159,8 +148,9 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 	bin_grow(mc, b, c, MW_SLOW_REFILL);
 	if (b->cap > 0) {
 		want = b->cap / 2 < mw__classes[c].batch ? b->cap / 2 : mw__classes[c].batch;
-		got = mw__central_fetch(c, b->base + 1, want);
-		reverse(b->base + 1, got);
+		got = mw__central_fetch(c, b->base + 1 + want, want);
+		if (got < want)
+			memmove(b->base + 1, b->base + 1 + want - got, got * sizeof(void *));
 		mc->n_fetched[c] += got;
 		b->top = b->base + got;
 		mc->is_busy[c] = 1;
@@ -300,6 +290,7 @@ static mcache *adopt(void)
 		mc->owner = mw__thread_key();
 		mc->tid = mw__os_tid();
 		mc->rng = mw__os_random() | 1;
+		mc->pace = 0;
 		store_relaxed(&mc->state, MW_MCACHE_LIVE);
 	}
 	mw__unlock(&mw__registry_lock, RANK_REGISTRY);

@@ -226,11 +226,13 @@ static unsigned fresh_limit(const mspan *s)
 	return idx < s->nelems ? (unsigned)idx : s->nelems;
 }
 
-/* Take up to @n free objects of @s in address order. */
-static unsigned take_from(mspan *s, void **out, unsigned n)
+/* Take up to @n free objects of @s: the first to end[-1], the next in address order below it. */
+static unsigned take_from(mspan *s, void **end, unsigned n)
 {
 	unsigned limit = s->nfresh < s->nelems ? fresh_limit(s) : s->nelems;
 	unsigned got = 0, w = s->freeindex / 64, idx = s->freeindex;
+	uint64_t base = s->base;
+	uint32_t size = s->elemsize;
 
 	for (; w * 64 < limit && got < n; w++) {
 		uint64_t free = ~s->alloc_bits[w], taken = 0;
@@ -240,7 +242,8 @@ static unsigned take_from(mspan *s, void **out, unsigned n)
 		for (; free && got < n; free &= free - 1) {
 			taken |= free & -free;
 			idx = w * 64 + (unsigned)__builtin_ctzll(free);
-			out[got++] = object_at(s, idx);
+			got++;
+			*--end = (void *)(base + (uint64_t)idx * size);
 		}
 		s->alloc_bits[w] |= taken;
 	}
@@ -253,7 +256,7 @@ static unsigned take_from(mspan *s, void **out, unsigned n)
 	return got;
 }
 
-static unsigned fetch_from_spans(mcentral *m, void **out, unsigned n)
+static unsigned fetch_from_spans(mcentral *m, void **end, unsigned n)
 {
 	unsigned got = 0;
 
@@ -263,7 +266,7 @@ static unsigned fetch_from_spans(mcentral *m, void **out, unsigned n)
 
 		if (!s)
 			break;
-		k = take_from(s, out + got, n - got);
+		k = take_from(s, end - got, n - got);
 		m->n_out += k;
 		got += k;
 		list_update(m, s);
@@ -273,7 +276,7 @@ static unsigned fetch_from_spans(mcentral *m, void **out, unsigned n)
 	return got;
 }
 
-unsigned mw__central_fetch(unsigned c, void **out, unsigned n)
+unsigned mw__central_fetch(unsigned c, void **end, unsigned n)
 {
 	mcentral *m = mw__central_lock(c);
 	unsigned got = n < m->n_transfer ? n : m->n_transfer;
@@ -281,10 +284,11 @@ unsigned mw__central_fetch(unsigned c, void **out, unsigned n)
 	m->n_fetches++;
 	if (got > 0) {
 		m->n_transfer -= got;
-		memcpy(out, m->transfer + m->n_transfer, got * sizeof(*out));
+		for (unsigned i = 0; i < got; i++)
+			*--end = m->transfer[m->n_transfer + i];
 		m->n_transfer_hits += got == n;
 	} else {
-		got = fetch_from_spans(m, out, n);
+		got = fetch_from_spans(m, end, n);
 	}
 	mw__central_unlock(m);
 	return got;
@@ -304,30 +308,44 @@ static mspan *span_for(const mcentral *m, void *p)
 	return NULL;
 }
 
-/* Objects of @s come back, as many of @objs as follow each other: how many that are. */
+static noinline void put_failed(const mspan *s, void *p)
+{
+	bool exact;
+	unsigned idx = mw__object_index(s, (uintptr_t)p, &exact);
+
+	mw__error(exact ? mw__not_out(s, idx) : MW_ERROR_INTERIOR_FREE, p, s, NULL);
+}
+
+/*
+ * Objects of @s come back, as many of @objs as follow each other: how many that are. The offset
+ * times the divisor is the index, and below it nothing of note when the address is exact.
+ */
 static unsigned put_run(mcentral *m, mspan *s, void **objs, unsigned n)
 {
-	uint64_t bytes = (uint64_t)s->npages << MW_PAGE_SHIFT;
-	unsigned lowest = s->freeindex, freed = 0, i;
+	uint64_t base = s->base, bytes = (uint64_t)s->npages << MW_PAGE_SHIFT, out = s->alloc_bits[0];
+	unsigned lowest = s->freeindex, failed = 0, w = 0, i;
+	uint32_t divisor = mw__classes[s->cls].divisor;
 
-	for (i = 0; i < n && (uintptr_t)objs[i] - s->base < bytes; i++) {
-		bool exact;
-		unsigned idx = mw__object_index(s, (uintptr_t)objs[i], &exact);
-		uint64_t *word = &s->alloc_bits[idx / 64], bit = 1ULL << (idx % 64);
+	for (i = 0; i < n && (uintptr_t)objs[i] - base < bytes; i++) {
+		uint64_t product = ((uintptr_t)objs[i] - base) * divisor;
+		unsigned idx = (unsigned)(product >> 32);
 
-		if (unlikely(!exact)) {
-			mw__error(MW_ERROR_INTERIOR_FREE, objs[i], s, NULL);
-		} else if (unlikely(!(*word & bit))) {
-			mw__error(mw__not_out(s, idx), objs[i], s, NULL);
-		} else {
-			*word &= ~bit;
-			lowest = idx < lowest ? idx : lowest;
-			freed++;
+		if (idx / 64 != w) {
+			s->alloc_bits[w] = out;
+			out = s->alloc_bits[w = idx / 64];
 		}
+		if (unlikely((uint32_t)product >= divisor) || unlikely(!(out >> (idx % 64) & 1))) {
+			put_failed(s, objs[i]);
+			failed++;
+			continue;
+		}
+		out &= ~(1ULL << (idx % 64));
+		lowest = idx < lowest ? idx : lowest;
 	}
+	s->alloc_bits[w] = out;
 	s->freeindex = (uint16_t)lowest;
-	s->used = (uint16_t)(s->used - freed);
-	m->n_out -= freed;
+	s->used = (uint16_t)(s->used - (i - failed));
+	m->n_out -= i - failed;
 	settle(m, s);
 	return i;
 }

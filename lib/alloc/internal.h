@@ -266,7 +266,7 @@ void *mw__span_block(const mspan *s);     /* address of a single block */
 size_t mw__span_usable(const mspan *s);
 
 /* central.c */
-unsigned mw__central_fetch(unsigned c, void **out, unsigned n); /* 0: no memory */
+unsigned mw__central_fetch(unsigned c, void **end, unsigned n); /* the first to end[-1], and so on; 0: no memory */
 void mw__central_flush(unsigned c, void **objs, unsigned n);
 void mw__central_return(unsigned c, void **objs, unsigned n);
 void mw__central_drop_idle(void);         /* empty spans that classes have kept */

@@ -97,7 +97,7 @@ static void *single_from_central(unsigned c)
 {
 	void *p;
 
-	if (mw__central_fetch(c, &p, 1) == 0)
+	if (mw__central_fetch(c, &p + 1, 1) == 0)
 		return NULL;
 	add_relaxed(&region.dead.n_fetched[c], 1);
 	return p;
