@@ -47,32 +47,76 @@ static struct cached_runs cached_runs(void)
 
 struct totals {
 	uint64_t arena, huge, n_huge, live, n_live, cached, dirty, clean;
+	uint64_t free_objects, n_free; /* of size classes, in spans and caches; and with free runs of pages */
 	uint64_t reused; /* bytes handed out again that were in use before: faults saved, at most */
+	uint64_t live_of[MW_N_CLASSES]; /* objects */
 };
+
+/* Blocks that are a span of their own, and private heaps, whose spans count as a whole. */
+static void add_single(struct totals *t, const mspan *s)
+{
+	if (s->state == MW_SPAN_SMALL || s->used == 0)
+		return;
+	t->n_live++;
+	t->live_of[s->state == MW_SPAN_SAMPLED ? s->cls : 0]++;
+	t->live += s->state >= MW_SPAN_PRIVATE ? (uint64_t)s->npages << MW_PAGE_SHIFT : mw__span_usable(s);
+}
+
+static void add_arena(struct totals *t, const heap_arena *a)
+{
+	uint64_t before = 1;
+
+	for (uint32_t page = 0; page < MW_ARENA_PAGES;) {
+		const mspan *s = a->spans[page];
+
+		if (s)
+			add_single(t, s);
+		page += s && s->npages ? s->npages : 1;
+	}
+	for (unsigned w = 0; w < MW_ARENA_WORDS; w++) {
+		uint64_t used = a->alloc_bits[w];
+
+		t->n_free += (unsigned)__builtin_popcountll(~used & (used << 1 | before)); /* a run begins */
+		before = used >> 63;
+	}
+}
+
+static void add_class(struct totals *t, unsigned c)
+{
+	uint64_t n = live_of_class(c), all = load_relaxed(&mw__centrals[c].n_spans) * mw__classes[c].n_objects;
+
+	t->n_live += n;
+	t->live_of[c] += n;
+	t->live += n * mw__classes[c].size;
+	t->n_free += all - n;
+	t->free_objects += (all - n) * mw__classes[c].size;
+}
 
 static struct totals totals(void)
 {
 	struct totals t = { 0 };
 	struct cached_runs runs = cached_runs();
-	uint64_t large_pages = heap.pages_in_use - heap.pages_in_small - runs.pages;
 
-	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
-		uint64_t n = live_of_class(c);
-
-		t.n_live += n;
-		t.live += n * mw__classes[c].size;
-	}
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		add_class(&t, c);
+	mw__heap_lock();
+	for (uint64_t i = 0; i < heap.n_arenas; i++)
+		add_arena(&t, heap.arenas[i]);
+	mw__heap_unlock();
 	t.arena = heap.pages_mapped << MW_PAGE_SHIFT;
 	t.huge = heap.huge_pages << MW_PAGE_SHIFT;
 	t.n_huge = heap.n_huge_used;
-	t.live += large_pages << MW_PAGE_SHIFT;
-	t.n_live += heap.n_large_allocs - heap.n_large_frees + heap.n_sampled_allocs -
-		    heap.n_sampled_frees - runs.n;
 	t.dirty = heap.pages_dirty << MW_PAGE_SHIFT;
 	t.clean = heap.pages_clean << MW_PAGE_SHIFT;
 	t.reused = (heap.reused_dirty_pages + runs.reused + region.saved.idle_pages) << MW_PAGE_SHIFT;
 	t.cached = t.arena - t.live - t.dirty - t.clean;
 	return t;
+}
+
+/* Bytes of freed large blocks that this thread keeps. */
+static uint64_t own_runs(void)
+{
+	return mcache_is_real(mw__mcache) ? mw__mcache->run_pages << MW_PAGE_SHIFT : 0;
 }
 
 MW_EXPORT struct mallinfo2 mallinfo2(void)
@@ -81,13 +125,14 @@ MW_EXPORT struct mallinfo2 mallinfo2(void)
 	struct mallinfo2 m = { 0 };
 
 	m.arena = t.arena;                      /* address space of arenas */
+	m.ordblks = t.n_free;                   /* free blocks, of any kind */
 	m.hblks = t.n_huge;
 	m.hblkhd = t.huge;
 	m.usmblks = heap.pages_peak << MW_PAGE_SHIFT;
-	m.fsmblks = t.cached;                   /* free objects in spans, caches */
+	m.fsmblks = t.free_objects;             /* in spans and caches */
 	m.uordblks = t.live;
 	m.fordblks = t.arena - t.live;
-	m.keepcost = t.dirty;                   /* what malloc_trim could give back */
+	m.keepcost = t.dirty + own_runs();      /* what malloc_trim gives back at least */
 	return m;
 }
 
@@ -121,10 +166,10 @@ MW_EXPORT int malloc_info(int options, FILE *f)
 	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
 		uint64_t spans = mw__centrals[c].n_spans;
 
-		if (spans > 0)
+		if (spans > 0 || t.live_of[c] > 0)
 			fprintf(f, "<size class=\"%u\" bytes=\"%u\" spans=\"%lu\" live=\"%lu\"/>\n",
 				c, mw__classes[c].size, (unsigned long)spans,
-				(unsigned long)live_of_class(c));
+				(unsigned long)t.live_of[c]);
 	}
 	fprintf(f, "</sizes>\n<total type=\"live\" count=\"%lu\" size=\"%lu\"/>\n",
 		(unsigned long)t.n_live, (unsigned long)t.live);
