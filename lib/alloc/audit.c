@@ -166,18 +166,6 @@ static void check_list(mspan *s)
 		mw__audit_span(s);
 }
 
-void mw__audit_at_exit(void)
-{
-	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
-		mcentral *m = mw__central_lock(c);
-
-		for (unsigned f = 0; f < MW_N_FULLNESS; f++)
-			check_list(m->lists[f]);
-		mw__central_unlock(m);
-	}
-	mw__private_audit();
-}
-
 /* --- who allocated it, and who may free it --------------------------------------------- */
 
 static uint8_t *origin_of(const mspan *s, unsigned idx)
@@ -322,4 +310,82 @@ void mw__audit_check(mspan *s)
 	}
 	if (option(MW_OPT_ZERO) && s->state != MW_SPAN_HUGE && s->state != MW_SPAN_PRIVATE_HUGE)
 		memset(p, 0, mw__span_usable(s));
+}
+
+/* --- at exit ----------------------------------------------------------------------- */
+
+#define SUSPECTS 8
+#define SETTLE_MS 20
+
+struct suspect {
+	mspan *s;
+	uint64_t requested;
+};
+
+static bool is_broken(const mspan *s)
+{
+	bool single = s->state == MW_SPAN_LARGE || s->state == MW_SPAN_HUGE || s->state == MW_SPAN_SAMPLED;
+
+	return single && s->used && !all_bytes((unsigned char *)mw__span_block(s) + s->requested, seal_size(s), CANARY);
+}
+
+static unsigned suspect(struct suspect *v, unsigned n, mspan *s)
+{
+	if (n < SUSPECTS && is_broken(s))
+		v[n++] = (struct suspect){ s, s->requested };
+	return n;
+}
+
+static unsigned find_suspects(struct suspect *v)
+{
+	unsigned n = 0;
+
+	mw__heap_lock();
+	for (uint64_t i = 0; i < heap.n_arenas; i++)
+		for (uint32_t page = 0; page < MW_ARENA_PAGES; page++) {
+			mspan *s = heap.arenas[i]->spans[page];
+
+			if (!s)
+				continue;
+			n = suspect(v, n, s);
+			page += s->npages - 1;
+		}
+	for (uint64_t i = 0; i < heap.n_huge_slots; i++)
+		if (heap.huge[i])
+			n = suspect(v, n, heap.huge[i]);
+	mw__heap_unlock();
+	return n;
+}
+
+/* Another thread may be about to seal a block, so who looks broken gets a moment. */
+static void check_singles(void)
+{
+	static uint32_t nobody;
+	struct suspect v[SUSPECTS];
+	unsigned n = find_suspects(v);
+
+	if (n)
+		mw__os_futex_wait_ms(&nobody, 0, SETTLE_MS);
+	for (unsigned i = 0; i < n; i++) {
+		bool still;
+
+		mw__heap_lock();
+		still = v[i].s->requested == v[i].requested && is_broken(v[i].s);
+		mw__heap_unlock();
+		if (still)
+			mw__error(MW_ERROR_OVERFLOW, mw__span_block(v[i].s), v[i].s, NULL);
+	}
+}
+
+void mw__audit_at_exit(void)
+{
+	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
+		mcentral *m = mw__central_lock(c);
+
+		for (unsigned f = 0; f < MW_N_FULLNESS; f++)
+			check_list(m->lists[f]);
+		mw__central_unlock(m);
+	}
+	check_singles();
+	mw__private_audit();
 }

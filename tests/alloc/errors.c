@@ -358,6 +358,18 @@ static void overflow_kept(void)
 	v[100] = 1;
 }
 
+static void overflow_large_kept(void)
+{
+	v = malloc(300000);
+	v[300000] = 1;
+}
+
+static void overflow_huge_kept(void)
+{
+	v = malloc(50000000);
+	v[50000000] = 1;
+}
+
 static void write_after_free_kept(void)
 {
 	v = malloc(3000);
@@ -379,6 +391,9 @@ static const struct {
 	int signal;
 } ends[] = {
 	{ "past a block that is never freed, at exit", "audit=1", "past the end", overflow_kept, SIGABRT },
+	{ "past a large block that is never freed, at exit", "audit=1", "past the end", overflow_large_kept, SIGABRT },
+	{ "past a huge block that is never freed, at exit", "audit=1", "past the end", overflow_huge_kept, SIGABRT },
+	{ "past a sampled block that is never freed, at exit", "audit=1,sample=1", "past the end", overflow_kept, SIGABRT },
 	{ "write to a block after its free, at exit", "audit=1", "freed block", write_after_free_kept, SIGABRT },
 	{ "past a large block, guarded", "guard=1", "", overflow_whole_pages, SIGSEGV },
 	{ "past a sampled block, guarded", "guard=1,sample=1", "", overflow_far, SIGSEGV },
