@@ -267,14 +267,14 @@ size_t mw__audit_usable(const mspan *s, const void *p)
 	return exact ? s->elemsize - slack[idx] : 0;
 }
 
-/* In place, when the object is long enough and not half empty. */
+/* In place, when the object is long enough, and not half empty if it shrinks. */
 bool mw__audit_resize(mspan *s, void *p, size_t n)
 {
 	bool exact;
 	unsigned idx = mw__object_index(s, (uintptr_t)p, &exact);
 	uint16_t *slack = s->aux;
 
-	if (!exact || n >= s->elemsize || n < s->elemsize / 2)
+	if (!exact || n >= s->elemsize || (n < s->elemsize / 2 && n + slack[idx] < s->elemsize))
 		return false;
 	expect_origin(s, p, *origin_of(s, idx), BY_MALLOC);
 	slack[idx] = (uint16_t)(s->elemsize - n);

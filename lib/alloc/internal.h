@@ -260,6 +260,7 @@ bool mw__large_spill(void);               /* the same for this thread, under the
 void mw__large_look(mcache *mc);          /* drop half of the runs if none was used since the last look */
 mspan *mw__guarded_run(size_t size);      /* heap lock; a block that ends at a guard page; NULL: there may be none */
 void mw__guarded_free(mspan *s);          /* heap lock; guarded ones stay unreadable for a while */
+size_t mw__quarantine_drop(void);         /* which ends for all of them; returns bytes */
 mspan *mw__sampled_alloc(size_t size, size_t align, unsigned cls);
 void mw__sampled_free(mspan *s);
 void *mw__span_block(const mspan *s);     /* address of a single block */

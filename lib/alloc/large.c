@@ -72,12 +72,17 @@ static mspan *cached_run(mcache *mc, uint32_t n)
 	return s;
 }
 
-static void to_heap(mspan *s) /* heap lock */
+static void end_run(mspan *s) /* heap lock */
 {
-	heap.n_large_frees++;
 	mw__span_retire(s);
 	mw__run_free(s);
 	mw__span_delete(s);
+}
+
+static void to_heap(mspan *s) /* heap lock */
+{
+	heap.n_large_frees++;
+	end_run(s);
 }
 
 static void give_back(mspan *s)
@@ -183,23 +188,45 @@ static mspan *quarantine_push(mspan *s) /* heap lock */
 	s->flags |= MW_SPAN_FREED;
 	quarantine[quarantine_at] = s;
 	quarantine_at = (quarantine_at + 1) % N_QUARANTINE;
-	if (out) {
-		mw__os_protect((void *)out->base, (size_t)out->npages << MW_PAGE_SHIFT, true);
-		n_guarded--;
-	}
 	return out;
+}
+
+/* Out of the ring, and readable again. */
+static void release(mspan *s) /* heap lock */
+{
+	mw__os_protect((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, true);
+	n_guarded--;
+	end_run(s);
+}
+
+/* Memory is short: what is kept unreadable becomes free. Returns the bytes of it. */
+size_t mw__quarantine_drop(void)
+{
+	size_t freed = 0;
+
+	mw__heap_lock();
+	for (unsigned i = 0; i < N_QUARANTINE; i++) {
+		mspan *s = quarantine[i];
+
+		if (!s)
+			continue;
+		quarantine[i] = NULL;
+		freed += (size_t)s->npages << MW_PAGE_SHIFT;
+		release(s);
+	}
+	mw__heap_unlock();
+	return freed;
 }
 
 void mw__guarded_free(mspan *s)
 {
+	mspan *out = s;
+
 	s->used = 0;
-	if (s->flags & MW_SPAN_GUARDED)
-		s = quarantine_push(s);
-	if (!s)
-		return;
-	mw__span_retire(s);
-	mw__run_free(s);
-	mw__span_delete(s);
+	if (s->flags & MW_SPAN_GUARDED && (out = quarantine_push(s)))
+		release(out);
+	else if (out)
+		end_run(out);
 }
 
 /* --- large blocks ------------------------------------------------------------------ */

@@ -45,6 +45,7 @@ noinline bool mw__recover(size_t size)
 		mw__mcache_flush_all(mc);
 	mw__central_drain();
 	freed = mw__huge_drop_idle(0);
+	freed += mw__quarantine_drop();
 	freed += mw__release_addresses(size);
 	return freed > 0 || size <= MW_MAX_SMALL;
 }

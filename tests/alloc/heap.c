@@ -680,17 +680,16 @@ static int run_hardened(void)
 static void test_options(void)
 {
 	static const char *const options[] = { "audit=1", "guard=1,sample=4k", "random=1,zero=1", "hard=1", "hard=1,sample=64k" };
+	int status;
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		int status;
-
-		fflush(stdout);
 		status = with_options(options[i], "hardened");
 		ok(status == 0, "the same with %s", options[i]);
 	}
+	status = with_options("guard=1", "exhaust");
+	ok(status == 0, "what is kept unreadable is given up when memory is short (status %d)", status);
 	for (size_t i = 0; i < N_HARD; i++) {
 		char arg[16];
-		int status;
 
 		snprintf(arg, sizeof(arg), "%zu", i);
 		status = with_options(hard_misuses[i].options, arg);
@@ -703,6 +702,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "hardened"))
 		return freopen("/dev/null", "w", stdout) ? run_hardened() : 9;
+	if (argc > 1 && !strcmp(argv[1], "exhaust"))
+		return exhaust();
 	if (argc > 1) {
 		make_victim();
 		return hard_misuses[atoi(argv[1])].fn();
