@@ -186,66 +186,6 @@ static const char *section_text(struct view *v, const struct mw__extent *x)
 	return s->n ? s->v : NULL;
 }
 
-/* The sections that fill most of an extent: one, or two if the second has an eighth of it. */
-static void put_main_sections(struct mw__str *s, const struct mw__extent *x)
-{
-	const struct mw__section *best[2] = { NULL, NULL };
-	uint64_t bytes[2] = { 0, (x->end - x->start) / 8 };
-
-	for (uint32_t i = 0; i < x->image->n_sections; i++) {
-		const struct mw__section *sec = &x->image->sections[i];
-		uint64_t start = x->image->bias + sec->addr, from = mw__max(start, x->start);
-		uint64_t inside = mw__sub0(mw__min(start + sec->size, x->end), from);
-
-		if (sec->flags & SHF_TLS && sec->type == SHT_NOBITS)
-			continue;
-		if (inside > bytes[0]) {
-			if (bytes[0] > bytes[1]) {
-				best[1] = best[0];
-				bytes[1] = bytes[0];
-			}
-			best[0] = sec;
-			bytes[0] = inside;
-		} else if (inside > bytes[1]) {
-			best[1] = sec;
-			bytes[1] = inside;
-		}
-	}
-	bool is_second = best[1] && best[1]->addr < best[0]->addr;
-
-	for (int i = 0; i < 2; i++)
-		if (best[i != is_second])
-			mw__str_printf(s, " %s", best[i != is_second]->name);
-}
-
-/* In short what an extent is: the file and what of it, or whose memory and which. */
-static const char *what_text(struct view *v, const struct mw__extent *x)
-{
-	struct mw__str *s = &v->what;
-	const char *name = x->vma->name;
-
-	mw__str_reset(s);
-	if (x->image && x->image->file != MW__NONE) {
-		mw__str_puts(s, mw__basename(x->image->path));
-		if (x->owner == MW__OWNER_LDSO_GAP)
-			mw__str_puts(s, " gap between segments");
-		else
-			put_main_sections(s, x);
-		return s->v;
-	}
-	switch (x->vma->kind) {
-	case MW__FILE: case MW__SHMEM: case MW__SPECIAL: case MW__DEVICE:
-		if (*name)
-			return name;
-	}
-	mw__str_puts(s, mw__owners[x->owner].what);
-	if (x->detail && strncmp(x->detail, "arena", 5) != 0)	/* its address says so already */
-		mw__str_printf(s, ": %s", x->detail);
-	if (x->certainty == MW__LIKELY)
-		mw__str_puts(s, " (likely)");
-	return s->v;
-}
-
 static void put_text(struct mw__cell *cells, size_t col, const char *text)
 {
 	mw__cell_text(&cells[col], text);
@@ -264,7 +204,7 @@ static void set_owner(struct view *v, struct mw__cell *cells, const struct mw__e
 	put_text(cells, C_RULE, x->rule);
 	put_text(cells, C_SEGMENT, segment_text(v, x));
 	put_text(cells, C_SECTIONS, section_text(v, x));
-	put_text(cells, C_WHAT, what_text(v, x));
+	put_text(cells, C_WHAT, mw__view_what(x, &v->what));
 }
 
 static void set_tally(const struct view *v, struct mw__cell *cells, const struct mw__vma *vma, const struct mw__tally *t,

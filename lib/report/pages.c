@@ -254,21 +254,37 @@ static void draw_place(struct view *v)
 		      per > PAGE ? "s" : "");
 }
 
-/* One line a mapping, in characters of a size of its own. */
-static void draw_all(struct view *v)
+static void draw_mapping(struct view *v, struct mw__doc_node *t, const struct mw__extent *main, struct mw__str *buf)
+{
+	const struct mw__vma *m = main->vma;
+	uint64_t per = mw__align_up((m->end - m->start + ALL_WIDTH - 1) / ALL_WIDTH, PAGE);
+
+	add_line(v, t, m->start, m->end, per, *m->name == '/' ? mw__basename(m->name) : *m->name ? m->name : mw__view_what(main, buf));
+}
+
+/* One line a mapping, in characters of a size of its own; one without a name is called after its largest extent, as in maps. */
+static int draw_all(struct view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, all_cols, LEN(all_cols));
+	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
+	MW_CLEANUP(mw__str_deinit) struct mw__str buf = {};
+	struct mw__extent x, main = {};
 
-	for (size_t i = 0; i < v->snap->vmas.n; i++) {
-		const struct mw__vma *m = &v->snap->vmas.v[i];
-		uint64_t per = mw__align_up((m->end - m->start + ALL_WIDTH - 1) / ALL_WIDTH, PAGE);
-		const char *name = *m->name == '/' ? mw__basename(m->name) : *m->name ? m->name : "(anonymous)";
-
-		if (!mw__vma_is_vsyscall(m))
-			add_line(v, t, m->start, m->end, per, name);
+	if (mw__extents_init(&it, v->snap) < 0)
+		return -MW_E_NOMEM;
+	while (mw__extents_next(&it, &x)) {
+		if (main.vma && x.vma != main.vma)
+			draw_mapping(v, t, &main, &buf);
+		if (!main.vma || x.vma != main.vma || x.end - x.start > main.end - main.start)
+			main = x;
 	}
+	if (main.vma)
+		draw_mapping(v, t, &main, &buf);
+	if (buf.failed)
+		return -MW_E_NOMEM;
 	mw__doc_line(v->root, "", NULL, 0);
 	mw__doc_line(v->root, "One line a mapping; a character is one page or, in large mappings, several.", NULL, 0);
+	return 0;
 }
 
 /* --------------------------------------------------------------- sums, JSON */
@@ -527,8 +543,8 @@ static int fill(struct view *v, const struct mw_account *acc)
 	add_sums(v);
 	if (v->opts->place && *v->opts->place)
 		draw_place(v);
-	else
-		draw_all(v);
+	else if (draw_all(v) < 0)
+		return -MW_E_NOMEM;
 	add_legend(v);
 	add_runs(v);
 	add_frames(v);

@@ -5,6 +5,7 @@
 #include "../base/size.h"
 #include "../base/str.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -143,4 +144,62 @@ void mw__view_notes(struct mw__doc_node *root, const struct mw_snapshot *snap)
 		mw__doc_linef(root, NULL, 0, "\003- %s: %s%s%s%s", n->source, n->reason, n->remedy ? " (" : "",
 			      n->remedy ? n->remedy : "", n->remedy ? ")" : "");
 	}
+}
+
+/* The sections that fill most of an extent: one, or two if the second has an eighth of it. */
+static void put_main_sections(struct mw__str *s, const struct mw__extent *x)
+{
+	const struct mw__section *best[2] = { NULL, NULL };
+	uint64_t bytes[2] = { 0, (x->end - x->start) / 8 };
+
+	for (uint32_t i = 0; i < x->image->n_sections; i++) {
+		const struct mw__section *sec = &x->image->sections[i];
+		uint64_t start = x->image->bias + sec->addr, from = mw__max(start, x->start);
+		uint64_t inside = mw__sub0(mw__min(start + sec->size, x->end), from);
+
+		if (sec->flags & SHF_TLS && sec->type == SHT_NOBITS)
+			continue;
+		if (inside > bytes[0]) {
+			if (bytes[0] > bytes[1]) {
+				best[1] = best[0];
+				bytes[1] = bytes[0];
+			}
+			best[0] = sec;
+			bytes[0] = inside;
+		} else if (inside > bytes[1]) {
+			best[1] = sec;
+			bytes[1] = inside;
+		}
+	}
+	bool is_second = best[1] && best[1]->addr < best[0]->addr;
+
+	for (int i = 0; i < 2; i++)
+		if (best[i != is_second])
+			mw__str_printf(s, " %s", best[i != is_second]->name);
+}
+
+const char *mw__view_what(const struct mw__extent *x, struct mw__str *s)
+{
+	const char *name = x->vma->name;
+
+	mw__str_reset(s);
+	if (x->image && x->image->file != MW__NONE) {
+		mw__str_puts(s, mw__basename(x->image->path));
+		if (x->owner == MW__OWNER_LDSO_GAP)
+			mw__str_puts(s, " gap between segments");
+		else
+			put_main_sections(s, x);
+		return s->v;
+	}
+	switch (x->vma->kind) {
+	case MW__FILE: case MW__SHMEM: case MW__SPECIAL: case MW__DEVICE:
+		if (*name)
+			return name;
+	}
+	mw__str_puts(s, mw__owners[x->owner].what);
+	if (x->detail && strncmp(x->detail, "arena", 5) != 0)	/* its address says so already */
+		mw__str_printf(s, ": %s", x->detail);
+	if (x->certainty == MW__LIKELY)
+		mw__str_puts(s, " (likely)");
+	return s->v;
 }

@@ -3,6 +3,7 @@
 #ifndef MW_REPORT_VIEWS_H
 #define MW_REPORT_VIEWS_H
 
+#include "../base/str.h"
 #include "../explain/explain.h"
 #include "doc.h"
 
@@ -18,5 +19,8 @@ MW_MUST_CHECK int mw__view_need_maps(const struct mw_snapshot *snap, struct mw_e
 const char *mw__view_state(enum mw_state state);
 /* "rw-p"; buf holds 5 bytes. */
 const char *mw__view_perm(const struct mw__vma *vma, char buf[static 5]);
+
+/* In short what an extent is: the file and what of it, or whose memory and which. In s, which needs not be empty. */
+const char *mw__view_what(const struct mw__extent *x, struct mw__str *s);
 
 #endif

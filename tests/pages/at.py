@@ -58,6 +58,19 @@ def check_pages(tap, process, claims):
     tap.check("places that are none are refused", [])
 
 
+def check_words(tap, process):
+    """What has no name in pages is called as in maps."""
+    def rows(*args):
+        lines = [x.split() for x in memwhy(*args, "--width=0", process.pid).splitlines()]
+        return {x[0]: x for x in lines if len(x) > 3 and re.fullmatch("[0-9a-f]{12}", x[0])}
+
+    named = {f"{s:012x}" for s, _, _, _, name in target.mappings(process.pid) if name}
+    ours, theirs = rows("pages"), rows("maps")
+    wrong = [f"{a}: {' '.join(x)}, maps: {' '.join(theirs[a])}" for a, x in ours.items()
+             if a not in named and (a not in theirs or " ".join(x[6:]) not in " ".join(theirs[a]) or not x[6:])]
+    tap.check(f"{len(ours.keys() - named)} mappings without a name are called as in maps", wrong[:5] + ([] if ours.keys() - named else ["none"]))
+
+
 def check_frames(tap, process, claims):
     start, size = claims["bss_all"]
     real = {a: entry & PFN for a, entry in target.pagemap(process.pid, start, start + size)}
@@ -282,6 +295,7 @@ def main():
     with running([os.path.join(PROGRAMS, "touch")], READY) as p:
         claims = {c["symbol"]: (int(c["address"], 16), c["size"]) for c in p.claims if "symbol" in c}
         check_pages(tap, p, claims)
+        check_words(tap, p)
         check_frames(tap, p, claims)
         check_facts(tap, p, claims)
         check_sets(tap, p, claims)
