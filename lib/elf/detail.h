@@ -58,6 +58,8 @@ struct mw__go_line {
 /* addr as in the file. 1 found, 0 not. */
 int mw__detail_go_line(Elf *elf, const struct mw__image *img, uint64_t addr, struct mw__go_line *ret);
 int mw__pclntab_line(const void *bytes, uint64_t n, uint64_t text, uint64_t addr, struct mw__go_line *ret);
+/* Where a function begins, by the same table, as in the file; MW_UNKNOWN. */
+uint64_t mw__detail_go_function(Elf *elf, const struct mw__image *img, const char *name);
 /* The functions from the bytes of the table; text is where code starts if its header does not say. */
 MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text, struct mw__arena *arena,
 				   struct mw__symbols *ret);

@@ -42,8 +42,8 @@ static bool open_table(Elf *elf, Elf_Scn *scn, struct table *t)
 	return true;
 }
 
-/* .symtab if there is one, else .dynsym. */
-static bool find_table(Elf *elf, struct table *ret)
+/* .symtab if there is one and it may be, else .dynsym. */
+static bool find_table(Elf *elf, bool exported, struct table *ret)
 {
 	Elf_Scn *scn = NULL;
 	struct table t;
@@ -52,7 +52,7 @@ static bool find_table(Elf *elf, struct table *ret)
 	while ((scn = elf_nextscn(elf, scn))) {
 		GElf_Shdr sh;
 
-		if (!gelf_getshdr(scn, &sh) || (sh.sh_type != SHT_SYMTAB && sh.sh_type != SHT_DYNSYM))
+		if (!gelf_getshdr(scn, &sh) || ((sh.sh_type != SHT_SYMTAB || exported) && sh.sh_type != SHT_DYNSYM))
 			continue;
 		if ((sh.sh_type == SHT_SYMTAB || !found) && open_table(elf, scn, &t)) {
 			*ret = t;
@@ -62,14 +62,14 @@ static bool find_table(Elf *elf, struct table *ret)
 	return found;
 }
 
-uint64_t mw__lookup_name(int fd, const char *name)
+static uint64_t look_up(int fd, bool exported, const char *name)
 {
 	struct table t;
 
 	elf_version(EV_CURRENT);
 	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 
-	if (!elf || elf_kind(elf) != ELF_K_ELF || !find_table(elf, &t))
+	if (!elf || elf_kind(elf) != ELF_K_ELF || !find_table(elf, exported, &t))
 		return MW_UNKNOWN;
 	for (size_t i = 0; i < t.n && i < INT32_MAX; i++) {
 		GElf_Sym sym;
@@ -82,6 +82,16 @@ uint64_t mw__lookup_name(int fd, const char *name)
 			return sym.st_value;
 	}
 	return MW_UNKNOWN;
+}
+
+uint64_t mw__lookup_name(int fd, const char *name)
+{
+	return look_up(fd, false, name);
+}
+
+uint64_t mw__lookup_exported(int fd, const char *name)
+{
+	return look_up(fd, true, name);
 }
 
 const char *mw__lookup_plain(const char *raw, struct mw__arena *arena)

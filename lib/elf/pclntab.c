@@ -259,3 +259,19 @@ int mw__detail_go_line(Elf *elf, const struct mw__image *img, uint64_t addr, str
 
 	return data && data->d_buf ? mw__pclntab_line(data->d_buf, data->d_size, text, addr, ret) : 0;
 }
+
+uint64_t mw__detail_go_function(Elf *elf, const struct mw__image *img, const char *name)
+{
+	uint64_t text;
+	Elf_Data *data = find_table(elf, img, &text);
+	struct table t = { .v = data ? data->d_buf : NULL, .n = data && data->d_buf ? data->d_size : 0 };
+
+	for (uint64_t i = 0, n = read_header(&t, text) ? t.nfunc : 0; i < n; i++) {
+		uint64_t at = t.pairs + i * 2 * t.pair, start = word(&t, at, t.pair);
+		const char *found = name_at(&t, word(&t, at + t.pair, t.pair));
+
+		if (found && start != MW_UNKNOWN && !strcmp(found, name))
+			return t.text + start;
+	}
+	return MW_UNKNOWN;
+}

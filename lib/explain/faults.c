@@ -214,8 +214,9 @@ void mw__fault_place(struct mw__fault_report *r, const struct mw__fault_at *at, 
 		ret->object = range->name;
 	else if (range)
 		ret->object = at->is_last_program ? "anonymous memory, unmapped since" : "anonymous memory";
-	else
-		ret->object = "no mapping recorded (main stack)";
+	else	/* the kernel records no mapping when it makes the main stack, and none when mremap(2) moves one */
+		ret->object = at->is_last_program && r->rec->after ? "no mapping recorded (mremap), unmapped since" :
+								     "no mapping recorded (main stack, or mremap)";
 }
 
 #define IS_KERNEL(addr) ((addr) >> 63)
@@ -447,6 +448,17 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 }
 
 /* ------------------------------------------------------------------- making */
+
+const char *mw__fault_phase_name(const struct mw__fault_report *r, unsigned phase)
+{
+	bool has_main = r->phases[MW__PHASE_MAIN].start_ns != MW_UNKNOWN, has_init = r->phases[MW__PHASE_INIT].start_ns != MW_UNKNOWN;
+
+	if (phase >= MW__N_PHASES)
+		return MW__FAULTS_ELSEWHERE;
+	if (phase == MW__PHASE_LDSO && !has_init)
+		return has_main ? "ld.so and constructors" : "ld.so, constructors and main";
+	return phase == MW__PHASE_INIT && !has_main ? "constructors and main" : mw__phases[phase];
+}
 
 static void measure_phases(struct mw__fault_report *r, uint64_t *program_ns)
 {

@@ -78,6 +78,10 @@ struct mw__fault_phase {
 	enum mw__certainty certainty;
 };
 
+struct mw__fault_report;
+/* Its name; one whose end is not known holds what follows, and says so. phase: up to MW__N_PHASES, other processes. */
+const char *mw__fault_phase_name(const struct mw__fault_report *r, unsigned phase);
+
 /* A range of the last snapshot with what it is. */
 struct mw__extent_name {
 	uint64_t start, end;

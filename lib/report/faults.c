@@ -140,22 +140,12 @@ static void add_phases(struct view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "phases", "WHEN THEY CAME", phase_cols, N_COLS(phase_cols));
 	const struct mw__fault_phase *p = v->report->phases;
-	bool has_main = p[MW__PHASE_MAIN].start_ns != MW_UNKNOWN, has_init = p[MW__PHASE_INIT].start_ns != MW_UNKNOWN;
 
-	for (unsigned i = 0; i < MW__N_PHASES; i++) {
-		const char *name = mw__phases[i];
-
-		if (p[i].start_ns == MW_UNKNOWN)
-			continue;
-		/* a phase whose end is not known holds what follows, and says so */
-		if (i == MW__PHASE_LDSO && !has_init)
-			name = has_main ? "ld.so and constructors" : "ld.so, constructors and main";
-		else if (i == MW__PHASE_INIT && !has_main)
-			name = "constructors and main";
-		add_phase(v, t, name, &p[i], true);
-	}
+	for (unsigned i = 0; i < MW__N_PHASES; i++)
+		if (p[i].start_ns != MW_UNKNOWN)
+			add_phase(v, t, mw__fault_phase_name(v->report, i), &p[i], true);
 	if (p[MW__N_PHASES].faults)
-		add_phase(v, t, MW__FAULTS_ELSEWHERE, &p[MW__N_PHASES], false);
+		add_phase(v, t, mw__fault_phase_name(v->report, MW__N_PHASES), &p[MW__N_PHASES], false);
 }
 
 /* ---------------------------------------------------------------- reconcile */
@@ -392,7 +382,7 @@ static int list_fault(void *ctx, const struct mw__fault_at *at)
 	mw__fault_caller(l->v->report, at, at->fault->ip, &from);
 	mw__row_text(t, row, L_TIME, time_text(at->fault->time_ns, buf));
 	mw__row_u64(t, row, L_NS, at->fault->time_ns);
-	mw__row_text(t, row, L_PHASE, at->phase < MW__N_PHASES ? mw__phases[at->phase] : MW__FAULTS_ELSEWHERE);
+	mw__row_text(t, row, L_PHASE, mw__fault_phase_name(l->v->report, at->phase));
 	mw__row_u64(t, row, L_PID, at->fault->pid);
 	mw__row_u64(t, row, L_TID, at->fault->tid);
 	mw__row_text(t, row, L_KIND, at->fault->is_major ? "major" : "minor");

@@ -55,7 +55,7 @@ static void trace_phases(struct tracer *t)
 		const struct mw__mark *m = &rec->marks.v[i];
 		uint64_t end = i + 1 < rec->marks.n ? m[1].time_ns : rec->took_ns;
 
-		begin_event(&t->w, "X", mw__phases[m->phase], m->time_ns, rec->pid, rec->pid);
+		begin_event(&t->w, "X", mw__fault_phase_name(t->report, m->phase), m->time_ns, rec->pid, rec->pid);
 		number(&t->w, "dur", end > m->time_ns ? (double)(end - m->time_ns) / 1000 : 0);
 		text(&t->w, "cat", "phase");
 		mw__jsonw_end(&t->w, '}');
@@ -175,7 +175,7 @@ static int fold_fault(void *ctx, const struct mw__fault_at *at)
 	if (!start)
 		return -MW_E_NOMEM;
 	*start = from;
-	add_frame(&f->all, at->phase < MW__N_PHASES ? mw__phases[at->phase] : MW__FAULTS_ELSEWHERE, from);
+	add_frame(&f->all, mw__fault_phase_name(f->report, at->phase), from);
 	for (unsigned i = at->fault->n_chain; i-- > 1;) {
 		mw__fault_caller(f->report, at, rec->chains.v[at->fault->chain + i], &p);
 		add_function(&f->all, &p, from);

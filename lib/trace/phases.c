@@ -3,15 +3,18 @@
  * When the program leaves the dynamic linker, and when main begins. Hardware breakpoints as perf events
  * (PERF_TYPE_BREAKPOINT) write down the time of a call and change nothing in the program:
  *   _dl_debug_state   ld.so calls it for debuggers; with glibc the second call (elf/rtld.c, dl_main(),
- *                     RT_CONSISTENT) is behind the last relocation and before the first constructor;
- *                     musl calls it once, there
- *   main              by the symbol table; when that is stripped, by the instruction in _start that
- *                     passes its address (lea main(%rip),%rdi or mov $main,%rdi in crt1.o)
- * Addresses are taken from files: reading the program's memory would fault its pages in.
+ *                     RT_CONSISTENT) is behind the last relocation and before the first constructor, or the
+ *                     third, where ld.so has to map the program itself; musl calls it once, there
+ *   main              by the symbol table; when that is stripped, by Go's table of functions, or by the instruction in
+ *                     _start that passes its address (lea main(%rip),%rdi or mov $main,%rdi in crt1.o)
+ * Of a dynamic linker that was started to run a program, what is executed is ld.so itself, and the program's main
+ * stays unknown. Addresses are taken from files: reading the program's memory would fault its pages in.
  */
 #include "trace.h"
 
 #include "../base/cleanup.h"
+#include "../base/size.h"
+#include "../elf/detail.h"
 #include "../elf/image.h"
 #include "../elf/lookup.h"
 #include "../proc/proc.h"
@@ -33,6 +36,7 @@
 struct program {
 	pid_t pid;
 	uint64_t entry, base;	/* AT_ENTRY, AT_BASE; 0: absent */
+	uint64_t bias;		/* of what is executed */
 };
 
 static bool read_auxv(pid_t pid, struct program *p)
@@ -106,26 +110,45 @@ static uint64_t main_from_start(const unsigned char code[START_BYTES], uint64_t 
 	return MW_UNKNOWN;
 }
 
+static void end_elf(Elf **elf)
+{
+	elf_end(*elf);
+}
+
+static uint64_t find_go_main(int fd, const struct mw__image *img)
+{
+	elf_version(EV_CURRENT);
+	MW_CLEANUP(end_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+
+	return elf ? mw__detail_go_function(elf, img, "main.main") : MW_UNKNOWN;
+}
+
 static void watch_main(struct mw__phases_watch *w, const struct program *p, int fd, const struct mw__image *img)
 {
 	unsigned char code[START_BYTES];
-	uint64_t main_addr = mw__lookup_name(fd, "main"), bias;
+	uint64_t main_addr = mw__lookup_name(fd, "main");
 	const char *rule = "call of main, from the symbol table";
-	Elf64_Ehdr eh;
 
-	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh))
-		return;
-	bias = p->entry - eh.e_entry;	/* PT_PHDR is not in every program: a static PIE has none */
 	if (main_addr == MW_UNKNOWN) {
 		main_addr = mw__lookup_name(fd, "main.main");
 		rule = "call of main.main, from the symbol table";
 	}
-	if (main_addr == MW_UNKNOWN && img->machine == EM_X86_64 && file_bytes(fd, img, p->entry - bias, code, START_BYTES)) {
-		main_addr = main_from_start(code, p->entry - bias);
+	if (main_addr == MW_UNKNOWN) {
+		main_addr = find_go_main(fd, img);
+		rule = "call of main.main, from .gopclntab";
+	}
+	if (main_addr == MW_UNKNOWN && img->machine == EM_X86_64 && file_bytes(fd, img, p->entry - p->bias, code, START_BYTES)) {
+		main_addr = main_from_start(code, p->entry - p->bias);
 		rule = "call of main, whose address _start passes on";
 	}
 	if (main_addr != MW_UNKNOWN)
-		watch(w, p->pid, bias + main_addr, MW__PHASE_MAIN, 1, rule);
+		watch(w, p->pid, p->bias + main_addr, MW__PHASE_MAIN, 1, rule);
+}
+
+static void watch_state(struct mw__phases_watch *w, pid_t pid, uint64_t addr, const char *linker, bool maps_program)
+{
+	watch(w, pid, addr, MW__PHASE_INIT, strstr(linker, "musl") ? 1 : maps_program ? 3 : 2,
+	      "ld.so reports to debuggers that all libraries are relocated");
 }
 
 static void watch_ldso(struct mw__phases_watch *w, const struct program *p, const char *interp)
@@ -137,10 +160,23 @@ static void watch_ldso(struct mw__phases_watch *w, const struct program *p, cons
 	uint64_t state = fd >= 0 ? mw__lookup_name(fd, "_dl_debug_state") : MW_UNKNOWN;
 
 	if (state != MW_UNKNOWN)
-		watch(w, p->pid, p->base + state, MW__PHASE_INIT, strstr(interp, "musl") ? 1 : 2,
-		      "ld.so reports to debuggers that all libraries are relocated");
+		watch_state(w, p->pid, p->base + state, interp, false);
 	else
 		watch(w, p->pid, p->entry, MW__PHASE_INIT, 1, "entry point; constructors of libraries ran before it");
+}
+
+/* A program that needs no dynamic linker is one when it exports what debuggers wait for. */
+static bool watch_started_ldso(struct mw__phases_watch *w, const struct program *p, int fd, const char *exe)
+{
+	uint64_t state = p->base ? MW_UNKNOWN : mw__lookup_exported(fd, "_dl_debug_state");
+	char linker[4096];
+	ssize_t n = readlink(exe, linker, sizeof(linker) - 1);
+
+	if (state == MW_UNKNOWN)
+		return false;
+	linker[mw__max(n, 0)] = '\0';
+	watch_state(w, p->pid, p->bias + state, linker, true);
+	return true;
 }
 
 void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *rec)
@@ -148,6 +184,7 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 	MW_CLEANUP(mw__arena_deinit) struct mw__arena arena;
 	struct mw__image img = {};
 	struct program p;
+	Elf64_Ehdr eh;
 	char path[40];
 
 	mw__arena_init(&arena);
@@ -156,11 +193,16 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	MW_CLEANUP(mw__closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd >= 0 && read_auxv(pid, &p) && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && img.elf_class == 64) {
+	if (fd >= 0 && read_auxv(pid, &p) && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && img.elf_class == 64 &&
+	    pread(fd, &eh, sizeof(eh), 0) == sizeof(eh)) {
+		p.bias = p.entry - eh.e_entry;	/* PT_PHDR is not in every program: a static PIE has none */
+		bool is_linker = watch_started_ldso(w, &p, fd, path);
+
 		if (p.base && img.interp)
 			watch_ldso(w, &p, img.interp);
-		watch_main(w, &p, fd, &img);
-		w->no_linker = !p.base;
+		if (!is_linker)
+			watch_main(w, &p, fd, &img);
+		w->no_linker = !p.base && !is_linker;
 	}
 	if (!w->n)
 		mw__recording_note(rec, "phases", NULL, "where the dynamic linker ends and main begins is unknown: "

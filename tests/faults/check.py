@@ -409,6 +409,69 @@ def check_static_phases(directory):
             ok(names == ["kernel's exec", "constructors", "main"], f"phases of a program built with {how}", names)
 
 
+# A constructor that writes to one page and a main that writes to another; both are large enough to be alone.
+PHASED_C = b"""
+static volatile char early[8 * 4096], late[8 * 4096];
+__attribute__((constructor)) static void begin(void) { early[4 * 4096] = 1; }
+int main(void) { late[4 * 4096] = 1; return 0; }
+"""
+PHASED_GO = b"""package main
+var early, late [8 * 4096]byte
+var nothing = func() int { early[4 * 4096] = 1; return 0 }()
+func main() { late[4 * 4096] = byte(nothing) + 1 }
+"""
+
+
+def check_phased(name, command, known_main=True):
+    """In which phases the two pages came."""
+    run, doc = record(["--list"], command)
+    if not doc or any(n["source"] == "phases" for n in doc["notes"]):
+        skip(f"phases of {name}", "there are no breakpoints here" if doc else run.stderr)
+        return
+    found = {s: [f["phase"] for f in doc["faults"] if f["symbol"] in (s, "main." + s) and int(f["offset"], 16) == 4 * PAGE]
+             for s in ("early", "late")}
+    want = {"early": ["constructors"], "late": ["main"]} if known_main else dict.fromkeys(found, ["constructors and main"])
+    ok(found == want, f"phases of {name}", (found, [row["phase"] for row in doc["phases"]]))
+
+
+def check_kinds_of_program(directory):
+    """By another C library, without one, by Go, and by ld.so that was told to run it."""
+    def build(name, source, *how):
+        path = os.path.join(directory, name)
+        try:
+            built = subprocess.run([*how, path, *(["-x", "c", "-"] if source is PHASED_C else [os.path.join(directory, "main.go")])],
+                                   input=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=dict(os.environ, GO111MODULE="off", GOCACHE=os.path.join(directory, "cache"), CGO_ENABLED="0"))
+        except FileNotFoundError:
+            return None
+        return path if built.returncode == 0 else None
+
+    with open(os.path.join(directory, "main.go"), "wb") as file:
+        file.write(PHASED_GO)
+    gcc = os.environ.get("CC", "gcc").split()
+    for name, source, how in (("a program", PHASED_C, [*gcc, "-o"]), ("a static program", PHASED_C, [*gcc, "-static", "-o"]),
+                              ("a static PIE", PHASED_C, [*gcc, "-static-pie", "-o"]), ("a program with musl", PHASED_C, ["musl-gcc", "-o"]),
+                              ("a static program with musl", PHASED_C, ["musl-gcc", "-static", "-o"]),
+                              ("a Go program", PHASED_GO, ["go", "build", "-o"])):
+        path = build(name.replace(" ", "-"), source, *how)
+        if not path:
+            skip(f"phases of {name}", "it cannot be built here")
+            continue
+        check_phased(name, [path])
+        if name == "a Go program":
+            os.rename(path, path + "-whole")
+            subprocess.run(["strip", "-o", path, path + "-whole"], check=True)
+            names = [row["phase"] for row in record([], [path])[1]["phases"]]
+            ok(names[-1] in ("main", "constructors and main") and (names[-1] == "main" or len(names) < 4), f"phases of {name}, stripped", names)
+        with open(path, "rb") as file:
+            linker = re.search(rb"/lib[^\0]*/ld-[^\0]*", file.read())
+        if linker and name in ("a program", "a program with musl"):
+            check_phased(f"{name} that ld.so runs", [linker[0].decode(), path], known_main=False)
+        if linker and name == "a program":
+            names = [r["phase"] for r in record([], [linker[0].decode(), "--verify", path])[1]["phases"]]
+            ok(names[1:] == ["ld.so, constructors and main"], f"phases of {name} that ld.so looks at alone", names)
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -601,6 +664,7 @@ def main():
     check_phases()
     with tempfile.TemporaryDirectory() as tmp:
         check_static_phases(tmp)
+        check_kinds_of_program(tmp)
     check_majors()
     attached(check_lost_moves)
     check_exports()
