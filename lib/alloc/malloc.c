@@ -408,20 +408,34 @@ static noinline void free_slow(void *p)
 		free_single(mw__mcache_get(), s, p);
 }
 
+/*
+ * What the descriptor of its page says of @p: the class (0: no small object) and how far
+ * into its span it is. Two loads of a byte take fewer instructions than one of both.
+ */
+static always_inline unsigned described(const heap_arena *a, const void *p, uint32_t *off)
+{
+	enum { HIGH = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };
+	const uint16_t *desc = &a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)];
+	const uint8_t *bytes = (const uint8_t *)desc;
+
+	*off = (uint32_t)load_relaxed(&bytes[HIGH]) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
+	return load_relaxed(&bytes[!HIGH]);
+}
+
 /* False: the usual way is not for it. */
 static always_inline bool free_fast(void *p)
 {
 	heap_arena *a = mw__arena_of(p);
 	struct mw_bin *b;
+	uintptr_t at;
+	uint32_t off;
 	void **top;
-	uint32_t desc, off;
 
 	if (unlikely(!a))
 		return false;
-	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
-	b = &mw__mcache->bins[desc & 0xff];
-	__asm__("" : "+r"(b)); /* computed once */
-	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
+	at = (uintptr_t)mw__mcache + described(a, p, &off) * sizeof(*b);
+	__asm__("" : "+r"(at)); /* computed once */
+	b = ((mcache *)at)->bins;
 	top = b->top;
 	if (unlikely(off * b->divisor >= b->divisor) || unlikely(top == b->end) ||
 	    is_recent(top, p))
@@ -565,14 +579,12 @@ static void *resize_by_copy(void *p, size_t n)
 static inline bool stays(void *p, size_t n)
 {
 	heap_arena *a = mw__arena_of(p);
-	uint32_t desc, off;
 	const struct mw_class *k;
+	uint32_t off;
 
 	if (unlikely(!a))
 		return false;
-	desc = load_relaxed(&a->desc[((uintptr_t)p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
-	k = &mw__classes[desc & 0xff];
-	off = (desc >> 8) << MW_PAGE_SHIFT | ((uintptr_t)p & (MW_PAGE_SIZE - 1));
+	k = &mw__classes[described(a, p, &off)];
 	return off * k->divisor < k->divisor && n <= k->size && n > k->size / 2;
 }
 
