@@ -85,7 +85,8 @@ static void add_bridge(struct mw__heap_view *v)
 		mw__doc_line(v->root, "Requested bytes are exact: audit mode keeps them.", NULL, 0);
 	else
 		mw__doc_line(v->root, "Requested bytes of small objects are estimated by the mean request of each size class; "
-			     "what the program asked for is surely between \001 and \001. Everything else is counted.", bounds, 2);
+			     "what it asked for is between \001 and \001, but where realloc left a small object in its place, "
+			     "which counts as it was before. Everything else is counted.", bounds, 2);
 }
 
 /* ------------------------------------------------------------ reconciliation */
