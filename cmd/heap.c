@@ -114,7 +114,7 @@ const struct command cmd_heap = {
 	.summary = "Shows the inside of a heap: from requested bytes to VSZ, size classes, arenas, allocation sites",
 	.usage = "heap [OPTION]... TARGET",
 	.examples = "  memwhy run -- ./server &         a program under the allocator that can be read\n"
-		    "  memwhy heap server\n"
+		    "  memwhy heap $!                   that program\n"
 		    "  memwhy heap --pprof heap.pb.gz 4242; go tool pprof -top heap.pb.gz\n"
 		    "  memwhy heap --json 4242 | jq .bridge\n",
 	.tables = tables,
