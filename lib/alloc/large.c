@@ -123,14 +123,15 @@ static void evict_run(mcache *mc)
 	give_back(take_out(mc, mc->run_hand));
 }
 
-static bool keep_run(mcache *mc, mspan *s)
+/* Others may have to go for it: then something has come to the heap all the same. */
+static bool keep_run(mcache *mc, mspan *s, bool *evicted)
 {
 	uint32_t list = mw_abi_run_list(s->npages);
 	uint64_t limit = keep_limit();
 
 	if (option(MW_OPT_NO_CACHE) || list >= MW_N_RUN_LISTS || s->npages > limit / LARGEST)
 		return false;
-	while (mc->run_pages + s->npages > limit)
+	for (; mc->run_pages + s->npages > limit; *evicted = true)
 		evict_run(mc);
 	s->state = MW_SPAN_CACHED;
 	s->used = 0;
@@ -320,20 +321,21 @@ mspan *mw__large_alloc(mcache *mc, size_t size, size_t align, size_t room)
 
 void mw__large_free(mcache *mc, mspan *s)
 {
-	bool kept = false;
+	bool kept = false, evicted = false;
 
 	if (mcache_is_real(mc) && !(s->flags & MW_SPAN_GUARDED)) {
 		mw__mcache_enter(mc);
-		kept = keep_run(mc, s);
+		kept = keep_run(mc, s, &evicted);
 		mw__mcache_leave(mc);
 	}
-	if (kept)
-		return;
-	mw__heap_lock();
-	heap.n_large_frees++;
-	mw__guarded_free(s);
-	mw__heap_unlock();
-	mw__scavenge_tick();
+	if (!kept) {
+		mw__heap_lock();
+		heap.n_large_frees++;
+		mw__guarded_free(s);
+		mw__heap_unlock();
+	}
+	if (!kept || evicted)
+		mw__scavenge_tick();
 }
 
 bool mw__large_resize(mspan *s, size_t size)

@@ -129,6 +129,23 @@ static int silent_program(void)
 	return !wait_for(is_lean) || (mw_alloc_check && mw_alloc_check());
 }
 
+/* The thread's own runs stay with it: a quarter of what is live, and 512 KiB. */
+static int is_lean_of_runs(void) { return anon() - before <= 2 * live; }
+
+/* Each run that is freed pushes another one out of the thread's cache. */
+static int silent_with_runs(void)
+{
+	enum { N = 4000, SIZE = 7 * 8192 };
+	static void *v[N];
+
+	for (int i = 0; i < N; i++)
+		v[i] = memset(malloc(SIZE), 1, SIZE);
+	live = N / 40 * SIZE;
+	for (int i = N / 40; i < N; i++)
+		free(v[i]);
+	return !wait_for(is_lean_of_runs) || (mw_alloc_check && mw_alloc_check());
+}
+
 static int thread_ends(void)
 {
 	grow_and_shrink(400000, 2000, 40000);
@@ -204,6 +221,7 @@ static const struct {
 } cases[] = {
 	{ "a small program stays alone", "", small_program },
 	{ "95 in 100 freed, then silence: resident is at most 1.3 of what is live", "", silent_program },
+	{ "the same of blocks that are runs: at most twice", "", silent_with_runs },
 	{ "the same with MADV_DONTNEED and nothing retained", "retain=0", silent_program },
 	{ "the thread blocks signals, and ends", "decay=300", thread_ends },
 	{ "background=off: no thread", "background=off", no_thread },
