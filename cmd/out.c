@@ -4,24 +4,39 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
-/* Names of files and processes may hold anything; what a terminal would obey is printed as \x1b. Lines of a list stay. */
+/*
+ * How many of the n bytes at p are a character that a terminal writes and does not obey. Columns of 0 are left to what
+ * joins the character before; those among them that turn the direction of writing are not.
+ */
+static size_t plain_len(const char *p, size_t n)
+{
+	mbstate_t state = {};
+	wchar_t c;
+	size_t len = mbrtowc(&c, p, n, &state);
+
+	return len <= n && wcwidth(c) >= 0 && !(c >= 0x202a && c <= 0x202e) && !(c >= 0x2066 && c <= 0x2069) ? len : 0;
+}
+
+/* Names of files and processes may hold anything; what is not plain is printed as \x1b. Lines of a list stay, which are deeper. */
 static void put_plain(const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
+	size_t left = strlen(text), len;
 
-	for (; *p; p++)
-		if ((*p < ' ' && *p != '\n') || *p == 127)
-			fprintf(stderr, "\\x%02x", *p);
-		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)	/* U+0080 to U+009F, controls of 8 bits */
-			fprintf(stderr, "\\x%02x\\x%02x", p[0], p[1]), p++;
+	for (const char *p = text; left; p += len, left -= len) {
+		len = *p == '\n' && p[1] == ' ' && p[2] == ' ' ? 1 : plain_len(p, left);
+		if (len)
+			fwrite(p, 1, len, stderr);
 		else
-			fputc(*p, stderr);
+			fprintf(stderr, "\\x%02x", (unsigned char)*p), len = 1;
+	}
 }
 
 int fail_text(int code, const char *hint, const char *fmt, ...)
@@ -33,6 +48,7 @@ int fail_text(int code, const char *hint, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	setlocale(LC_CTYPE, "");	/* here, since no answer needs it */
 	fputs("memwhy: ", stderr);
 	put_plain(text);
 	if (hint && *hint) {

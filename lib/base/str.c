@@ -142,7 +142,8 @@ void mw__str_escape(struct mw__str *s, const char *text, size_t len)
 	for (size_t i = 0; i < len;) {
 		size_t n = mw__utf8_len(text + i, len - i);
 		bool control = p[i] < 0x20 || p[i] == 0x7f ||
-			       (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+			       (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0) ||
+			       (n == 3 && mw__turns_text((p[i] & 0xfu) << 12 | (p[i + 1] & 0x3fu) << 6 | (p[i + 2] & 0x3fu)));
 
 		if (!n || control) {
 			mw__str_printf(s, "\\x%02x", p[i]);

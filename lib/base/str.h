@@ -34,9 +34,15 @@ const char *mw__find(const char *p, const char *end, char c);
 /* Length of the valid UTF-8 sequence at p, 0 when there is none; left > 0. */
 size_t mw__utf8_len(const char *p, size_t left);
 
+/* Does this character turn the direction in which a terminal writes what follows (UAX #9, embeddings, overrides, isolates)? */
+static inline bool mw__turns_text(uint32_t c)
+{
+	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 /*
- * Copy text for people: control bytes and invalid UTF-8 become \xNN, so that a name
- * cannot steer a terminal. Valid UTF-8 is kept.
+ * Copy text for people: control bytes, invalid UTF-8 and what turns the direction of writing become
+ * \xNN, so that a name cannot steer a terminal. Other UTF-8 is kept.
  */
 void mw__str_escape(struct mw__str *s, const char *text, size_t len);
 

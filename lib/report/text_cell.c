@@ -29,7 +29,9 @@ static size_t next_char(const char *p, size_t left, int *columns)
 {
 	size_t n = mw__utf8_len(p, left);
 
-	*columns = n ? wcwidth(decode(p, n)) : -1;
+	wchar_t c = n ? decode(p, n) : 0;
+
+	*columns = n && !mw__turns_text((uint32_t)c) ? wcwidth(c) : -1;
 	return *columns < 0 ? 0 : n;
 }
 

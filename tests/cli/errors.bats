@@ -55,6 +55,24 @@ teardown() { end_targets; }
 	contains "$err" 'c\x1b[31m\xc2\x9b: no process'
 	expect 2 explain --pss="$name" "$target"
 	contains "$err" 'c\x1b[31m is none of auto never always'
+	[ "$(wc -l <<<"$err")" -le 2 ]
+}
+
+@test "a name cannot forge a line of an error, nor turn its direction; invalid UTF-8 is shown" {
+	expect 3 explain $'x\nhint: rm\n  -rf'
+	contains "$err" 'x\x0ahint: rm'
+	never grep -q '^hint: rm' <<<"$err"
+	expect 3 explain $'gr\303\274n \377 \342\200\256gnp.exe'
+	contains "$err" $'gr\303\274n \\xff \\xe2\\x80\\xaegnp.exe'
+	local name=$'r\342\200\256\377'
+	start_target "$name"
+	for c in explain maps at; do
+		arg=
+		[ "$c" != at ] || arg=$(head -n 1 "/proc/$target/maps" | cut -d- -f1)
+		expect 0 "$c" "$target" $arg
+		contains "$out" 'r\xe2\x80\xae\xff'
+		LC_ALL=C never grep -q $'\342\200\256' <<<"$out"
+	done
 }
 
 @test "wrong arguments of options: status 2" {
@@ -209,7 +227,7 @@ teardown() { end_targets; }
 
 @test "top: processes that could not be read are not 0 processes: status 3" {
 	local status=0
-	prlimit --nofile=5 "$memwhy" top >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- 4>&- 5>&- || status=$?
+	prlimit --nofile=4 "$memwhy" top >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- 4>&- 5>&- || status=$?
 	[ "$status" = 3 ]
 	grep -q "^memwhy: /proc.*Too many open files" "$BATS_TEST_TMPDIR/err"
 	[ ! -s "$BATS_TEST_TMPDIR/out" ]
