@@ -274,9 +274,11 @@ bool mw__audit_resize(mspan *s, void *p, size_t n)
 	unsigned idx = mw__object_index(s, (uintptr_t)p, &exact);
 	uint16_t *slack = s->aux;
 
-	if (!exact || n >= s->elemsize || (n < s->elemsize / 2 && n + slack[idx] < s->elemsize))
+	if (!exact || n + !!option(MW_OPT_AUDIT) > s->elemsize || (n < s->elemsize / 2 && n + slack[idx] < s->elemsize))
 		return false;
 	expect_origin(s, p, *origin_of(s, idx), BY_MALLOC);
+	if (option(MW_OPT_AUDIT))
+		check_canary(s, idx);
 	slack[idx] = (uint16_t)(s->elemsize - n);
 	if (option(MW_OPT_AUDIT))
 		memset((char *)p + n, CANARY, slack[idx]);

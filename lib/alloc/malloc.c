@@ -486,8 +486,8 @@ static bool fits_well(size_t n, size_t have)
 static bool resize_single(mspan *s, size_t n)
 {
 	if (s->state == MW_SPAN_SAMPLED)
-		return !(s->flags & MW_SPAN_GUARDED) && n < s->elemsize && n > s->elemsize / 2u;
-	if (option(MW_OPT_AUDIT) || (n <= MW_MAX_SMALL && n < s->requested))
+		return !(s->flags & MW_SPAN_GUARDED) && n <= s->elemsize && n > s->elemsize / 2u;
+	if (n <= MW_MAX_SMALL && n < s->requested)
 		return false;
 	return s->state == MW_SPAN_LARGE && !(s->flags & MW_SPAN_GUARDED) && n <= MAX_RUN_PAGES * MW_PAGE_SIZE &&
 	       mw__large_resize(s, n);
@@ -517,6 +517,8 @@ static bool resize_in_place(mspan *s, void *p, size_t n)
 	if (s->state == MW_SPAN_SMALL)
 		return option(MW_OPT_NO_CACHE) ? mw__audit_resize(s, p, n)
 					       : fits_well(n, s->elemsize);
+	if (option(MW_OPT_AUDIT))
+		return n == s->requested; /* else it moves, so that its end is looked at */
 	if (p != mw__span_block(s) || !resize_single(s, n))
 		return false;
 	rebook(s, n);

@@ -227,6 +227,13 @@ static void overflow_by_one(void)
 	free(v);
 }
 
+static void overflow_then_realloc(void)
+{
+	v = malloc(100);
+	v[100] = 1;
+	v = realloc(v, 90);
+}
+
 static void overflow_class_size(void)
 {
 	v = malloc(64);
@@ -473,6 +480,9 @@ static const struct {
 	{ "realloc of a freed block", "", "", realloc_freed, MW_ERROR_DOUBLE_FREE },
 	{ "realloc of static data", "", "did not give", realloc_static, MW_ERROR_FOREIGN_FREE },
 	{ "one byte too far", "audit=1", "past the end", overflow_by_one, MW_ERROR_OVERFLOW },
+	{ "one byte too far, then realloc in place", "audit=1", "past the end", overflow_then_realloc, MW_ERROR_OVERFLOW },
+	{ "one byte too far of a sampled block, then realloc", "audit=1,sample=1", "past the end", overflow_then_realloc,
+	  MW_ERROR_OVERFLOW },
 	{ "past a block of exactly a class", "audit=1", "past the end", overflow_class_size,
 	  MW_ERROR_OVERFLOW },
 	{ "past a large block", "audit=1", "past the end", overflow_large, MW_ERROR_OVERFLOW },

@@ -255,9 +255,23 @@ static void test_stats(void)
 	give_all(&own);
 }
 
+/* What may be written is there to stay: realloc to it moves nothing. */
+static int moves(void)
+{
+	int n_moved = 0;
+
+	for (size_t n = 1; n < 60000; n += 1 + n / 17) {
+		char *p = malloc(n), *q = realloc(p, malloc_usable_size(p));
+
+		n_moved += q != p;
+		free(q);
+	}
+	return n_moved;
+}
+
 /* --- again, with options --------------------------------------------------------------------------- */
 
-static int run_again(const char *options)
+static int run_again(const char *options, const char *what)
 {
 	int status = -1;
 	pid_t pid;
@@ -266,7 +280,7 @@ static int run_again(const char *options)
 	pid = fork();
 	if (pid == 0) {
 		setenv("MEMWHY_MALLOC", options, 1);
-		execl("/proc/self/exe", "info", options, (char *)NULL);
+		execl("/proc/self/exe", "info", options, what, (char *)NULL);
 		_exit(127);
 	}
 	waitpid(pid, &status, 0);
@@ -276,7 +290,11 @@ static int run_again(const char *options)
 int main(int argc, char **argv)
 {
 	static const char *const options[] = { "sample=0", "sample=100", "guard=1,sample=4k", "random=1", "nocache=1" };
+	static const char *const all[] = { "", "sample=1", "zero=1", "random=1", "audit=1", "hard=1" };
 	char with[64] = "";
+
+	if (argc > 2)
+		return moves() != 0;
 
 	own.seed = 42;
 	if (argc > 1)
@@ -298,6 +316,8 @@ int main(int argc, char **argv)
 	test_stats();
 	test_trim();
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		ok(run_again(options[i]) == 0, "the same with %s", options[i]);
+		ok(run_again(options[i], NULL) == 0, "the same with %s", options[i]);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		ok(run_again(all[i], "moves") == 0, "realloc to malloc_usable_size moves nothing (%s)", all[i]);
 	return tap_done();
 }
