@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -274,6 +275,52 @@ def check_threads_attached(recorder):
         want = expected_faults(read_truth(path))
         have = recorded_faults(doc, want)
         ok(have == want and len({t for _, t, _ in have}) > 2, f"{name}: {len(want)} faults in order", f"{len(have)}")
+
+
+def check_asked():
+    """What was asked for is what the kernel is asked for: the size of the rings, and no wait beyond the end of the recording."""
+    if not os.path.exists(PERF_EVENTS):
+        skip("rings and waits", "their stand-in is of x86-64 alone")
+        return
+    env = dict(os.environ, LD_PRELOAD=PERF_EVENTS, PERF_EVENTS="told")
+
+    def told(*argv):
+        run = subprocess.run([MEMWHY, "faults", "--json", "--recorder=samples", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             timeout=60, env=env)
+        if run.returncode:
+            raise NotStarted(run.stderr.decode())
+        return {kind: [int(n) for n in re.findall(rb"told: %s (\d+)" % kind, run.stderr)] for kind in (b"ring of", b"poll for")}
+
+    # the sizes that are tried are 16, 64, 256 KiB, and more; other rings have 64 KiB and more
+    for asked in ("32", "63"):
+        rings = told(f"--buffer={asked}", "--", "true")[b"ring of"]
+        ok((16 << 10) + PAGE in rings, f"--buffer={asked}: rings of 16 KiB, and no page more than was asked for", rings)
+    with subprocess.Popen(["sleep", "60"]) as target:
+        waits = told("-p", str(target.pid), "--for=0.004")[b"poll for"]
+        target.kill()
+    # rounded up to the next ms
+    ok(waits and max(waits) <= 5, "--for=0.004: no wait is longer than 4 ms", waits)
+
+
+def check_descriptors():
+    """An event a thread, processor and kind are more than the soft limit of descriptors allows."""
+    soft = 12
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    with tempfile.TemporaryDirectory() as tmp:
+        target = subprocess.Popen([TRUTH, "waiting", os.path.join(tmp, "truth")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            target.stdout.readline()
+            run = subprocess.run([MEMWHY, "faults", "--json", "--recorder=samples", "-p", str(target.pid), "--for=0.05"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, preexec_fn=limit)
+            threads = len(os.listdir(f"/proc/{target.pid}/task"))
+        finally:
+            target.kill()
+            target.wait()
+    if b"perf_event_open" in run.stderr and b"Too many open files" not in run.stderr:
+        raise NotStarted(run.stderr.decode())
+    ok(run.returncode == 0 and 3 * threads > soft, f"the soft limit of {soft} descriptors is raised for {threads} threads", run.stderr)
 
 
 def check_unprivileged():
@@ -641,6 +688,29 @@ def check_perf():
         ok(have == want, name, f"{len(have)} of {len(want)}")
 
 
+def check_perf_trace():
+    """And under perf trace, which writes "... truth/TID minfault [place] => //anon@ADDRESS (d.)"."""
+    name = "perf trace -F all sees the same addresses"
+    with tempfile.TemporaryDirectory() as tmp:
+        trace, path = os.path.join(tmp, "trace"), os.path.join(tmp, "truth")
+        try:
+            run = subprocess.run(["perf", "trace", "-F", "all", "--no-syscalls", "-o", trace, TRUTH, "threads", path],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        except FileNotFoundError:
+            skip(name, "perf is not installed")
+            return
+        if run.returncode or not os.path.exists(path) or not os.path.getsize(trace):
+            skip(name, f"perf trace does not work here: {run.stderr.decode(errors='replace').splitlines()[:1]}")
+            return
+        want = [(a, t) for a, t, _ in expected_faults(read_truth(path))]
+        pages = {page(a) for a, _ in want}
+        with open(trace) as file:
+            have = [(int(m[2], 16), int(m[1])) for m in re.finditer(r"/(\d+) (?:min|maj)fault .* => //anon@0x([0-9a-f]+) ", file.read())]
+        # what came on two processors it may write in the wrong order
+        have = sorted(x for x in have if page(x[0]) in pages)
+        ok(have == sorted(want), name, f"{len(have)} of {len(want)}")
+
+
 def main():
     run, _ = record([], ["/bin/true"])
     if run.returncode and b"perf_event_open" in run.stderr:
@@ -657,6 +727,8 @@ def main():
         check_lost(recorder)
         check_old_kernel(recorder)
         attached(check_threads_attached, recorder)
+    attached(check_asked)
+    attached(check_descriptors)
     check_unprivileged()
     check_refused()
     check_real()
@@ -671,6 +743,7 @@ def main():
     attached(check_attach)
     check_errors()
     check_perf()
+    check_perf_trace()
     print(f"1..{count}")
     return failed > 0
 

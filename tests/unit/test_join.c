@@ -4,6 +4,7 @@
  * extent must hold every byte once.
  */
 #include "explain/explain.h"
+#include "explain/sections.h"
 
 #include <elf.h>
 
@@ -376,8 +377,34 @@ static void test_random(void)
 	is_int(bad, 0, "20000 random snapshots: every byte once, all sums close");
 }
 
+/* Why a page was copied: the rest of a page that .bss begins in was cleared, but only where it may be written to. */
+static void test_why(void)
+{
+	static const struct mw__segment loads[] = {
+		{ PT_LOAD, PF_R | PF_X, 0, 0, 0x1800, 0x2000, 0x1000 },
+		{ PT_LOAD, PF_R | PF_W, 0x2000, 0x3000, 0x1800, 0x4000, 0x1000 },
+		{ PT_LOAD, PF_R | PF_W, 0x4000, 0x8000, 0x1000, 0x2000, 0x1000 },
+	};
+	static const struct mw__reloc_page relocated[] = { { .addr = 0x3000 } };
+	const struct mw__detail detail = { .reloc_pages = relocated, .n_reloc_pages = 1 };
+	const struct mw__image img = { .bias = 0x10000, .segments = loads, .n_segments = 3, .detail = &detail };
+	static const struct {
+		uint64_t page;
+		enum mw__why why;
+		const char *what;
+	} pages[] = {
+		{ 0x1000, MW__BY_WRITE, "the end of a segment that is not writable" }, { 0x3000, MW__BY_RELOC, "relocated" },
+		{ 0x4000, MW__BY_CLEAR, "the start of .bss in a page" }, { 0x5000, MW__BY_WRITE, "a page of .bss" },
+		{ 0x8000, MW__BY_WRITE, "data" }, { 0x9000, MW__BY_WRITE, ".bss that begins with a page" },
+	};
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		ok(mw__image_why(&img, 0x10000 + pages[i].page + 0x123) == pages[i].why, "why it was copied: %s", pages[i].what);
+}
+
 int main(void)
 {
+	test_why();
 	test_relations();
 	test_many_claims();
 	test_nested_claims();

@@ -104,6 +104,10 @@ static void test_decode(void)
 
 	ok(m->kind == MW__MOVE_MAP && m->start == 0x10000 && m->end == 0x13000 && m->off == 0x1000 && m->time_ns == 1000 &&
 	   m->prot == (MW__R | MW__X) && !strcmp(m->name, "/lib/x.so"), "its range, offset, time, protection and name");
+	mmap2(&r, 2100, 0x20000, 0x1000, 0, "/lib/x.so");
+	r.bytes[64] = 3;	/* PROT_READ | PROT_WRITE */
+	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 2 && rec.moves.v[1].prot == (MW__R | MW__W), "one that is written to");
+	rec.moves.n--;
 	mmap2(&r, 2000, UINT64_MAX - 10, 0x3000, 0, "/lib/x.so");
 	ok(mw__decode(&d, end(&r)) == 0 && rec.moves.n == 1, "one that wraps around is passed over");
 	begin(&r, PERF_RECORD_COMM, PERF_RECORD_MISC_COMM_EXEC);
