@@ -514,6 +514,8 @@ static void rebook(mspan *s, size_t n)
 
 static bool resize_in_place(mspan *s, void *p, size_t n)
 {
+	uint32_t pages = s->npages;
+
 	if (s->state == MW_SPAN_SMALL)
 		return option(MW_OPT_NO_CACHE) ? mw__audit_resize(s, p, n)
 					       : fits_well(n, s->elemsize);
@@ -522,6 +524,8 @@ static bool resize_in_place(mspan *s, void *p, size_t n)
 	if (p != mw__span_block(s) || !resize_single(s, n))
 		return false;
 	rebook(s, n);
+	if (s->npages < pages)
+		mw__scavenge_tick();
 	return true;
 }
 
