@@ -519,6 +519,62 @@ def check_kinds_of_program(directory):
             ok(names[1:] == ["ld.so, constructors and main"], f"phases of {name} that ld.so looks at alone", names)
 
 
+# Two programs of one layout but for their names. The first starts the second, touches a page, and lets that touch one.
+TWIN = b"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+volatile char VARIABLE[16 * 4096] __attribute__((aligned(4096)));
+__attribute__((noinline)) void FUNCTION(volatile char *p) { *p = 1; }
+int main(int argc, char **argv)
+{
+	char c = 0, *at = (char *)strtoul(argv[1], 0, 16);
+	int go[2], ready[2];
+
+	if (argc < 3) {
+		write(4, &c, 1);
+		read(3, &c, 1);
+		FUNCTION(&VARIABLE[5 * 4096]);
+		return 0;
+	}
+	if (pipe(ready) || pipe(go))
+		return 1;
+	if (!fork()) {
+		dup2(go[0], 10), dup2(ready[1], 11);
+		dup2(10, 3), dup2(11, 4);
+		execl(argv[2], argv[2], "0", NULL);
+		_exit(1);
+	}
+	at = mmap(at, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+	if (at == MAP_FAILED || read(ready[0], &c, 1) != 1)
+		return 1;
+	FUNCTION(at);
+	write(go[1], &c, 1);
+	wait(NULL);
+	return 0;
+}
+"""
+
+
+def check_twins(directory):
+    """One address is something else in another process, for what is touched and for who touches it."""
+    first, same, moved = (os.path.join(directory, n) for n in ("first", "same", "moved"))
+    for path, name, base in ((first, "alpha", "0x400000"), (same, "beta", "0x400000"), (moved, "beta", "0x20000000")):
+        built = subprocess.run([*os.environ.get("CC", "gcc").split(), "-O1", "-w", "-no-pie", f"-Wl,-Ttext-segment={base}", f"-DFUNCTION={name}",
+                                f"-DVARIABLE={name}_variable", "-x", "c", "-", "-o", path], input=TWIN, stderr=subprocess.PIPE)
+        if built.returncode:
+            skip("programs of one layout", "they cannot be built here")
+            return
+    where = subprocess.run(["nm", moved], stdout=subprocess.PIPE, text=True, check=True).stdout
+    address = int(re.search(r"(\w+) \w beta_variable", where)[1], 16) + 5 * PAGE
+    for what, at, second in (("an instruction", 0, same), ("an address", address, moved)):
+        _, doc = record(["--list"], [first, f"{at:x}", second])
+        have = [(f["object"], f["offset"], f["caller"]) for f in doc["faults"] if f["symbol"] == "beta_variable" and f["caller"] == "beta"]
+        ok(have == [(second, hex(5 * PAGE), "beta")], f"{what} that two processes have in common is named in each", have)
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -737,6 +793,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         check_static_phases(tmp)
         check_kinds_of_program(tmp)
+        check_twins(tmp)
     check_majors()
     attached(check_lost_moves)
     check_exports()
