@@ -386,6 +386,7 @@ bool mw__recover(size_t size); /* let go of memory that nobody needs; true: try 
 extern struct mw_lock mw__heaps_lock;
 void mw__private_lock_for_fork(void);
 void mw__private_after_fork(bool child);
+void mw__private_error(enum mw_error_kind kind, const void *p, const mspan *s); /* whose it is; NULL: nobody's */
 void mw__private_audit(void); /* look at all objects of all heaps */
 unsigned mw__private_check(void (*bad)(void *, const char *, uint64_t), void *arg); /* locks are held */
 

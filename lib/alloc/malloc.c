@@ -355,7 +355,7 @@ static void free_small(mcache *mc, mspan *s, void *p)
 static void free_single(mcache *mc, mspan *s, void *p)
 {
 	if (s->state >= MW_SPAN_PRIVATE) {
-		mw__error(MW_ERROR_FOREIGN_FREE, p, s, "it is a private heap's");
+		mw__private_error(MW_ERROR_FOREIGN_FREE, p, s);
 		return;
 	}
 	if (p != mw__span_block(s)) {

@@ -621,7 +621,7 @@ static void complain(private_heap *h, enum verdict v, const void *p, const mspan
 
 	mw__private_leave(h);
 	if (v == FOREIGN)
-		mw__error(MW_ERROR_WRONG_HEAP, p, NULL, NULL);
+		mw__private_error(MW_ERROR_WRONG_HEAP, p, mw__block_containing((uintptr_t)p));
 	else
 		mw__error_at(v == INTERIOR ? MW_ERROR_INTERIOR_FREE : MW_ERROR_DOUBLE_FREE, p, s, "in a private heap", site);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * private_walk.c - looking at heaps from inside the program: spans, objects, classes,
- * statistics, and the invariants of private heaps.
+ * statistics, whose an object is, and the invariants of private heaps.
  *
  * A private heap is locked while it is walked, so what is told fits together. The heap of
  * malloc is not: its spans are copied a few at a time under the page heap's lock, and
@@ -243,6 +243,37 @@ MW_EXPORT int mw_heap_owns(private_heap *h, const void *p)
 	owns = s && span_is_private(s) && s->site == h->id;
 	mw__private_leave(h);
 	return owns;
+}
+
+/* --- errors ------------------------------------------------------------------------------------- */
+
+/* The heap that has a span, if its structure still says so. */
+static private_heap *owner_of(const mspan *s)
+{
+	private_heap *h = s && span_is_private(s) ? region.heaps : NULL;
+
+	while (h && (h->id != s->site || load_relaxed(&h->magic) != MW_HEAP_LIVE))
+		h = h->next;
+	return h;
+}
+
+/* An object is given to whom it does not belong. Nobody may wait for a heap that has no lock. */
+void mw__private_error(enum mw_error_kind kind, const void *p, const mspan *s)
+{
+	private_heap *h = owner_of(s);
+	char detail[MW_HEAP_NAME + 32];
+	uint32_t site = 0;
+
+	if (h && !(h->flags & MW_HEAP_SINGLE) && mw__private_enter(h)) {
+		site = mw__private_site(h, s, p);
+		mw__private_leave(h);
+	}
+	if (!h) {
+		mw__error(kind, p, s, NULL);
+		return;
+	}
+	mw__format(detail, sizeof(detail), "it is of private heap %u%s%s", (uint64_t)h->id, *h->name ? ", " : "", h->name);
+	mw__error_at(kind, p, s, detail, site);
 }
 
 /* --- audit: the last look --------------------------------------------------------------------- */

@@ -622,6 +622,21 @@ static const struct {
 };
 #define N_HARD (sizeof(hard_misuses) / sizeof(hard_misuses[0]))
 
+static int give_malloced(void) { char *volatile p = malloc(200); mw_heap_free(victim, p); return 0; }
+
+static const struct {
+	const char *options, *what;
+	int (*fn)(void);
+	const char *words[3];
+} texts[] = {
+	{ "sample=1", "free() of a sampled object", plain_free, { "of private heap 1, victim", "class 6, 64 bytes", "allocated at 0x" } },
+	{ "sample=1", "free() of a large one", plain_free_large, { "of private heap 1, victim", "block of 100000 bytes", "allocated at 0x" } },
+	{ "sample=1", "an object of another heap", free_other, { "not an object", "of private heap 1, victim", "allocated at 0x" } },
+	{ "sample=0", "a block of malloc", give_malloced, { "not an object", "class 15, 208 bytes", "" } },
+	{ "sample=1", "a sampled block of malloc", give_malloced, { "not an object", "200 bytes, class 15 of 208", "allocated at 0x" } },
+};
+#define N_TEXTS (sizeof(texts) / sizeof(texts[0]))
+
 /* How this program ends with @options, started as "heap @arg". */
 static int with_options(const char *options, const char *arg)
 {
@@ -641,10 +656,39 @@ static int with_options(const char *options, const char *arg)
 
 static void make_victim(void)
 {
-	victim = mw_heap_create(NULL);
+	struct mw_heap_options o = { .size = sizeof(o), .name = "victim" };
+
+	victim = mw_heap_create(&o);
 	object = mw_heap_alloc(victim, 64, 0);
 	tiny = mw_heap_alloc(victim, 4, MW_HEAP_NOSCAN);
 	large = mw_heap_alloc(victim, 100000, 0);
+}
+
+/* What is told says whose the object is, its class, and who allocated it. */
+static void test_texts(void)
+{
+	for (size_t i = 0; i < N_TEXTS; i++) {
+		char text[4096], arg[16];
+		int out[2], saved = dup(2), good = 1;
+		ssize_t n, got = 0;
+
+		if (pipe(out))
+			return;
+		snprintf(arg, sizeof(arg), "%zu", N_HARD + i);
+		dup2(out[1], 2);
+		with_options(texts[i].options, arg);
+		dup2(saved, 2);
+		close(out[1]);
+		while ((n = read(out[0], text + got, sizeof(text) - 1 - (size_t)got)) > 0)
+			got += n;
+		text[got] = 0;
+		close(out[0]);
+		close(saved);
+		for (int k = 0; k < 3; k++)
+			good &= strstr(text, texts[i].words[k]) != NULL;
+		if (!ok(good, "told: %s", texts[i].what))
+			printf("# %s\n", text);
+	}
 }
 
 /* Where objects lie at random, two heaps of the same requests differ. */
@@ -706,7 +750,7 @@ int main(int argc, char **argv)
 		return exhaust();
 	if (argc > 1) {
 		make_victim();
-		return hard_misuses[atoi(argv[1])].fn();
+		return (size_t)atoi(argv[1]) < N_HARD ? hard_misuses[atoi(argv[1])].fn() : texts[(size_t)atoi(argv[1]) - N_HARD].fn();
 	}
 	for (unsigned flags = 0; flags < 4; flags++)
 		test_alloc(flags);
@@ -726,5 +770,6 @@ int main(int argc, char **argv)
 	ok(status == 0, "out of memory is an answer, and the heap goes on (status %d)", status);
 	test_errors();
 	test_options();
+	test_texts();
 	return tap_done();
 }
