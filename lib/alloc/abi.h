@@ -53,7 +53,7 @@
                                             * 3: mcache.run_pages, n_runs, run_lists;
                                             *    samples of private heaps
                                             * 4: heap_arena.given_back_bits
-                                            * 5: mspan.exposed, mcache.pace, mw_site.*_part */
+                                            * 5: mspan.booked, mspan.exposed, mcache.pace, mw_site.*_part */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -170,7 +170,10 @@ struct mw_mspan {
 	uint64_t requested; /* single blocks: bytes the program asked for */
 	MW_PTR(void) aux;   /* audit: uint16_t slack[nelems], and who allocated it; single blocks: address of the block;
 	                     * with MW_SPAN_TINY: struct mw_tiny[nelems] */
-	uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
+	union {
+		uint64_t alloc_bits[MW_SPAN_BITS_WORDS]; /* bit i: object i is out */
+		uint64_t booked;    /* sampled block, since minor version 5: the size that its site counts */
+	};
 	union {
 		uint64_t stands_for;/* sampled block: how many of its size it stands for, times 2^16 */
 		uint64_t exposed;   /* single block that is not, since minor version 5: the bytes in

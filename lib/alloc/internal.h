@@ -362,7 +362,7 @@ void mw__sample_unbook(uint32_t site_and_1, size_t size, uint64_t times);
 void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *times, uint64_t more);
 void mw__sample_alloc(mspan *s);          /* with requested and exposed set; gives it the caller's site */
 void mw__sample_free(const mspan *s);
-void mw__sample_resize(mspan *s, size_t to, uint64_t more); /* before requested changes */
+void mw__sample_resize(mspan *s, size_t to, uint64_t more);
 const struct mw_site *mw__sample_site(uint32_t site);
 unsigned mw__unwind(uint64_t *frames, unsigned max);
 

@@ -497,14 +497,14 @@ static bool resize_single(mspan *s, size_t n)
 static void rebook(mspan *s, size_t n)
 {
 	mcache *mc = mw__mcache;
-	size_t grown = n > s->requested ? n - s->requested : 0;
-	uint64_t more = exposed(mc, grown);
+	size_t counted = s->site ? s->booked : s->requested, grown = n > s->requested ? n - s->requested : 0;
+	uint64_t more = n > counted ? exposed(mc, n - counted) : 0;
 	bool hit = grown && count_request(mc, grown, 0);
 
-	if (s->site)
-		mw__sample_resize(s, n, more);
 	s->requested = n;
-	if (!s->site) {
+	if (s->site) {
+		mw__sample_resize(s, n, more);
+	} else {
 		s->exposed += more;
 		if (hit)
 			mw__sample_alloc(s);
@@ -594,12 +594,24 @@ static inline bool stays(void *p, size_t n)
 	return off * k->divisor < k->divisor && n <= k->size && n > k->size / 2;
 }
 
-/* A large block for which nothing but the number changes. */
-static bool same_pages(const mspan *s, const void *p, size_t n)
+/*
+ * A large block for which nothing but the number changes, and no sample falls into what it
+ * grows by. A block that is a sample is counted anew when its pages change, or it goes.
+ */
+static bool same_pages(mcache *mc, mspan *s, const void *p, size_t n)
 {
-	return s->state == MW_SPAN_LARGE && s->base == (uintptr_t)p && !s->aux && !s->site &&
-	       n >= s->requested && n <= (size_t)s->npages << MW_PAGE_SHIFT &&
-	       !option(MW_OPT_AUDIT);
+	size_t grown = n - s->requested;
+
+	if (s->state != MW_SPAN_LARGE || s->base != (uintptr_t)p || s->aux || n < s->requested || n == 0 ||
+	    n > (size_t)s->npages << MW_PAGE_SHIFT || option(MW_OPT_AUDIT) || !mcache_is_real(mc))
+		return false;
+	if (COUNTED && mc->until_sample < (int64_t)grown)
+		return false;
+	mc->until_sample -= COUNTED ? (int64_t)grown : 0;
+	if (!s->site)
+		s->exposed += exposed(mc, grown);
+	s->requested = n;
+	return true;
 }
 
 /* Is it one, as far as free() can tell? */
@@ -612,9 +624,12 @@ static bool is_block(const mspan *s, const void *p)
 
 static noinline void *resize_slow(void *p, size_t n)
 {
-	mspan *s;
+	heap_arena *a = mw__arena_of(p);
+	mspan *s = a ? span_at(a, (uintptr_t)p) : NULL;
 	void *moved;
 
+	if (s && same_pages(mw__mcache, s, p, n))
+		return p;
 	if (!p)
 		return allocate_any(n);
 	if (n == 0) {
@@ -623,14 +638,10 @@ static noinline void *resize_slow(void *p, size_t n)
 	}
 	if (n > MAX_REQUEST)
 		return no_memory();
-	s = span_of(p);
+	s = s ? s : mw__huge_find(p);
 	if (unlikely(!s) || unlikely(!is_block(s, p))) {
 		s ? free_slow(p) : free_unknown(p); /* says what is wrong */
 		return no_memory();
-	}
-	if (same_pages(s, p, n)) {
-		s->requested = n;
-		return p;
 	}
 	if (resize_in_place(s, p, n))
 		return p;

@@ -313,17 +313,19 @@ void mw__sample_rebook(uint32_t site_and_1, size_t from, size_t to, uint64_t *ti
 
 void mw__sample_alloc(mspan *s)
 {
+	s->booked = s->requested;
 	s->site = mw__sample_book(s->requested, s->exposed, NULL, &s->stands_for);
 }
 
 void mw__sample_free(const mspan *s)
 {
-	mw__sample_unbook(s->site, s->requested, s->stands_for);
+	mw__sample_unbook(s->site, s->booked, s->stands_for);
 }
 
 void mw__sample_resize(mspan *s, size_t to, uint64_t more)
 {
-	mw__sample_rebook(s->site, s->requested, to, &s->stands_for, more);
+	mw__sample_rebook(s->site, s->booked, to, &s->stands_for, more);
+	s->booked = to;
 }
 
 const struct mw_site *mw__sample_site(uint32_t site)
