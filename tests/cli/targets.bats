@@ -262,10 +262,10 @@ files=[open(p,\"rb\") for p in sys.argv[1:]]; maps=[mmap.mmap(f.fileno(),0,prot=
 	for c in "explain --all" maps "sections --symbols --relocs" pages tlb "elf -a -p"; do
 		# shellcheck disable=SC2086
 		status=0
-		(ulimit -s 64; ulimit -c 0; exec timeout 60 "$memwhy" $c "$target") >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+		(ulimit -s 64; ulimit -c 0; exec env -i PATH="$PATH" timeout 60 "$memwhy" $c "$target") >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
 		[ "$status" -le 3 ] || { echo "$c: $status"; return 1; }
 	done
 	status=0
-	(ulimit -s 64; ulimit -c 0; exec timeout 60 "$memwhy" faults -- /bin/true) >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
+	(ulimit -s 64; ulimit -c 0; exec env -i PATH="$PATH" timeout 60 "$memwhy" faults -- /bin/true) >"$BATS_TEST_TMPDIR/out" 2>&1 || status=$?
 	[ "$status" -le 3 ] || { echo "faults: $status"; return 1; }
 }
