@@ -169,6 +169,16 @@ static int choose_allocators(struct bench *b)
 	return code ? code : add_allocator(b, CONTROL, "");
 }
 
+static bool is_workload(const char *at, size_t len)
+{
+	const char *name, *what;
+
+	for (size_t i = 0; (name = workload_name(i, &what)); i++)
+		if (strlen(name) == len && !memcmp(name, at, len))
+			return true;
+	return false;
+}
+
 static int choose_workloads(struct bench *b)
 {
 	const char *name, *what;
@@ -180,9 +190,12 @@ static int choose_workloads(struct bench *b)
 	for (size_t i = 0; (name = workload_name(i, &what)) && b->n_workloads < MAX_WORKLOADS; i++)
 		if (is_listed(b->chosen, name))
 			b->workloads[b->n_workloads++] = name;
+	for (const char *at = b->chosen; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (!is_workload(at, strcspn(at, ",")))
+			return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: %.*s is no built-in one", (int)strcspn(at, ","), at);
 	if (b->n_workloads)
 		return 0;
-	return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: %s names none of the built-in ones", b->chosen);
+	return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: it names none");
 }
 
 static int print_list(const struct bench *b)
