@@ -215,8 +215,9 @@ int mw__pclntab_line(const void *bytes, uint64_t n, uint64_t text, uint64_t addr
 
 	if (line < 0 || !file || !name)
 		return 0;
-	bool inlined = n_data != MW_UNKNOWN && n_data > DATA_INLINED &&
-		       value_at(&t, field(&t, record, t.data + 4 * DATA_INLINED), offset) >= 0;
+	/* before go 1.14 another of the tables told it */
+	bool inlined = !t.by_unit || (n_data != MW_UNKNOWN && n_data > DATA_INLINED &&
+				      value_at(&t, field(&t, record, t.data + 4 * DATA_INLINED), offset) >= 0);
 
 	*ret = (struct mw__go_line){ file, inlined ? "" : name, (uint64_t)line };
 	return 1;

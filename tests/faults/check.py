@@ -727,7 +727,7 @@ def check_perf():
     with tempfile.TemporaryDirectory() as tmp:
         data, path = os.path.join(tmp, "data"), os.path.join(tmp, "truth")
         try:
-            run = subprocess.run(["perf", "record", "-q", "-e", "page-faults", "-c", "1", "-d", "-o", data, TRUTH, "threads", path],
+            run = subprocess.run(["perf", "record", "-q", "-N", "-e", "page-faults", "-c", "1", "-d", "-o", data, TRUTH, "threads", path],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
         except FileNotFoundError:
             skip(name, "perf is not installed")
