@@ -251,11 +251,14 @@ static const struct mw__col thread_cols[] = {
 	{ "orphan", NULL, MW__T_BOOL, MW__COL_JSON_ONLY, NULL },
 };
 
+/* The allocator knows its threads by the ids of its own PID namespace. */
 static const char *name_of(const struct mw_snapshot *snap, int32_t tid)
 {
+	if (snap->status.ns_pid && snap->status.ns_pid != snap->target.pid)
+		return NULL;
 	for (size_t i = 0; i < snap->tasks.n; i++)
 		if (snap->tasks.v[i].tid == tid)
-			return snap->tasks.v[i].comm;
+			return snap->tasks.v[i].comm && *snap->tasks.v[i].comm ? snap->tasks.v[i].comm : NULL;
 	return NULL;
 }
 

@@ -58,6 +58,34 @@ def check_unused(t):
                 "nothing was allocated" in note_of(d) else [str(d["target"]), err])
 
 
+def child_of(parent):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                if int(f.read().rsplit(")", 1)[1].split()[1]) == parent:
+                    return int(pid)
+        except OSError:
+            pass
+    raise AssertionError("it has no child")
+
+
+def check_container(t):
+    """The allocator knows thread ids of its own namespace: they must not be taken for ours."""
+    try:
+        proc = subprocess.Popen(["unshare", "-pf", "--kill-child", MEMWHY, "run", "--", f"{BUILD}/tests/heap/copies"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+    except OSError:
+        proc = None
+    if not proc or proc.stdout.read(1) != b"\n":
+        t.skip("threads in a container", "no PID namespace can be made")
+        return
+    d = heap(child_of(proc.pid))
+    t.check("threads in a container have their ids there, and no names", [] if [(k["tid"], k["name"]) for k in d["threads"]] == [
+        (1, None)] and d["target"]["pid_in_namespace"] == 1 else [str(d["threads"]), str(d["target"])])
+    proc.stdin.close()
+    proc.wait()
+
+
 def check_cut(t, tmp):
     core = os.path.join(tmp, "core")
     with Program("copies") as p:
@@ -81,6 +109,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         check_two(t, tmp)
         check_unused(t)
+        check_container(t)
         check_cut(t, tmp)
     return t.end()
 
