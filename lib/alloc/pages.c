@@ -17,10 +17,11 @@
  * then anywhere. Pages that are not mapped have their alloc bit set.
  *
  * Scavenging. Free pages that may be resident are "dirty". More than retain_bytes
- * plus a quarter of the pages in use are given back, at most every 100 ms; besides,
- * half of the dirty pages that nobody wanted since the last check (dirty_low) go each
- * decay period. It starts from the highest address. No lock is held during madvise:
- * the run is marked in use meanwhile.
+ * plus a quarter of the pages in use are given back, at most every 100 ms, as far as
+ * nobody has wanted them since the last check (dirty_low): a program that frees much and
+ * takes it again at once keeps it. Besides, of the dirty pages that nobody has wanted for
+ * half a decay period, half go. It starts from the highest address. No lock is held
+ * during madvise: the run is marked in use meanwhile.
  */
 #include "bits.h"
 
@@ -656,39 +657,53 @@ void mw__scavenge(bool all, size_t keep)
 	mw__heap_unlock();
 }
 
-static uint64_t pages_to_purge(uint64_t elapsed)
-{
-	uint64_t limit = dirty_limit(), excess = 0, unwanted = 0;
+/* The decay periods, in halves. */
+TOGETHER static struct half_life {
+	uint64_t since_ms, low; /* the fewest dirty pages since */
+} half_life;
 
-	if (heap.pages_dirty > limit)
-		excess = heap.pages_dirty - limit;
-	if (elapsed >= mw__options.decay_ms / 2)
-		unwanted = (heap.dirty_low + 1) / 2;
-	return excess > unwanted ? excess : unwanted;
+/* True once in a half: *@unwanted pages have been dirty all the time. */
+static bool decays(uint64_t now, uint64_t *unwanted)
+{
+	if (heap.dirty_low < half_life.low)
+		half_life.low = heap.dirty_low;
+	if (now - half_life.since_ms < mw__options.decay_ms / 2)
+		return false;
+	*unwanted = half_life.low;
+	half_life = (struct half_life){ now, UINT64_MAX };
+	return true;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 static void scavenge_in_time(uint64_t most)
 {
-	uint64_t now, last = load_relaxed(&heap.last_scavenge_ms), pages;
-	bool decayed;
+	uint64_t now, limit, pages = 0, unwanted = 0;
+	bool decayed = false;
 
 	if (!mw__options.purge)
 		return;
 	mw__background_check();
 	now = mw__os_coarse_ms();
-	if (now - last < SCAVENGE_PERIOD_MS)
+	if (now - load_relaxed(&heap.last_scavenge_ms) < SCAVENGE_PERIOD_MS)
 		return;
 	mw__heap_lock();
-	last = heap.last_scavenge_ms;
-	pages = now - last < SCAVENGE_PERIOD_MS ? 0 : pages_to_purge(now - last);
-	pages = pages < most ? pages : most;
-	decayed = now - last >= mw__options.decay_ms / 2;
-	if (pages > 0 || decayed) {
+	if (now - heap.last_scavenge_ms >= SCAVENGE_PERIOD_MS) { /* nobody else did it just now */
 		heap.last_scavenge_ms = now;
+		limit = dirty_limit();
+		if (heap.pages_dirty > limit)
+			pages = min_u64(heap.pages_dirty - limit, heap.dirty_low);
+		decayed = decays(now, &unwanted);
+		if ((unwanted + 1) / 2 > pages)
+			pages = (unwanted + 1) / 2;
 		if (pages > 0)
-			purge_pages(pages);
+			purge_pages(min_u64(pages, most));
 		heap.dirty_low = heap.pages_dirty;
-		mw__spans_scavenge();
+		if (pages > 0 || decayed)
+			mw__spans_scavenge();
 	}
 	mw__heap_unlock();
 	if (decayed)
