@@ -21,12 +21,18 @@ static uint64_t cached_of_class(unsigned c)
 	return n;
 }
 
+/* Counts that others change meanwhile: a part may be read as more than the whole. */
+static uint64_t rest_of(uint64_t whole, uint64_t part)
+{
+	return whole > part ? whole - part : 0;
+}
+
 static uint64_t live_of_class(unsigned c)
 {
 	uint64_t out = load_relaxed(&mw__centrals[c].n_out);
 	uint64_t held = cached_of_class(c) + load_relaxed(&mw__centrals[c].n_transfer);
 
-	return out > held ? out - held : 0;
+	return rest_of(out, held);
 }
 
 struct cached_runs {
@@ -83,13 +89,14 @@ static void add_arena(struct totals *t, const heap_arena *a)
 
 static void add_class(struct totals *t, unsigned c)
 {
-	uint64_t n = live_of_class(c), all = load_relaxed(&mw__centrals[c].n_spans) * mw__classes[c].n_objects;
+	uint64_t n = live_of_class(c);
+	uint64_t n_free = rest_of(load_relaxed(&mw__centrals[c].n_spans) * mw__classes[c].n_objects, n);
 
 	t->n_live += n;
 	t->live_of[c] += n;
 	t->live += n * mw__classes[c].size;
-	t->n_free += all - n;
-	t->free_objects += (all - n) * mw__classes[c].size;
+	t->n_free += n_free;
+	t->free_objects += n_free * mw__classes[c].size;
 }
 
 static struct totals totals(void)
@@ -109,7 +116,7 @@ static struct totals totals(void)
 	t.dirty = heap.pages_dirty << MW_PAGE_SHIFT;
 	t.clean = heap.pages_clean << MW_PAGE_SHIFT;
 	t.reused = (heap.reused_dirty_pages + runs.reused + region.saved.idle_pages) << MW_PAGE_SHIFT;
-	t.cached = t.arena - t.live - t.dirty - t.clean;
+	t.cached = rest_of(t.arena, t.live + t.dirty + t.clean);
 	return t;
 }
 
@@ -131,7 +138,7 @@ MW_EXPORT struct mallinfo2 mallinfo2(void)
 	m.usmblks = heap.pages_peak << MW_PAGE_SHIFT;
 	m.fsmblks = t.free_objects;             /* in spans and caches */
 	m.uordblks = t.live;
-	m.fordblks = t.arena - t.live;
+	m.fordblks = rest_of(t.arena, t.live);
 	m.keepcost = t.dirty + own_runs();      /* what malloc_trim gives back at least */
 	return m;
 }

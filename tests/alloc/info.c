@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * info - mallinfo2, malloc_info, malloc_stats and malloc_trim against a program's own books of what it holds:
- * one thread, eight at rest, and again with every block sampled or guarded.
+ * one thread, eight at rest, two that move, and again with every block sampled or guarded.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -169,6 +169,44 @@ static void test_threads(const char *with)
 		pthread_join(t[i], NULL);
 }
 
+static int looking;
+
+/* Objects of which a span has one: with each that goes its span does. */
+static void *come_and_go(void *arg)
+{
+	void *p[64];
+
+	while (__atomic_load_n(&looking, __ATOMIC_RELAXED)) {
+		for (int i = 0; i < 64; i++)
+			p[i] = malloc(MW_MAX_SMALL);
+		for (int i = 0; i < 64; i++)
+			free(p[i]);
+	}
+	return arg;
+}
+
+/* What is read while others allocate fits together roughly, but nothing is less than nothing. */
+static int is_below_zero(void)
+{
+	pthread_t t[2];
+	size_t bad = 0;
+
+	looking = 1;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, come_and_go, NULL);
+	for (int i = 0; i < 60000; i++) {
+		struct mallinfo2 m = mallinfo2();
+
+		bad += m.fsmblks > m.arena || m.fordblks > m.arena || m.ordblks > m.arena;
+	}
+	__atomic_store_n(&looking, 0, __ATOMIC_RELAXED);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	if (bad)
+		printf("# below zero: %zu times\n", bad);
+	return bad > 0;
+}
+
 static void test_trim(void)
 {
 	const struct mw_region *r = dlsym(RTLD_DEFAULT, "mw_alloc_region");
@@ -295,7 +333,7 @@ int main(int argc, char **argv)
 	char with[64] = "";
 
 	if (argc > 2)
-		return moves() != 0;
+		return strcmp(argv[2], "moves") ? is_below_zero() : moves() != 0;
 
 	own.seed = 42;
 	if (argc > 1)
@@ -318,6 +356,7 @@ int main(int argc, char **argv)
 	test_trim();
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		ok(run_again(options[i], NULL) == 0, "the same with %s", options[i]);
+	ok(run_again("nocache=1", "look") == 0, "no figure is below zero while others allocate");
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ok(run_again(all[i], "moves") == 0, "realloc to malloc_usable_size moves nothing (%s)", all[i]);
 	return tap_done();
