@@ -246,10 +246,10 @@ static void pass_on(struct child *c, const sigset_t *set, double seconds)
 		kill(c->pid, sig);
 }
 
-/* When it stops, so do we, and the shell knows. */
+/* Who stopped it may let it go on without telling us; that is seen only if we do not stop. */
 static void stop_too(struct child *c, const struct watch *w)
 {
-	if (c->stopped && (c->stop_it || w->timeout <= 0))
+	if (c->stopped && (c->stop_it || w->stops_too))
 		raise(SIGSTOP);
 	c->stopped = c->stop_it = false;
 }

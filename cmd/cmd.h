@@ -101,6 +101,7 @@ struct watch {
 	void (*at_start)(void *ctx, pid_t pid);	/* before it executes anything; or NULL */
 	double timeout;	/* seconds until it is killed; 0: never */
 	bool timed_out;	/* out */
+	bool stops_too;	/* when the command stops itself, so do we, and the shell knows; else only with it, by the terminal */
 	struct tally *tally;	/* count its system calls, and do nothing at its end; or NULL */
 };
 int watch_child(struct watch *w, int *status);

@@ -309,7 +309,7 @@ static int run(int argc, char **argv)
 		return say_not_started(argv[optind], errno);
 	}
 	struct last_look look = { .s = &s };
-	int error = watch_child(&(struct watch){ .argv = argv + optind, .at_end = look_at_end, .ctx = &look }, &status);
+	int error = watch_child(&(struct watch){ .argv = argv + optind, .at_end = look_at_end, .ctx = &look, .stops_too = true }, &status);
 
 	if (error)
 		return say_not_started(argv[optind], error);
