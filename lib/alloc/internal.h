@@ -51,6 +51,8 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline __attribute__((noinline))
+/* begins a line of the cache: the same code was half as fast again where it began late in one */
+#define ALIGNED __attribute__((aligned(64)))
 /* small and written early: together in the pages that relocation has touched anyway */
 #define TOGETHER __attribute__((section(".data")))
 #define always_inline inline __attribute__((always_inline))

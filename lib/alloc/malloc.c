@@ -261,7 +261,7 @@ static inline void *allocate_any(size_t n)
 	return allocate_by(n, BY_MALLOC);
 }
 
-void *mw__new(size_t n, enum mw_origin by)
+ALIGNED void *mw__new(size_t n, enum mw_origin by)
 {
 	return allocate_by(n, by);
 }
@@ -458,7 +458,7 @@ static noinline void delete_slow(void *p, enum mw_origin by)
 	free_slow(p);
 }
 
-void mw__delete(void *p, enum mw_origin by)
+ALIGNED void mw__delete(void *p, enum mw_origin by)
 {
 	if (unlikely(!free_fast(p)))
 		delete_slow(p, by);
@@ -685,17 +685,17 @@ static void *allocate_zeroed(size_t n)
 
 /* --- the functions --------------------------------------------------------------------- */
 
-MW_EXPORT void *malloc(size_t n)
+MW_EXPORT ALIGNED void *malloc(size_t n)
 {
 	return allocate_any(n);
 }
 
-MW_EXPORT void free(void *p)
+MW_EXPORT ALIGNED void free(void *p)
 {
 	free_any(p);
 }
 
-MW_EXPORT void *calloc(size_t count, size_t size)
+MW_EXPORT ALIGNED void *calloc(size_t count, size_t size)
 {
 	size_t n;
 
@@ -704,7 +704,7 @@ MW_EXPORT void *calloc(size_t count, size_t size)
 	return allocate_zeroed(n);
 }
 
-MW_EXPORT void *realloc(void *p, size_t n)
+MW_EXPORT ALIGNED void *realloc(void *p, size_t n)
 {
 	return resize(p, n);
 }
