@@ -23,7 +23,7 @@ struct child {
 	bool traced, ended;
 	bool by_thread;		/* its threads are traced one by one */
 	bool told;		/* its end has been looked at */
-	bool stopped, stop_it;	/* it has stopped itself; the terminal wants us both to stop */
+	bool stopped, stop_it;	/* it stands still; the terminal wants us both to */
 	int status;		/* when it ended */
 	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
 	sigset_t mask;
@@ -72,19 +72,27 @@ static void wait_change(double seconds)
 		sigtimedwait(&set, NULL, &ts);
 }
 
+/* Is it to stand still until it is told to go on? */
+static bool note_stop(struct child *c, pid_t task, int status)
+{
+	bool stopped = status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP;
+
+	if (task == c->pid)
+		c->stopped = stopped;
+	return stopped;
+}
+
 /* Let a stopped task go on, with the signal that stopped it. True when it is about to end. */
 static bool handle_stop(struct child *c, pid_t task, int status)
 {
-	int event = status >> 16, sig = WSTOPSIG(status);
+	int event = status >> 16;
 
 	if (event == PTRACE_EVENT_EXIT)
 		return true;
-	if (event == PTRACE_EVENT_STOP && (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)) {
-		c->stopped |= task == c->pid;
+	if (note_stop(c, task, status))
 		ptrace(PTRACE_LISTEN, task, 0, 0);
-	} else {
-		ptrace(PTRACE_CONT, task, 0, event ? 0 : sig);
-	}
+	else
+		ptrace(PTRACE_CONT, task, 0, event ? 0 : WSTOPSIG(status));
 	return false;
 }
 
@@ -249,8 +257,9 @@ static void pass_on(struct child *c, const sigset_t *set, double seconds)
 /* Who stopped it may let it go on without telling us; that is seen only if we do not stop. */
 static void stop_too(struct child *c, const struct watch *w)
 {
-	if (c->stopped && (c->stop_it || w->stops_too))
-		raise(SIGSTOP);
+	if (!c->stopped || (!c->stop_it && !w->stops_too))
+		return;
+	raise(SIGSTOP);
 	c->stopped = c->stop_it = false;
 }
 
@@ -354,6 +363,7 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 		} else if (pid == c->pid && !WIFSTOPPED(status)) {
 			set_ended(c, status);
 		} else if (pid > 0 && w->tally) {
+			note_stop(c, pid, status);
 			tally_stop(w->tally, pid, status);
 		} else if (pid > 0 && WIFSTOPPED(status) && handle_stop(c, pid, status)) {
 			handle_end(c, w, pid);

@@ -5,12 +5,14 @@ of commands that stop, are killed, leave children behind or take too long; and n
 import ctypes
 import json
 import os
+import pty
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 from tap import Tap  # noqa: E402
@@ -98,6 +100,57 @@ def check_unruly(t):
             os.kill(pid, signal.SIGKILL)
 
 
+def follow(child, tmp):
+    """A shell: at each run of the command Ctrl-Z, then fg. What was wrong."""
+    end, runs = time.monotonic() + 60, 0
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if pid and os.WIFSTOPPED(status):
+            with open(f"{tmp}/go{runs}", "w", encoding="ascii"):
+                os.killpg(child, signal.SIGCONT)
+        elif pid:
+            return f"status {status}, {runs} runs" if status or runs < 6 else ""
+        if os.path.exists(f"{tmp}/at{runs + 1}"):
+            runs += 1
+            os.write(1, b"now ")
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    return f"it does not stop, or does not go on: run {runs}"
+
+
+def check_terminal(t):
+    what = "the terminal stops it with the command, counted or not"
+    with tempfile.TemporaryDirectory() as tmp:
+        script = f"n=1; while test -e {tmp}/at$n; do n=$((n + 1)); done; : >{tmp}/at$n; until test -e {tmp}/go$n; do :; done"
+        try:
+            leader, terminal = pty.fork()
+        except OSError as e:
+            t.skip(what, f"no terminal can be made: {e}")
+            return
+        if not leader:
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            child = os.fork()
+            if not child:
+                os.setpgid(0, 0)
+                os.tcsetpgrp(0, os.getpid())
+                signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+                os.execv(MEMWHY, [MEMWHY, "bench", "--rounds=1", "--only=memwhy", "--", "sh", "-c", script])
+            wrong = follow(child, tmp)
+            os.write(1, f"[{wrong}]".encode())
+            os._exit(0)
+        out, stops = b"", 0
+        try:
+            while block := os.read(terminal, 4096):
+                out += block
+                while stops < out.count(b"now "):
+                    os.write(terminal, b"\x1a")
+                    stops += 1
+        except OSError:
+            pass  # its last user has gone
+        os.waitpid(leader, 0)
+        t.check(what, [] if out.endswith(b"[]") else [out.decode(errors="replace")[-300:]])
+
+
 def refuse_ptrace():
     """A filter of system calls under which ptrace(2) is not permitted."""
     nr = SYS_PTRACE[os.uname().machine]
@@ -137,6 +190,7 @@ def main():
     check_known(t)
     check_strace(t)
     check_unruly(t)
+    check_terminal(t)
     check_refused(t)
     return t.end()
 
