@@ -150,6 +150,19 @@ static int add_with(struct bench *b, const char *arg)
 	return has_allocator(b, name) ? fail_text(EXIT_USAGE, NULL, "--with: there is a %s already", name) : add_allocator(b, name, path);
 }
 
+/* --only names what is there, or nothing by "none". */
+static int check_only(const struct bench *b)
+{
+	for (const char *at = b->only; at && *at; at += strcspn(at, ","), at += *at == ',') {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ","), at);
+		if (!has_allocator(b, name) && strcmp(name, "none") != 0)
+			return fail_text(EXIT_USAGE, "memwhy bench --list", "--only: %s is not there", name);
+	}
+	return 0;
+}
+
 static int choose_allocators(struct bench *b)
 {
 	char path[PATHS];
@@ -166,6 +179,7 @@ static int choose_allocators(struct bench *b)
 			add_allocator(b, installed[i].name, path);
 	for (size_t i = 0; !code && i < b->n_with; i++)
 		code = add_with(b, b->with[i]);
+	code = code ? code : check_only(b);
 	return code ? code : add_allocator(b, CONTROL, "");
 }
 

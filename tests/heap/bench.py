@@ -139,7 +139,7 @@ def check_others(t):
         t.check(f"what has no malloc is refused, and not measured as glibc: {os.path.basename(path)}", [] if code == 3 and not out and
                 "no library that has malloc" in err and "hint: --with=NAME=PATH" in err else [f"{code} {out} {err}"])
     for args, want, word in ((("--with=x",), 2, "NAME=PATH"), (("--with=x=/no/such",), 3, "/no/such"),
-                             (("--rounds=0",), 2, "1 to 100"), (("-w", "nonsense"), 2, "nonsense"), (("-w", "small,nonsense"), 2, "nonsense"), (("-w", ""), 2, "none"), (("--serve=nonsense",), 2, "")):
+                             (("--rounds=0",), 2, "1 to 100"), (("-w", "nonsense"), 2, "nonsense"), (("-w", "small,nonsense"), 2, "nonsense"), (("-w", ""), 2, "none"), (("--only=memwhy,nonsense",), 2, "nonsense is not there"), (("--serve=nonsense",), 2, "")):
         code, out, err = bench(*args)
         t.check(f"wrong: {' '.join(args)}", [] if code == want and word in err and not out else [f"{code} {out} {err}"])
 
