@@ -24,7 +24,7 @@ static const struct what {
 	const char *name;
 	unsigned long fields;
 	int has_ring;
-} whats[] = {
+} runs[] = {
 	{ "full", PLACE | PERF_SAMPLE_TID | PERF_SAMPLE_TIME, 1 }, { "place", PLACE, 1 }, { "empty", 0, 1 }, { "none", 0, 0 },
 };
 
@@ -45,7 +45,7 @@ static int sample(pid_t pid, int cpu, const struct what *what)
 
 int main(int argc, char **argv)
 {
-	const struct what *what = whats, *end = whats + sizeof(whats) / sizeof(whats[0]);
+	const struct what *what = runs, *end = runs + sizeof(runs) / sizeof(runs[0]);
 	int ready[2], status = 1;
 	char byte;
 
