@@ -607,7 +607,7 @@ static const struct {
 	int signal;
 } hard_misuses[] = {
 	{ "audit=1", "one byte past an object", write_past, SIGABRT },
-	{ "hard=1", "one byte past an object", write_past, SIGABRT },
+	{ "hard=1,sample=0", "one byte past an object", write_past, SIGABRT },
 	{ "audit=1", "one byte past a large object", write_past_large, SIGABRT },
 	{ "audit=1", "one byte past what would be tiny", write_past_tiny, SIGABRT },
 	{ "audit=1", "past an object that is destroyed", write_past_destroyed, SIGABRT },
@@ -615,7 +615,7 @@ static const struct {
 	{ "audit=1", "past an object, at exit", write_past_exit, SIGABRT },
 	{ "audit=1", "to a freed object, at exit", write_freed_exit, SIGABRT },
 	{ "audit=1", "to a freed object, when it is handed out", write_freed, SIGABRT },
-	{ "hard=1", "to a freed object, when it is handed out", write_freed, SIGABRT },
+	{ "hard=1,sample=0", "to a freed object, when it is handed out", write_freed, SIGABRT },
 	{ "guard=1", "past a large object", write_past_page, SIGSEGV },
 	{ "guard=1,sample=1", "past a sampled object", write_past_sampled, SIGSEGV },
 	{ "guard=1", "to a freed large object", write_freed_page, SIGSEGV },
