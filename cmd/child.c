@@ -288,7 +288,10 @@ static bool is_leaving(pid_t pid, const char *task)
 	return !f || pending >> (SIGKILL - 1) & 1;
 }
 
-/* How many tasks stay when this one has ended; with seize, they are traced from now on. */
+/*
+ * How many tasks stay when this one has ended; with seize, they are traced from now on. Then one
+ * may have its number: the thread that executes a program gets that of the first.
+ */
 static unsigned count_staying(const struct child *c, pid_t ending, bool seize)
 {
 	unsigned n = 0;
@@ -300,11 +303,12 @@ static unsigned count_staying(const struct child *c, pid_t ending, bool seize)
 	for (struct dirent *e; dir && (e = readdir(dir));) {
 		pid_t task = (pid_t)strtol(e->d_name, NULL, 10);
 
-		if (task <= 0 || task == ending || is_leaving(c->pid, e->d_name))
+		if (task <= 0 || (task == ending && !seize) || is_leaving(c->pid, e->d_name))
 			continue;
+		if (seize && ptrace(PTRACE_SEIZE, task, 0, PTRACE_O_TRACEEXIT | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL) < 0 &&
+		    task == ending)
+			continue; /* it is traced already */
 		n++;
-		if (seize)
-			ptrace(PTRACE_SEIZE, task, 0, PTRACE_O_TRACEEXIT | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL);
 	}
 	if (dir)
 		closedir(dir);
@@ -338,8 +342,13 @@ static void handle_end(struct child *c, struct watch *w, pid_t task)
 	if (last)
 		return;
 	c->by_thread = true;
-	for (unsigned before = 0, n; (n = count_staying(c, task, true)) > before;)
-		before = n;
+	for (unsigned before = 0, n, misses = 0; misses < 40; before = n) {
+		n = count_staying(c, task, true);
+		if (n && n <= before)
+			break;
+		if (!n && ++misses > 20) /* its number changes just now, or all have ended */
+			nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+	}
 }
 
 /* Until it ends. */
