@@ -59,6 +59,9 @@ static const struct mw__dyntag dyntags[] = {
 
 const struct mw__dyntag *mw__name_dyntag(uint64_t tag, uint64_t machine)
 {
+	/* there OpenVMS and HP-UX have others from DT_LOOS on, where Android has its own */
+	if (tag >= DT_LOOS && tag < DT_VALRNGLO && (machine == EM_IA_64 || machine == EM_PARISC))
+		return NULL;
 	for (size_t i = 0; i < COUNT(dyntags); i++)
 		if (dyntags[i].tag == tag && (!dyntags[i].machine || dyntags[i].machine == machine))
 			return &dyntags[i];
