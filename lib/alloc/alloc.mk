@@ -16,7 +16,7 @@ $(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
 
 $(B)/libmemwhy-malloc.a: $(ALLOC_OBJ)
 	$(Q)rm -f $@
-	$(Q)$(AR) rcs $@ $(ALLOC_OBJ)
+	$(Q)$(AR) rcs $@ $(filter-out %/early.o,$(ALLOC_OBJ))
 
 $(B)/alloc/mkclasses: lib/alloc/mkclasses.c
 	@mkdir -p $(@D)

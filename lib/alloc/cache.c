@@ -312,6 +312,8 @@ mcache *mw__mcache_get(void)
 
 	if (mc != NO_MCACHE)
 		return mc;
+	if (have_exit_key && (mc = pthread_getspecific(exit_key)))
+		return mw__mcache = mc; /* the loader gave the pointer its first value again: early.c */
 	if (!mw__heap_init() || !(mc = adopt()))
 		return GONE_MCACHE;
 	mw__sample_draw(mc);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define VARIABLE "MEMWHY_MALLOC="
+#define ENVIRON_MAX (2u << 20) /* what execve takes with a stack of 8 MiB */
 #define USUAL_SAMPLE (512u << 10)
 
 struct mw_options mw__options = {
@@ -182,6 +183,7 @@ static const char *find_in_environ(void)
 	return NULL;
 }
 
+/* Before the C library has started. */
 static const char *find_in_proc(char *buf, size_t size)
 {
 	long n = mw__os_read_file("/proc/self/environ", buf, size - 1);
@@ -196,15 +198,20 @@ static const char *find_in_proc(char *buf, size_t size)
 
 void mw__options_read(void)
 {
-	char buf[4096];
-	const char *text;
+	char *buf = NULL;
+	const char *text = NULL;
 
 	if (getauxval(AT_SECURE))
 		return;
 	decay = mw__options.decay_ms;
-	text = environ ? find_in_environ() : find_in_proc(buf, sizeof(buf));
+	if (environ)
+		text = find_in_environ();
+	else if ((buf = mw__os_map(NULL, ENVIRON_MAX, false)))
+		text = find_in_proc(buf, ENVIRON_MAX);
 	if (text)
 		parse(text);
+	if (buf)
+		mw__os_unmap(buf, ENVIRON_MAX);
 	mw__options.decay_ms = decay < 200 ? 200 : decay > 1u << 30 ? 1u << 30 : (unsigned)decay;
 	if (mw__options.sample > 1ULL << 40)
 		mw__options.sample = 0;
