@@ -75,17 +75,27 @@ struct bench {
 
 /* --------------------------------------------------------------- what to run */
 
-/* Is name in a list separated by commas? No list holds every name. */
+/* Steps through a list separated by commas: its next name, which is not terminated, or NULL after the last. */
+static const char *next_name(const char **list, size_t *len)
+{
+	const char *name = *list;
+
+	if (!name || !*name)
+		return NULL;
+	*len = strcspn(name, ",");
+	*list = name + *len + (name[*len] == ',');
+	return name;
+}
+
+/* No list holds every name. */
 static bool is_listed(const char *list, const char *name)
 {
-	size_t len = strlen(name);
+	bool found = !list;
+	size_t len;
 
-	if (!list)
-		return true;
-	for (; *list; list += strcspn(list, ","), list += *list == ',')
-		if (strcspn(list, ",") == len && !strncmp(list, name, len))
-			return true;
-	return false;
+	for (const char *at; !found && (at = next_name(&list, &len));)
+		found = len == strlen(name) && !memcmp(at, name, len);
+	return found;
 }
 
 static int add_allocator(struct bench *b, const char *name, const char *path)
@@ -153,10 +163,13 @@ static int add_with(struct bench *b, const char *arg)
 /* --only names what is there, or nothing by "none". */
 static int check_only(const struct bench *b)
 {
-	for (const char *at = b->only; at && *at; at += strcspn(at, ","), at += *at == ',') {
+	const char *rest = b->only;
+	size_t len;
+
+	for (const char *at; (at = next_name(&rest, &len));) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ","), at);
+		snprintf(name, sizeof(name), "%.*s", (int)len, at);
 		if (!has_allocator(b, name) && strcmp(name, "none") != 0)
 			return fail_text(EXIT_USAGE, "memwhy bench --list", "--only: %s is not there", name);
 	}
@@ -195,7 +208,8 @@ static bool is_workload(const char *at, size_t len)
 
 static int choose_workloads(struct bench *b)
 {
-	const char *name, *what;
+	const char *name, *what, *rest = b->chosen;
+	size_t len;
 
 	if (b->command) {
 		b->workloads[b->n_workloads++] = b->command[0];
@@ -204,9 +218,9 @@ static int choose_workloads(struct bench *b)
 	for (size_t i = 0; (name = workload_name(i, &what)) && b->n_workloads < MAX_WORKLOADS; i++)
 		if (is_listed(b->chosen, name))
 			b->workloads[b->n_workloads++] = name;
-	for (const char *at = b->chosen; at && *at; at += strcspn(at, ","), at += *at == ',')
-		if (!is_workload(at, strcspn(at, ",")))
-			return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: %.*s is no built-in one", (int)strcspn(at, ","), at);
+	for (const char *at; (at = next_name(&rest, &len));)
+		if (!is_workload(at, len))
+			return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: %.*s is no built-in one", (int)len, at);
 	if (b->n_workloads)
 		return 0;
 	return fail_text(EXIT_USAGE, "memwhy bench --list", "--workload: it names none");

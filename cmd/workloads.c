@@ -3,7 +3,8 @@
  * The built-in workloads of memwhy bench. Each does a fixed amount of work from a fixed seed, whatever the
  * allocator; scale multiplies it. The memory is checked as it comes and before it goes: aligned as C asks,
  * zero where calloc gave it, and still holding what was written there, so that blocks which overlap are
- * noticed. Everything is freed at the end. They run in a child of their own, under the allocator that is measured; nothing is timed here.
+ * noticed. Everything is freed at the end. They run in a child of their own, under the allocator that is
+ * measured; nothing is timed here.
  */
 #include "cmd.h"
 
