@@ -180,6 +180,7 @@ static int start(struct child *c, char **argv)
 	if (c->pid < 0)
 		return errno;
 	if (c->pid == 0) {
+		close(ready[1]); /* so that it ends when the parent does */
 		close(report[0]);
 		become(c, ready[0], report[1], argv);
 	}
@@ -281,11 +282,12 @@ static bool is_leaving(pid_t pid, const char *task)
 		return true;
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, task);
 	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, "SigPnd: %llx", &pending) != 1)
+	if (!f)
+		return true;
+	while (fgets(line, sizeof(line), f) && sscanf(line, "SigPnd: %llx", &pending) != 1)
 		;
-	if (f)
-		fclose(f);
-	return !f || pending >> (SIGKILL - 1) & 1;
+	fclose(f);
+	return pending >> (SIGKILL - 1) & 1;
 }
 
 /*
@@ -315,16 +317,29 @@ static unsigned count_staying(const struct child *c, pid_t ending, bool seize)
 	return n;
 }
 
-/* A task that exit_group(2) is about to kill looks for a moment as if it stayed. */
+static void pause_us(unsigned us)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = us * 1000l }, NULL);
+}
+
+/* A task that exit_group(2) is about to kill looks for a moment as if it stayed: 5 ms are waited for that. */
 static bool is_last(const struct child *c, pid_t task)
 {
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned ms = 0; ms < 5; ms++) {
 		if (!count_staying(c, task, false))
 			return true;
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		pause_us(1000);
 	}
 	return false;
 }
+
+/*
+ * Who is left when a task may go on: the one that executes a program is to be found before that program ends, so
+ * the first looks follow each other at once; then 10 ms are waited until its number has changed, or all have ended.
+ */
+#define LOOKS_AT_ONCE 20u
+#define LOOKS_WITH_PAUSE 20u
+#define LOOK_PAUSE_US 500u
 
 /*
  * A task is about to end. The memory goes with the last one, but the first may end before others do, or
@@ -342,12 +357,12 @@ static void handle_end(struct child *c, struct watch *w, pid_t task)
 	if (last)
 		return;
 	c->by_thread = true;
-	for (unsigned before = 0, n, misses = 0; misses < 40; before = n) {
+	for (unsigned before = 0, n, misses = 0; misses < LOOKS_AT_ONCE + LOOKS_WITH_PAUSE; before = n) {
 		n = count_staying(c, task, true);
 		if (n && n <= before)
-			break;
-		if (!n && ++misses > 20) /* its number changes just now, or all have ended */
-			nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+			break;	/* all of them are traced */
+		if (!n && ++misses > LOOKS_AT_ONCE)
+			pause_us(LOOK_PAUSE_US);
 	}
 }
 
