@@ -53,10 +53,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 extern const struct command *const commands[];	/* ends with NULL */
-extern const struct command cmd_faults, cmd_tlb;
-extern const struct command cmd_heap, cmd_run, cmd_bench;
-
-extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_top, cmd_record, cmd_doctor, cmd_demo, cmd_completion, cmd_elf;
+extern const struct command cmd_explain, cmd_maps, cmd_sections, cmd_pages, cmd_at, cmd_faults, cmd_tlb, cmd_heap, cmd_run, cmd_bench,
+	cmd_top, cmd_elf, cmd_record, cmd_doctor, cmd_demo, cmd_completion;
 
 /* opt.c */
 extern const struct opt opts_target[], opts_collect[], opts_print[], opts_table[], opts_help[];
@@ -71,12 +69,39 @@ int print_help(const struct command *cmd);
 bool take_number(const char *name, const char *text, double min, double max, double *ret);
 bool take_word(const char *name, const char *text, const char *const *words, int *ret);
 
+/* out.c */
+/* "memwhy: text" and a hint; returns code. */
+int fail(int code, const struct mw_err *err);
+int fail_text(int code, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Flush standard output: 0, or an exit code after printing why it could not be written. */
+int finish_output(void);
+
+/* What a command has to say of a snapshot (NULL: of none), as a document. Returns 0 or an error of the library. */
+typedef int (*report_fn)(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err);
+/* How every command ends: make the document and print it as the settings say; an exit code. */
+int print_report(const struct settings *s, const struct mw_snapshot *snap, report_fn report, void *ctx);
+/* Done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
+int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code);
+
+/* A file that is written; NULL or "-" is standard output. An exit code after printing why not. */
+struct output {
+	const char *path;
+	FILE *file;
+	struct mw_sink sink;
+};
+int open_output(struct output *out, const char *path);
+/* Before work that would be lost: could it be written? Nothing is left behind, and a file that is there stays as it is. */
+int try_output(const char *path);
+/* rc and err are what writing gave. */
+int close_output(struct output *out, int rc, const struct mw_err *err);
+
 /* target.c */
 /* Are the operands, of which there is at least one, a command to start: only options before "--"? */
 bool is_command(const struct settings *s, char **operands);
 /* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
-
+/* Whole: the snapshot of the target, the report on it, and what --strict asks of it. */
+int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx);
 /* The processor that the target runs on: from a file of words, this one, or NULL when it is not known which. */
 int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret, struct mw_err *err);
 /*
@@ -139,33 +164,5 @@ struct tally {
 int tally_options(void);	/* with which the command is seized */
 void tally_stop(struct tally *t, pid_t pid, int status);	/* what waitpid() told of pid; it goes on */
 void tally_leave(struct tally *t);	/* the command has ended: let go of all */
-
-/* out.c */
-/* "memwhy: text" and a hint; returns code. */
-int fail(int code, const struct mw_err *err);
-int fail_text(int code, const char *hint, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Flush standard output: 0, or an exit code after printing why it could not be written. */
-int finish_output(void);
-
-/* What a command has to say of a snapshot (NULL: of none), as a document. Returns 0 or an error of the library. */
-typedef int (*report_fn)(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err);
-/* How every command ends: make the document and print it as the settings say; an exit code. */
-int print_report(const struct settings *s, const struct mw_snapshot *snap, report_fn report, void *ctx);
-/* Whole: the snapshot of the target, the report on it, and what --strict asks of it. */
-int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx);
-/* Done with snap: code, or EXIT_PARTIAL when --strict asks for exact numbers. */
-int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code);
-
-/* A file that is written; NULL or "-" is standard output. An exit code after printing why not. */
-struct output {
-	const char *path;
-	FILE *file;
-	struct mw_sink sink;
-};
-int open_output(struct output *out, const char *path);
-/* Before work that would be lost: could it be written? Nothing is left behind, and a file that is there stays as it is. */
-int try_output(const char *path);
-/* rc and err are what writing gave. */
-int close_output(struct output *out, int rc, const struct mw_err *err);
 
 #endif

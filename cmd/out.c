@@ -118,14 +118,6 @@ int finish_snapshot(const struct settings *s, struct mw_snapshot *snap, int code
 	return code;
 }
 
-int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx)
-{
-	struct mw_snapshot *snap = NULL;
-	int code = get_snapshot(s, argc, argv, &snap);
-
-	return code ? code : finish_snapshot(s, snap, print_report(s, snap, report, ctx));
-}
-
 /* ---------------------------------------------------------------------- files */
 
 int open_output(struct output *out, const char *path)

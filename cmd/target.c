@@ -113,6 +113,14 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	return by_name(s, argv[0], ret);
 }
 
+int report_target(struct settings *s, int argc, char **argv, report_fn report, void *ctx)
+{
+	struct mw_snapshot *snap = NULL;
+	int code = get_snapshot(s, argc, argv, &snap);
+
+	return code ? code : finish_snapshot(s, snap, print_report(s, snap, report, ctx));
+}
+
 int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret, struct mw_err *err)
 {
 	*ret = NULL;
