@@ -176,14 +176,6 @@ void mw__jsonw_field_i64(struct mw__jsonw *w, int64_t v)
 	put_item(w, buf);
 }
 
-void mw__jsonw_i64(struct mw__jsonw *w, int64_t v)
-{
-	if (v == INT64_MIN)
-		mw__jsonw_null(w);
-	else
-		mw__jsonw_field_i64(w, v);
-}
-
 void mw__jsonw_field_addr(struct mw__jsonw *w, uint64_t v)
 {
 	char buf[24], *end = buf + sizeof(buf), *p;

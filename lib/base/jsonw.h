@@ -50,7 +50,6 @@ void mw__jsonw_newline(struct mw__jsonw *w);
 void mw__jsonw_null(struct mw__jsonw *w);
 void mw__jsonw_bool(struct mw__jsonw *w, bool v);
 void mw__jsonw_u64(struct mw__jsonw *w, uint64_t v);	/* MW_UNKNOWN: null */
-void mw__jsonw_i64(struct mw__jsonw *w, int64_t v);	/* INT64_MIN: null */
 void mw__jsonw_addr(struct mw__jsonw *w, uint64_t v);	/* "0x..."; MW_UNKNOWN: null */
 /* The same of fields, which may have any value: never null. */
 void mw__jsonw_field(struct mw__jsonw *w, uint64_t v);

@@ -20,22 +20,6 @@ static void end_elf(Elf **elf)
 		elf_end(*elf);
 }
 
-Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr, uint64_t size, Elf_Type type)
-{
-	for (uint32_t i = 0; size && i < img->n_segments; i++) {
-		const struct mw__segment *s = &img->segments[i];
-		uint64_t into = vaddr - s->vaddr;
-
-		if (s->type != PT_LOAD || vaddr < s->vaddr || into >= s->filesz || s->filesz - into < size ||
-		    s->off > INT64_MAX - into)
-			continue;
-		Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)(s->off + into), size, type);
-
-		return data && data->d_buf ? data : NULL;
-	}
-	return NULL;
-}
-
 static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, struct mw__detail *ret)
 {
 	size_t n = found->list.n;

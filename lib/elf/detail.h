@@ -67,7 +67,4 @@ MW_MUST_CHECK int mw__pclntab_read(const void *bytes, uint64_t n, uint64_t text,
 MW_MUST_CHECK int mw__detail_touched(Elf *elf, uint64_t file_size, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__detail *ret);
 
-/* size bytes of the file behind a virtual address, converted as type, or NULL. */
-Elf_Data *mw__detail_data(Elf *elf, const struct mw__image *img, uint64_t vaddr, uint64_t size, Elf_Type type);
-
 #endif

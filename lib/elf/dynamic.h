@@ -37,8 +37,6 @@ bool mw__dyn_off(struct mw_elf *elf, uint64_t tag, uint64_t *off, uint64_t *left
 #define MW__DT_ANDROID_RELA UINT64_C(0x60000011)
 #define MW__DT_ANDROID_RELR UINT64_C(0x6fffe000)
 #define MW__DT_ANDROID_RELRSZ UINT64_C(0x6fffe001)
-#define MW__SHT_ANDROID_REL 0x60000001u
-#define MW__SHT_ANDROID_RELA 0x60000002u
 #define MW__SHT_ANDROID_RELR 0x6fffff00u
 
 /* Number of dynamic symbols by DT_HASH or DT_GNU_HASH, else by the distance to the string table. */

@@ -54,6 +54,23 @@ struct walk {
 	bool damaged;
 };
 
+/* size bytes of the file behind a virtual address, converted as type, or NULL. */
+static Elf_Data *data_at(Elf *elf, const struct mw__image *img, uint64_t vaddr, uint64_t size, Elf_Type type)
+{
+	for (uint32_t i = 0; size && i < img->n_segments; i++) {
+		const struct mw__segment *s = &img->segments[i];
+		uint64_t into = vaddr - s->vaddr;
+
+		if (s->type != PT_LOAD || vaddr < s->vaddr || into >= s->filesz || s->filesz - into < size ||
+		    s->off > INT64_MAX - into)
+			continue;
+		Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)(s->off + into), size, type);
+
+		return data && data->d_buf ? data : NULL;
+	}
+	return NULL;
+}
+
 static int touch(struct walk *w, uint64_t addr, uint64_t relocs, uint64_t own)
 {
 	uint64_t page = mw__align_down(addr, PAGE);
@@ -114,7 +131,7 @@ static int walk_table(struct walk *w, uint64_t addr, uint64_t size, bool rela, u
 {
 	if (!addr || !size)
 		return 0;
-	Elf_Data *data = mw__detail_data(w->elf, w->img, addr, size, rela ? ELF_T_RELA : ELF_T_REL);
+	Elf_Data *data = data_at(w->elf, w->img, addr, size, rela ? ELF_T_RELA : ELF_T_REL);
 
 	if (!data) {
 		w->damaged = true;
@@ -126,8 +143,7 @@ static int walk_table(struct walk *w, uint64_t addr, uint64_t size, bool rela, u
 static int walk_relr(struct walk *w, uint64_t addr, uint64_t size)
 {
 	unsigned width = w->img->elf_class / 8;
-	Elf_Data *data = addr && size ? mw__detail_data(w->elf, w->img, addr, size,
-							width == 8 ? ELF_T_ADDR : ELF_T_WORD) : NULL;
+	Elf_Data *data = addr && size ? data_at(w->elf, w->img, addr, size, width == 8 ? ELF_T_ADDR : ELF_T_WORD) : NULL;
 	uint64_t where = 0;
 
 	if (!data) {

@@ -66,9 +66,6 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret);
 /* Go on with the first extent of this mapping, an index into snap->vmas. */
 void mw__extents_seek(struct mw__extents *it, size_t vma);
 
-/* The image whose span holds addr, or NULL. */
-const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr);
-
 /* Swap is in use, and nobody told how much of this shared memory lies there. */
 bool mw__evicted_unknown(const struct mw_snapshot *snap, const struct mw__vma *vma);
 

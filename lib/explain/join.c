@@ -183,7 +183,8 @@ void mw__extents_deinit(struct mw__extents *it)
 	it->images = NULL;
 }
 
-const struct mw__image *mw__extents_image(const struct mw__extents *it, uint64_t addr)
+/* The image whose span holds addr, or NULL. */
+static const struct mw__image *find_image(const struct mw__extents *it, uint64_t addr)
 {
 	size_t lo = MW_FIRST(i, it->n_images, it->images[i]->start > addr);
 
@@ -539,7 +540,7 @@ bool mw__extents_next(struct mw__extents *it, struct mw__extent *ret)
 	if (it->at < v->start || it->at >= v->end)
 		begin_vma(it, v);
 	struct mw__extent x = { .start = it->at, .vma = v };
-	const struct mw__image *img = mw__extents_image(it, x.start);
+	const struct mw__image *img = find_image(it, x.start);
 
 	if (img && (v->file == img->file || v->kind == MW__ANON))
 		x.image = img;

@@ -41,7 +41,8 @@ static bool parse_address(const char **p, const char *end, uint64_t *ret)
 	return mw__parse_hex(p, end, ret);
 }
 
-bool mw__place_address(const char *text, uint64_t *ret)
+/* "0x1000" or "1000", all of it. */
+static bool read_address(const char *text, uint64_t *ret)
 {
 	const char *p = text, *end = text + strlen(text);
 
@@ -55,7 +56,7 @@ static bool parse_size(const char *text, uint64_t *ret)
 	const char *p = text, *end = text + strlen(text), *unit;
 
 	if (!strncmp(text, "0x", 2))
-		return mw__place_address(text, ret);
+		return read_address(text, ret);
 	if (!mw__parse_dec(&p, end, ret))
 		return false;
 	if (p == end)
@@ -79,7 +80,7 @@ static int find_range(const char *text, struct mw__place *ret, struct mw_err *er
 		return 0;
 	bool is_size = *p == '+';
 
-	if (is_size ? !parse_size(p + 1, &stop) : !mw__place_address(p + 1, &stop))
+	if (is_size ? !parse_size(p + 1, &stop) : !read_address(p + 1, &stop))
 		return 0;
 	if (is_size && __builtin_add_overflow(start, stop, &stop))
 		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range beyond the end of memory", text);
@@ -93,7 +94,7 @@ static int find_address(const struct mw_snapshot *snap, const char *text, struct
 {
 	uint64_t addr;
 
-	if (!mw__place_address(text, &addr))
+	if (!read_address(text, &addr))
 		return 0;
 	const struct mw__vma *v = mw__snapshot_vma_at(snap, addr);
 

@@ -30,7 +30,4 @@ void mw__place_deinit(struct mw__place *place);
 /* Does this name stand for the object at path? "libc", "libc.so.6" and the path itself all do. */
 bool mw__place_names(const char *name, const char *path);
 
-/* "0x1000" or "1000", all of it. */
-bool mw__place_address(const char *text, uint64_t *ret);
-
 #endif

@@ -9,11 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const mw__move_kinds[] = {
-	[MW__MOVE_MAP] = "map", [MW__MOVE_FORK] = "fork", [MW__MOVE_EXEC] = "exec", [MW__MOVE_EXIT] = "exit",
-	[MW__MOVE_NAME] = "name", [MW__N_MOVES] = NULL,
-};
-
 const char *const mw__phases[] = {
 	[MW__PHASE_EXEC] = "kernel's exec", [MW__PHASE_LDSO] = "ld.so", [MW__PHASE_INIT] = "constructors",
 	[MW__PHASE_MAIN] = "main", [MW__PHASE_ATTACHED] = "attached", [MW__N_PHASES] = NULL,

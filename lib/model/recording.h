@@ -32,7 +32,6 @@ enum mw__move_kind {
 	MW__MOVE_NAME,	/* thread tid is called name */
 	MW__N_MOVES
 };
-extern const char *const mw__move_kinds[MW__N_MOVES + 1];
 
 struct mw__move {
 	uint64_t time_ns;

@@ -136,6 +136,30 @@ int mw__proc_fail_lifeless(const struct mw__proc *proc, struct mw_err *err)
 	return -MW_E_GONE;
 }
 
+bool mw__proc_use_thread(struct mw__proc *proc)
+{
+	MW_CLEANUP(mw__closedirp) DIR *dir = mw__proc_tasks(proc);
+
+	for (pid_t tid; dir && (tid = mw__proc_next_task(dir));) {
+		struct mw__proc thread = *proc;
+		struct mw__stat stat;
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", tid);
+		thread.pid_fd = openat(proc->task_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (thread.pid_fd < 0)
+			continue;
+		if (mw__stat_read(&thread, &stat, NULL) == 0 && stat.state != 'Z' && stat.state != 'X') {
+			mw__closep(&proc->pid_fd);
+			proc->pid_fd = thread.pid_fd;
+			proc->live_tid = tid;
+			return true;
+		}
+		close(thread.pid_fd);
+	}
+	return false;
+}
+
 int mw__proc_find_memory(struct mw__proc *proc, struct mw_err *err)
 {
 	if (mw__proc_has_memory(proc) || (mw__proc_use_thread(proc) && mw__proc_has_memory(proc)))

@@ -34,11 +34,6 @@ MW_MUST_CHECK int mw__proc_open(struct mw__proc *proc, const char *root, pid_t p
 void mw__proc_close(struct mw__proc *proc);
 /* root holds no process, not even us. Returns the code. */
 int mw__proc_fail_unmounted(const char *root, struct mw_err *err);
-/*
- * When the main thread has ended and others live on, /proc/PID shows no memory any more; a living thread's
- * directory does. True when one was found and is used from now on.
- */
-bool mw__proc_use_thread(struct mw__proc *proc);
 
 /* The threads: a directory to close (NULL if unreadable), and the next id in it, 0 at the end. */
 DIR *mw__proc_tasks(const struct mw__proc *proc);
@@ -92,8 +87,11 @@ MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot
 /* name: "smaps_rollup", or "PID/smaps_rollup" where pid_fd is /proc itself. */
 MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__smaps *ret,
 				  struct mw_err *err);
-/* One "Key:  N kB" line into *ret. 1 taken, 0 not one of ours, -MW_E_RANGE. */
-int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret);
+/*
+ * One "Key:  N kB" line into *ret. 1 taken, 0 not one of ours, -MW_E_RANGE. *hint, 0 at first, is the key that is
+ * expected: lines come in the same order each time.
+ */
+int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret, size_t *hint);
 
 /* status.c */
 MW_MUST_CHECK int mw__status_read(const struct mw__proc *proc, struct mw__status *ret,
@@ -121,6 +119,11 @@ void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *s
 bool mw__proc_has_memory(const struct mw__proc *proc);
 /* What a process without memory is: a zombie, a kernel thread, one that exits. Returns the code, which is negative. */
 int mw__proc_fail_lifeless(const struct mw__proc *proc, struct mw_err *err);
+/*
+ * When the main thread has ended and others live on, /proc/PID shows no memory any more; a living thread's
+ * directory does. True when one was found and is used from now on.
+ */
+bool mw__proc_use_thread(struct mw__proc *proc);
 /* 0 when it has memory or, after its main thread ended, a thread with memory, whose directory is used then; else as above. */
 MW_MUST_CHECK int mw__proc_find_memory(struct mw__proc *proc, struct mw_err *err);
 void mw__limits_read(const struct mw__proc *proc, struct mw__limits *ret, struct mw__arena *arena);

@@ -56,7 +56,7 @@ static const struct key *find_key(const char *name, size_t len, size_t *hint)
 	return NULL;
 }
 
-static int parse_field(const char *line, const char *end, struct mw__smaps *ret, size_t *hint)
+int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret, size_t *hint)
 {
 	const struct key *k = &keys[*hint];
 	const char *colon = line + k->len;
@@ -72,13 +72,6 @@ static int parse_field(const char *line, const char *end, struct mw__smaps *ret,
 	if (!parse_amount(colon + 1, end, (uint64_t *)((char *)ret + k->offset)))
 		return -MW_E_RANGE;
 	return 1;
-}
-
-int mw__smaps_parse_line(const char *line, const char *end, struct mw__smaps *ret)
-{
-	size_t hint = 0;
-
-	return parse_field(line, end, ret, &hint);
 }
 
 /* "VmFlags: rd wr mr " */
@@ -152,7 +145,7 @@ static int add_line(struct reader *r, const char *line, const char *end, struct 
 	if (!r->n)
 		return mw__fail(err, MW_E_FORMAT, 0, "smaps: a field before the first mapping");
 	struct mw__smaps *s = &r->snap->smaps[r->n - 1];
-	int rc = parse_field(line, end, s, &r->hint);
+	int rc = mw__smaps_parse_line(line, end, s, &r->hint);
 
 	if (rc < 0)
 		return mw__fail(err, MW_E_RANGE, 0, "smaps: mapping %zu has an amount that is not understood", r->n);
@@ -201,7 +194,7 @@ int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__sm
 	mw__smaps_init(&smaps);
 	for (const char *line = text, *stop = text + n, *end; line < stop; line = end + 1) {
 		end = mw__find(line, stop, '\n');
-		if (!is_maps_line(line, end) && parse_field(line, end, &smaps, &hint) < 0)
+		if (!is_maps_line(line, end) && mw__smaps_parse_line(line, end, &smaps, &hint) < 0)
 			return mw__fail(err, MW_E_RANGE, 0, "pid %d: smaps_rollup is not understood", proc->pid);
 	}
 	if (smaps.rss == MW_UNKNOWN)

@@ -93,7 +93,7 @@ static bool diag_row(void *ctx, size_t i, struct mw__cell *c)
 	return true;
 }
 
-void mw__elf_view_diags(const struct mw__elf_view *v)
+static void add_diags(const struct mw__elf_view *v)
 {
 	const struct mw_elf *debug = v->elf->debug;
 
@@ -142,7 +142,7 @@ static void fill_file(struct mw_document *doc, struct mw__doc_node *list, struct
 		mw__elf_view_dumps(v);
 	if ((opts->views & MW_ELF_UNITS) || opts->n_addrs || opts->type)
 		mw__elf_view_dwarf(v);
-	mw__elf_view_diags(v);
+	add_diags(v);
 }
 
 static void fill_archive(struct mw_document *doc, struct mw__doc_node *list, struct mw_elf *ar,
@@ -174,7 +174,7 @@ static void fill_archive(struct mw_document *doc, struct mw__doc_node *list, str
 	mw__doc_u64(v->node, "size", MW__T_BYTES, ar->size);
 	if (opts->views & MW_ELF_INDEX)
 		mw__elf_view_index(v);
-	mw__elf_view_diags(v);
+	add_diags(v);
 }
 
 static const struct mw_elf_opts defaults = { .views = MW_ELF_HEADER | MW_ELF_SEGMENTS | MW_ELF_CHECK };

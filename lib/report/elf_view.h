@@ -51,6 +51,5 @@ void mw__elf_view_hex_headers(const struct mw__elf_view *v);
 void mw__elf_view_dumps(const struct mw__elf_view *v);
 void mw__elf_view_attributes(const struct mw__elf_view *v);
 void mw__elf_view_dwarf(const struct mw__elf_view *v);
-void mw__elf_view_diags(const struct mw__elf_view *v);
 
 #endif

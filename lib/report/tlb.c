@@ -17,7 +17,6 @@
 
 #define MAX_ROWS 12
 #define N_COLS(cols) (sizeof(cols) / sizeof((cols)[0]))
-#define TXT MW__COL_TEXT_ONLY
 #define JSO MW__COL_JSON_ONLY
 #define TABLE UINT64_C(4096)
 #define BLOCK (UINT64_C(2) << 20)

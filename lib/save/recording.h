@@ -24,7 +24,7 @@
 #include "../model/recording.h"
 
 #define MW__FAULTS_SCHEMA "memwhy/faults/"
-#define MW__FAULTS_MAJOR 1
+#define MW__FAULTS_MAJOR "1"
 #define MW__FAULTS_LINE_MAX (1u << 20)	/* bytes; a longer line is refused */
 #define MW__FAULTS_BATCH 256		/* elements of a list on one line */
 

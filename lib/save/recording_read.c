@@ -367,7 +367,7 @@ static int read_head(struct reader *r, struct json_object *head)
 	schema = v && json_object_get_type(v) == json_type_string ? json_object_get_string(v) : "";
 	if (strncmp(schema, MW__FAULTS_SCHEMA, strlen(MW__FAULTS_SCHEMA)))
 		return fail(r, "not a recording of memwhy faults");
-	if (strcmp(schema + strlen(MW__FAULTS_SCHEMA), "1"))
+	if (strcmp(schema + strlen(MW__FAULTS_SCHEMA), MW__FAULTS_MAJOR))
 		return fail(r, "written by a newer memwhy");
 	for (size_t i = 0; i < mw__n_faults_numbers; i++) {
 		const struct mw__faults_number *n = &mw__faults_numbers[i];

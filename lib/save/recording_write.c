@@ -37,7 +37,7 @@ static void write_head(struct writer *w)
 {
 	mw__jsonw_begin(&w->w, '{');
 	mw__jsonw_key(&w->w, "schema");
-	mw__jsonw_text(&w->w, MW__FAULTS_SCHEMA "1");
+	mw__jsonw_text(&w->w, MW__FAULTS_SCHEMA MW__FAULTS_MAJOR);
 	mw__jsonw_key(&w->w, "tool_version");
 	mw__jsonw_text(&w->w, MW_VERSION);
 	mw__jsonw_key(&w->w, "pid");

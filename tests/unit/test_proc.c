@@ -193,11 +193,12 @@ static void test_smaps_lines(void)
 {
 	struct mw__smaps s;
 	char line[128];
+	size_t hint = 0;
 
 	for (size_t i = 0; i < N_SMAPS; i++) {
 		mw__smaps_init(&s);
 		snprintf(line, sizeof(line), "%s:  %20zu kB", smaps_keys[i], i + 1);
-		ok(mw__smaps_parse_line(line, line + strlen(line), &s) == 1 && *smaps_member(&s, smaps_keys[i]) == (i + 1) * 1024,
+		ok(mw__smaps_parse_line(line, line + strlen(line), &s, &hint) == 1 && *smaps_member(&s, smaps_keys[i]) == (i + 1) * 1024,
 		   "%s in kB", smaps_keys[i]);
 	}
 	static const struct {
@@ -226,7 +227,7 @@ static void test_smaps_lines(void)
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		mw__smaps_init(&s);
-		int rc = mw__smaps_parse_line(lines[i].line, lines[i].line + strlen(lines[i].line), &s);
+		int rc = mw__smaps_parse_line(lines[i].line, lines[i].line + strlen(lines[i].line), &s, &hint);
 
 		ok(rc == lines[i].rc && s.rss == lines[i].rss, "\"%s\" gives %d", lines[i].line, rc);
 	}
