@@ -596,7 +596,7 @@ static inline bool stays(void *p, size_t n)
 
 /*
  * A large block for which nothing but the number changes, and no sample falls into what it
- * grows by. A block that is a sample is counted anew when its pages change, or it goes.
+ * grows by. What a sample is booked with may lag behind by 1/64.
  */
 static bool same_pages(mcache *mc, mspan *s, const void *p, size_t n)
 {
@@ -606,6 +606,8 @@ static bool same_pages(mcache *mc, mspan *s, const void *p, size_t n)
 	    n > (size_t)s->npages << MW_PAGE_SHIFT || option(MW_OPT_AUDIT) || !mcache_is_real(mc))
 		return false;
 	if (COUNTED && mc->until_sample < (int64_t)grown)
+		return false;
+	if (s->site && n - s->booked > s->booked / 64)
 		return false;
 	mc->until_sample -= COUNTED ? (int64_t)grown : 0;
 	if (!s->site)
@@ -665,13 +667,11 @@ static bool is_known_zero(void *p)
 
 /*
  * To a vector's boundary, as far as the block goes: the write is faster, and the next read of its
- * last byte. Classes above 24 bytes end there. Audit's canary is right behind the request.
+ * last byte. Each class that is served ends there. Audit's canary is right behind the request.
  */
 static size_t bytes_to_zero(size_t n)
 {
-	bool may = n > 24 && n <= MW_MAX_SMALL && !option(MW_OPT_AUDIT);
-
-	return may ? round_up(n, MIN_ALIGN) : n;
+	return n <= MW_MAX_SMALL && !option(MW_OPT_AUDIT) ? round_up(n, MIN_ALIGN) : n;
 }
 
 static void *allocate_zeroed(size_t n)

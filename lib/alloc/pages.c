@@ -674,14 +674,22 @@ static bool decays(uint64_t now, uint64_t *unwanted)
 	return true;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
+/*
+ * What is above the limit, and half of what was unwanted for a half; each only as far as it has
+ * been dirty since the last look, since what is free for a moment will be wanted again.
+ */
+static uint64_t pages_to_purge(uint64_t unwanted)
 {
-	return a < b ? a : b;
+	uint64_t limit = dirty_limit(), pages = 0;
+
+	if (heap.pages_dirty > limit)
+		pages = min_u64(heap.pages_dirty - limit, heap.dirty_low);
+	return (unwanted + 1) / 2 > pages ? (unwanted + 1) / 2 : pages;
 }
 
 static void scavenge_in_time(uint64_t most)
 {
-	uint64_t now, limit, pages = 0, unwanted = 0;
+	uint64_t now, pages, unwanted = 0;
 	bool decayed = false;
 
 	if (!mw__options.purge)
@@ -693,12 +701,8 @@ static void scavenge_in_time(uint64_t most)
 	mw__heap_lock();
 	if (now - heap.last_scavenge_ms >= SCAVENGE_PERIOD_MS) { /* nobody else did it just now */
 		heap.last_scavenge_ms = now;
-		limit = dirty_limit();
-		if (heap.pages_dirty > limit)
-			pages = min_u64(heap.pages_dirty - limit, heap.dirty_low);
 		decayed = decays(now, &unwanted);
-		if ((unwanted + 1) / 2 > pages)
-			pages = (unwanted + 1) / 2;
+		pages = pages_to_purge(unwanted);
 		if (pages > 0)
 			purge_pages(min_u64(pages, most));
 		heap.dirty_low = heap.pages_dirty;

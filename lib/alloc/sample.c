@@ -145,17 +145,16 @@ bool mw__sample_due(mcache *mc)
 
 #define ONE 65536.0 /* stands_for has 16 bits behind the point */
 
-/* Of the points on @exposed bytes none hits: the probability's complement, 1 - p. */
-static double missed(uint64_t exposed)
+/* @exposed is in units of the longest interval's share: how many usual points are expected on it. */
+static double expected(uint64_t exposed)
 {
-	return exp_minus((double)(int64_t)exposed / ((double)(int64_t)region.sample_interval * (1u << MW_PACE_MAX)));
+	return (double)(int64_t)exposed / ((double)(int64_t)region.sample_interval * (1u << MW_PACE_MAX));
 }
 
 /* How many blocks of its size a block stands for that was hit with @exposed. */
 static uint64_t stands_for(uint64_t exposed)
 {
-	double x = (double)(int64_t)(exposed ? exposed : 1) /
-		   ((double)(int64_t)region.sample_interval * (1u << MW_PACE_MAX));
+	double x = expected(exposed ? exposed : 1);
 
 	return (uint64_t)(int64_t)(ONE / (x < 1e-4 ? x : 1 - exp_minus(x)) + 0.5);
 }
@@ -165,7 +164,7 @@ static uint64_t stands_for_grown(uint64_t before, uint64_t more)
 {
 	double miss = 1 - ONE / (double)(int64_t)before;
 
-	return (uint64_t)(int64_t)(ONE / (1 - miss * missed(more)) + 0.5);
+	return (uint64_t)(int64_t)(ONE / (1 - miss * exp_minus(expected(more))) + 0.5);
 }
 
 /* Bytes that a block of @size and what it stands for have together. */
