@@ -108,6 +108,30 @@ static void test_too_much(void)
 	free(kept);
 }
 
+/* Between blocks that are full to their last byte, in places that were used. */
+static int calloc_spares_neighbours(void)
+{
+	enum { N = 64, MOST = 1100 };
+	unsigned char *v[N];
+	int good = 1;
+
+	for (size_t n = 1; n <= MOST; n++) {
+		for (int i = 0; i < N; i++) {
+			v[i] = malloc(n);
+			memset(v[i], 0xab, malloc_usable_size(v[i]));
+		}
+		for (int i = 0; i < N; i += 2)
+			free(v[i]);
+		for (int i = 0; i < N; i += 2)
+			v[i] = calloc(1, n);
+		for (int i = 1; i < N; i += 2)
+			good &= all(v[i], 0xab, malloc_usable_size(v[i]));
+		for (int i = 0; i < N; i++)
+			free(v[i]);
+	}
+	return good;
+}
+
 static void test_calloc(void)
 {
 	int zero = 1, again = 1;
@@ -131,6 +155,7 @@ static void test_calloc(void)
 	}
 	ok(zero, "calloc gives zeroes, from used memory too");
 	ok(again, "calloc gives zeroes amid other sizes");
+	ok(calloc_spares_neighbours(), "calloc writes into its own block alone");
 }
 
 static void test_realloc(void)

@@ -59,6 +59,21 @@ static void near(const char *what, double is, double should, double var)
 	ok(fabs(is - should) <= SIGMAS * sqrt(var), "%s: %.0f, %.0f estimated, sigma %.0f", what, should, is, sqrt(var));
 }
 
+/*
+ * Blocks of 4 MiB, two of which are as long as a slow thread goes between looks at the clock: half of the points are
+ * behind one.
+ */
+static void rush_of_long(void)
+{
+	enum { N = 200000, SIZE = 4 << 20 };
+	double slowest = (double)(region->sample_interval << MW_PACE_MAX);
+	struct sums before = sites();
+
+	for (int i = 0; i < N; i++)
+		free(malloc(SIZE));
+	near("bytes in a rush of long blocks", sites().alloc - before.alloc, (double)N * SIZE, N * variance(SIZE, SIZE, slowest));
+}
+
 /* Blocks that come and go faster than they could be written: the interval gets longer. */
 static void rush(unsigned long *seed)
 {
@@ -126,6 +141,73 @@ static void grow_and_shrink(unsigned long *seed)
 	ok(after.alloc - before.alloc >= 0, "what was ever allocated does not fall");
 }
 
+/* Blocks of the books, each at the size that it had last. */
+static struct {
+	double bytes, var;
+	unsigned n;
+} ended;
+
+static void end_block(size_t size)
+{
+	ended.bytes += (double)size;
+	ended.var += variance((double)size, (double)size, (double)(region->sample_interval << pace));
+	ended.n++;
+}
+
+/*
+ * One block at a time, with all free pages behind it: it grows in place, by less than a page each time. Where it
+ * moves, one block ends and another begins.
+ */
+static void grow_in_small_steps(unsigned long *seed)
+{
+	enum { N = 2000 };
+	struct sums before = sites(), after;
+
+	for (int i = 0; i < N; i++) {
+		size_t size = 36000, end = 100000 + tap_random(seed) % 900000;
+		void *p = malloc(size);
+
+		while (size < end) {
+			size_t more = 1 + tap_random(seed) % 2000;
+			void *q = realloc(p, size + more);
+
+			look_at_pace();
+			if (q != p)
+				end_block(size);
+			p = q;
+			size += more;
+		}
+		free(p);
+		end_block(size);
+	}
+	after = sites();
+	ok(ended.n < 4 * N, "most steps are in place: %u of %u blocks have moved", ended.n - N, N);
+	near("bytes of what grew in small steps", after.alloc - before.alloc, ended.bytes, ended.var);
+	ok(after.live == before.live, "none of them is left");
+}
+
+/* Blocks so long that each is a sample: the sums are the books, but for 1/64 by which they may lag. */
+static void grow_samples(void)
+{
+	enum { N = 10 };
+	static char *v[N];
+	struct sums before = sites();
+	double bytes = 0, booked;
+
+	for (int i = 0; i < N; i++) {
+		size_t size = 25 * region->sample_interval;
+
+		v[i] = malloc(size);
+		for (int k = 0; k < 520; k++)
+			v[i] = realloc(v[i], size += 1000);
+		bytes += (double)size;
+	}
+	booked = sites().live - before.live;
+	ok(booked <= bytes * 1.0001 && booked >= bytes * (1 - 1. / 64), "samples that grow: %.0f, %.0f booked", bytes, booked);
+	for (int i = 0; i < N; i++)
+		free(v[i]);
+}
+
 /*
  * Blocks of one size: the estimates of bytes and of blocks come from the same samples, so one divided by the size
  * is the other. Bytes are rounded for each sample, blocks are cut off for each site.
@@ -163,8 +245,11 @@ int main(int argc, char **argv)
 	if (!ok(region && region->sample_interval, "it samples"))
 		return tap_done();
 	printf("# seed %lu\n", seed);
+	grow_samples(); /* while the pace is 0 */
 	count_blocks();
 	grow_and_shrink(&seed);
+	grow_in_small_steps(&seed);
 	rush(&seed);
+	rush_of_long();
 	return tap_done();
 }

@@ -6,8 +6,10 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/alloc/abi.h"
 #include "tap.h"
 
 #define PATIENCE 300 /* tenths of a second */
@@ -223,6 +226,80 @@ static int left_program(void)
 	pthread_exit(NULL);
 }
 
+static const struct mw_mcentral *central(unsigned c)
+{
+	const struct mw_region *region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+
+	return (const struct mw_mcentral *)region->tables[MW_TABLE_MCENTRALS].addr + c;
+}
+
+static uint64_t n_spans[MW_N_CLASSES];
+
+static void *one_of_each(void *unused)
+{
+	(void)unused;
+	for (size_t n = 8; n <= 32768; n += 8)
+		free(malloc(n));
+	return NULL;
+}
+
+/* By a thread, so that its cache is gone with it. How many classes it was the first to use. */
+static unsigned use_each_class(void)
+{
+	unsigned n = 0;
+	pthread_t t;
+
+	free(malloc(1)); /* now there is a region */
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		n_spans[c] = central(c)->n_spans;
+	pthread_create(&t, NULL, one_of_each, NULL);
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		n += n_spans[c] == 0;
+	return pthread_join(t, NULL) ? 0 : n;
+}
+
+static int are_gone(void)
+{
+	unsigned n = 0;
+
+	free(malloc(100000)); /* a slow path */
+	for (unsigned c = 1; c < MW_N_CLASSES; c++)
+		n += n_spans[c] == 0 && central(c)->n_spans > 0 && central(c)->n_out == 0;
+	return n == 0;
+}
+
+/* The last span of a class stays a while when it is empty, not for ever. */
+static int last_spans_go(void)
+{
+	return use_each_class() < MW_N_CLASSES / 2 || are_gone() || !wait_for(are_gone);
+}
+
+static int last_spans_are_trimmed(void)
+{
+	if (use_each_class() < MW_N_CLASSES / 2 || are_gone())
+		return 1;
+	malloc_trim(0);
+	return !are_gone();
+}
+
+/* What is free only for a moment is not given back: it would be wanted again at once. */
+static int keeps_what_returns(void)
+{
+	enum { N = 200, SIZE = 1 << 19, LOOKS = 10 };
+	const struct mw_region *region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	const struct mw_mheap *h = &region->heap;
+	uint64_t last = h->last_scavenge_ms, given = h->scavenged_bytes;
+	static void *v[N];
+
+	for (int looks = 0; looks < LOOKS; looks += last != h->last_scavenge_ms, last = h->last_scavenge_ms)
+		for (int i = 0; i < 2 * N; i++)
+			if (i < N)
+				v[i] = malloc(SIZE);
+			else
+				free(v[i - N]);
+	return h->scavenged_bytes - given > (uint64_t)N * SIZE;
+}
+
 static int errno_kept(void)
 {
 	errno = 77;
@@ -245,6 +322,9 @@ static const struct {
 	{ "purge=free: memory is lent to the kernel", "purge=free", lazy_program },
 	{ "fork while it works", "decay=200", forked_program },
 	{ "a process whose main thread has left ends", "", left_program },
+	{ "the last span of a class goes after a while", "decay=100", last_spans_go },
+	{ "the last span of a class goes with malloc_trim", "", last_spans_are_trimmed },
+	{ "what is free only for a moment is kept", "background=off", keeps_what_returns },
 	{ "errno is left alone", "", errno_kept },
 };
 #define N_CASES ((int)(sizeof(cases) / sizeof(cases[0])))
