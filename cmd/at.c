@@ -163,7 +163,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_at = {
 	.name = "at",
-	.summary = "Tells everything known of an address: mapping, owner, section, symbol, page, frame, translation",
+	.summary = "Tells all that is known of an address: owner, section, page, frame",
 	.usage = "at [OPTION]... TARGET ADDRESS...|-",
 	.examples = "  memwhy at 4242 7f1c2a4b5010\n"
 		    "  memwhy at 4242 - <crash.log      every address in a log\n"

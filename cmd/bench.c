@@ -621,7 +621,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_bench = {
 	.name = "bench",
-	.summary = "Compares allocators on built-in workloads or on a command: time, memory, faults",
+	.summary = "Compares allocators on built-in workloads or on a command",
 	.usage = "bench [OPTION]... [-- COMMAND [ARGUMENT]...]",
 	.examples = "  memwhy bench\n"
 		    "  memwhy bench --rounds=9 -- python3 script.py\n"

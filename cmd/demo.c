@@ -177,7 +177,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_demo = {
 	.name = "demo",
-	.summary = "Starts a small program whose VSZ is far above its RSS, explains it, and ends it",
+	.summary = "Starts a small program whose VSZ is far above its RSS, explains it",
 	.usage = "demo [OPTION]...",
 	.examples = "  memwhy demo\n  memwhy demo --json\n",
 	.tables = tables,

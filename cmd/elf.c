@@ -376,11 +376,11 @@ static int run(int argc, char **argv)
 
 const struct command cmd_elf = {
 	.name = "elf",
-	.summary = "Inspects ELF files: readelf's views, the mappings a file will get, what its bytes are",
+	.summary = "Inspects ELF files: readelf's views, load plan, what the bytes are",
 	.usage = "elf [OPTION]... FILE...\n       memwhy elf -p PID [--at ADDRESS | --map NAME] [OPTION]...",
-	.examples = "  memwhy elf -h -l /bin/ls         headers, as readelf shows them\n"
-		    "  memwhy elf --plan --check prog   what the kernel will make of it\n"
-		    "  memwhy elf --sizes=symbol libx.so    what takes the room\n",
+	.examples = "  memwhy elf -h -l /bin/ls           headers, as readelf shows them\n"
+		    "  memwhy elf --plan --check prog     what the kernel will make of it\n"
+		    "  memwhy elf --sizes=symbol libx.so  what takes the room\n",
 	.tables = tables,
 	.run = run,
 };

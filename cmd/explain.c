@@ -43,10 +43,10 @@ static int run(int argc, char **argv)
 
 const struct command cmd_explain = {
 	.name = "explain",
-	.summary = "Says why VSZ is not RSS: which cause each byte of VSZ has, and what RSS is made of",
+	.summary = "Says why VSZ is not RSS, and what RSS is made of",
 	.usage = "explain [OPTION]... TARGET | -- COMMAND...",
-	.examples = "  memwhy explain 4242              a process\n"
-		    "  memwhy explain --all redis-server    by name, with every range\n"
+	.examples = "  memwhy explain 4242                a process\n"
+		    "  memwhy explain --all redis-server  by name, with every range\n"
 		    "  memwhy explain --json -- python3 -c 'x = [0] * 10**7'\n",
 	.tables = tables,
 	.takes_target = true,

@@ -239,7 +239,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_faults = {
 	.name = "faults",
-	.summary = "Records every page fault, from execve on, and says what brought memory in",
+	.summary = "Records page faults, from execve on: what brought memory in",
 	.usage = "faults [OPTION]... -- COMMAND... | -p PID | FILE",
 	.examples = "  memwhy faults -- ls               from its first instruction to its end\n"
 		    "  memwhy faults -p 4242 --for=5     what a running process faults in 5 seconds\n"

@@ -111,9 +111,9 @@ static int run(int argc, char **argv)
 
 const struct command cmd_heap = {
 	.name = "heap",
-	.summary = "Shows the inside of a heap: from requested bytes to VSZ, size classes, arenas, allocation sites",
+	.summary = "Shows the inside of a heap, from requested bytes to VSZ",
 	.usage = "heap [OPTION]... TARGET",
-	.examples = "  memwhy run -- ./server &         a program under the allocator that can be read\n"
+	.examples = "  memwhy run -- ./server &         a program under an allocator that it reads\n"
 		    "  memwhy heap $!                   that program\n"
 		    "  memwhy heap --pprof heap.pb.gz 4242; go tool pprof -top heap.pb.gz\n"
 		    "  memwhy heap --json 4242 | jq .bridge\n",

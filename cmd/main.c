@@ -19,8 +19,8 @@ static int print_usage(void)
 	       "Says where a process's memory went.\nCommands:\n");
 	for (const struct command *const *c = commands; *c; c++)
 		printf("  %-12s%s\n", (*c)->name, (*c)->summary);
-	printf("\nA TARGET is a pid, the name of a process, a core or saved snapshot, or -- COMMAND to start one.\n"
-	       "memwhy COMMAND --help tells its options; memwhy(1) and memwhy-memory(7) tell the rest.\n");
+	printf("\nA TARGET is a pid, a process's name, a core, a saved snapshot, or -- COMMAND.\n"
+	       "memwhy COMMAND --help tells its options, memwhy(1) and memwhy-memory(7) the rest.\n");
 	return finish_output();
 }
 

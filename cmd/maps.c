@@ -55,7 +55,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_maps = {
 	.name = "maps",
-	.summary = "Prints every mapping joined to the ELF segment and sections behind it, and who owns it",
+	.summary = "Prints every mapping with its ELF segment, sections and owner",
 	.usage = "maps [OPTION]... TARGET | -- COMMAND...",
 	.examples = "  memwhy maps 4242\n"
 		    "  memwhy maps -o address,size,resident,owner --sort=-resident 4242\n"

@@ -50,7 +50,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_pages = {
 	.name = "pages",
-	.summary = "Draws the state of every page of a range, section, object or process",
+	.summary = "Draws the state of every page of a range, object or process",
 	.usage = "pages [OPTION]... TARGET [RANGE|SECTION|OBJECT] | -- COMMAND...",
 	.examples = "  memwhy pages 4242                one line a mapping\n"
 		    "  memwhy pages 4242 '[heap]'       also libc, .data, libc:.bss, 7f0000000000+64K\n"

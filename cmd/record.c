@@ -63,7 +63,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_record = {
 	.name = "record",
-	.summary = "Saves a snapshot, which every other command takes as a target, here or on another machine",
+	.summary = "Saves a snapshot, to be looked at later or on another machine",
 	.usage = "record [OPTION]... TARGET | -- COMMAND...",
 	.examples = "  memwhy record -o before.snap 4242\n"
 		    "  memwhy explain before.snap\n"

@@ -60,7 +60,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_sections = {
 	.name = "sections",
-	.summary = "Prints what of each ELF section, function and variable is in memory, and why pages were copied",
+	.summary = "Shows what of each ELF section, function and variable is in memory",
 	.usage = "sections [OPTION]... TARGET [OBJECT] | -- COMMAND...",
 	.examples = "  memwhy sections 4242             objects, and the program's sections\n"
 		    "  memwhy sections 4242 libc        the sections of one library\n"

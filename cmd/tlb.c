@@ -122,7 +122,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_tlb = {
 	.name = "tlb",
-	.summary = "Shows what page tables cost, the TLBs of the processor, how far they reach, and what huge pages would save",
+	.summary = "Shows page tables, how far TLBs reach, what huge pages would save",
 	.usage = "tlb [OPTION]... [TARGET | -- COMMAND...]",
 	.examples = "  memwhy tlb                       the processor alone\n"
 		    "  memwhy tlb 4242\n"

@@ -100,7 +100,7 @@ static int run(int argc, char **argv)
 
 const struct command cmd_top = {
 	.name = "top",
-	.summary = "Ranks all processes, or groups of them, by RSS, PSS, USS, VSZ, swap or page tables",
+	.summary = "Ranks all processes, or groups of them, by the memory they use",
 	.usage = "top [OPTION]...",
 	.examples = "  memwhy top\n"
 		    "  memwhy top --rank=pss --all\n"

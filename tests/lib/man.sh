@@ -33,6 +33,8 @@ timeout 10 "$MEMWHY" --help >"$tmp/usage"
 sed -n '/^Commands:/,/^$/p' "$tmp/usage" | awk '/^  [a-z]/ { print $1 }' | sort >"$tmp/commands"
 check "--help lists commands" "$([ -s "$tmp/commands" ] || echo none)"
 check "--help fits 24 lines" "$([ "$(wc -l <"$tmp/usage")" -le 24 ] || wc -l <"$tmp/usage")"
+check "every --help fits 80 columns" "$({ cat "$tmp/usage"; while read -r c; do timeout 10 "$MEMWHY" "$c" --help; done <"$tmp/commands"; } |
+	awk 'length > 80')"
 sed -n 's/^\.It Cm //p' "$MAN/memwhy.1" | sort >"$tmp/listed"
 check "memwhy.1 lists the commands" "$(missing "$tmp/commands" "$tmp/listed" memwhy.1
 	missing "$tmp/listed" "$tmp/commands" --help)"
