@@ -147,8 +147,9 @@ static void complete_permissions(struct mw__collector *c)
 		}
 	}
 	if (n)
-		mw__note(c->snap, MW__INFO, "core", NULL, "%zu mappings of files are listed without memory: their permissions are those of "
-			 "the ELF segments", n);
+		mw__note(c->snap, MW__INFO, "core", NULL, n == 1 ?
+			 "%zu mapping of a file is listed without memory: its permissions are those of the ELF segments" :
+			 "%zu mappings of files are listed without memory: their permissions are those of the ELF segments", n);
 }
 
 static bool is_of_image(const struct mw_snapshot *snap, const struct mw__vma *v)

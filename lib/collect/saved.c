@@ -73,8 +73,8 @@ static int complete(struct mw_snapshot *snap, const struct mw_collect_opts *o)
 	}
 	if (missing)
 		mw__note(snap, MW__INFO, "snapshot", "memwhy record --symbols saves them",
-			 "it has no %s of %zu objects, and their files are not here", o->symbols ? "symbols" : "relocations",
-			 missing);
+			 missing == 1 ? "it has no %s of %zu object, and its file is not here" :
+			 "it has no %s of %zu objects, and their files are not here", o->symbols ? "symbols" : "relocations", missing);
 	if (o->frames_of && !snap->frames.n)
 		mw__note(snap, MW__INFO, "snapshot", "memwhy record --frames saves them", "it has no page frames");
 	return 0;

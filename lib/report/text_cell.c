@@ -286,6 +286,14 @@ static size_t group_width(const char *text)
 	return mw__text_width(text, gap ? (size_t)(gap - text) : strlen(text));
 }
 
+/* A share is one word, though a blank stands before its sign. */
+static const char *word_end(const char *word, const char *end)
+{
+	const char *p = mw__find(word, end, ' ');
+
+	return end - p > 1 && p[1] == '%' ? mw__find(p + 1, end, ' ') : p;
+}
+
 void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t indent)
 {
 	const char *end = text + strlen(text);
@@ -295,7 +303,7 @@ void mw__text_wrap(struct mw__str *s, const char *text, size_t width, size_t ind
 	while (text < end) {
 		size_t blanks = strspn(text, " ");
 		const char *word = text + blanks;
-		size_t len = mw__find(word, end, ' ') - word, columns = mw__text_width(word, len);
+		size_t len = word_end(word, end) - word, columns = mw__text_width(word, len);
 		size_t group = blanks > 1 ? group_width(word) : 0;
 		size_t need = group + indent <= width && group > columns ? group : columns;
 

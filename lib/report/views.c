@@ -83,23 +83,18 @@ void mw__view_headline(struct mw__doc_node *root, const struct mw_snapshot *snap
 	enum mw_state state = mw__snapshot_state(snap, acc);
 	uint64_t vsz = t->has_maps ? acc->vsz : snap->status.vm_size;
 	uint64_t rss = mw__account_rss(snap, acc);
-	char inner[48] = "", pct[MW__SIZE_TEXT];
+	char inner[48] = "", pct[MW__SIZE_TEXT], part[MW__SIZE_TEXT + 16] = "";
 
 	if (snap->status.ns_pid && snap->status.ns_pid != t->pid)
 		snprintf(inner, sizeof(inner), ", %d in its container", snap->status.ns_pid);
 	mw__doc_linef(root, NULL, 0, "%s (pid %d%s)%s%s%s%s   numbers are %s", t->comm ? t->comm : "?", t->pid, inner,
 		      t->runtime ? "   " : "", t->runtime ? t->runtime : "", t->allocator ? "   " : "",
 		      t->allocator ? t->allocator : "", mw__view_state(state));
-	struct mw__str line = {};
 	uint64_t sizes[] = { vsz, rss, snap->status.vm_swap, snap->rollup.pss, uss_of(snap) };
 
-	mw__str_printf(&line, "VSZ \001   RSS \001 (%s of VSZ)   swap \001   PSS \001   USS \001",
-		       mw__share_text(rss, vsz, pct));
-	if (!line.failed)
-		mw__doc_line(root, line.v, sizes, 5);
-	else
-		root->doc->failed = true;
-	mw__str_deinit(&line);
+	if (vsz != MW_UNKNOWN && rss != MW_UNKNOWN)
+		snprintf(part, sizeof(part), " (%s of VSZ)", mw__share_text(rss, vsz, pct));
+	mw__doc_linef(root, sizes, 5, "VSZ \001   RSS \001%s   swap \001   PSS \001   USS \001", part);
 }
 
 int mw__view_need_maps(const struct mw_snapshot *snap, struct mw_err *err)
