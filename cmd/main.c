@@ -20,7 +20,7 @@ static int print_usage(void)
 	for (const struct command *const *c = commands; *c; c++)
 		printf("  %-12s%s\n", (*c)->name, (*c)->summary);
 	printf("\nA TARGET is a pid, a process's name, a core, a saved snapshot, or -- COMMAND.\n"
-	       "memwhy COMMAND --help tells its options, memwhy(1) and memwhy-memory(7) the rest.\n");
+	       "memwhy COMMAND --help tells its options; memwhy(1), memwhy-memory(7) the rest.\n");
 	return finish_output();
 }
 
