@@ -47,11 +47,25 @@ def is_split(maps, start, end, prot):
         all(x[1] == y[0] and x[4] == y[4] for x, y in zip(parts, parts[1:]))
 
 
+def holds_still(pid, maps):
+    """whether a process has been loaded: one that changes in the next two seconds, ends or is stopped proves nothing"""
+    try:
+        for _ in range(10):
+            time.sleep(0.2)
+            with open('/proc/%s/stat' % pid) as f:
+                state = f.read().rpartition(')')[2].split()[0]
+            if state in 'TtZX' or read_maps(pid) != maps:
+                return False
+    except OSError:
+        return False
+    return True
+
+
 def check(pid, results):
     try:
         maps = read_maps(pid)
         exe = os.readlink('/proc/%s/exe' % pid)
-        again = None
+        still = None
     except OSError:
         return
     seen = set()
@@ -87,12 +101,9 @@ def check(pid, results):
                 continue    # a program without an interpreter, which leaves its RELRO as it is
             wrong.append('%x-%x %s (%s), found %s' % (a, b, m['prot'], m['kind'], got))
         if wrong:
-            if again is None:
-                try:
-                    again = read_maps(pid) == maps    # a process that changes meanwhile proves nothing
-                except OSError:
-                    return
-            if not again:
+            if still is None:
+                still = holds_still(pid, maps)
+            if not still:
                 continue
         results.append((pid, name, wrong))
 
