@@ -163,7 +163,7 @@ static int look_at(struct search *s, pid_t pid)
 	proc.pid_fd = openat(s->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc.pid_fd < 0)
 		return 0;
-	mw__statm_read(&proc, PAGE, &size, &rss);
+	mw__statm_read(&proc, "statm", PAGE, &size, &rss);
 	if (size == MW_UNKNOWN || !size)	/* a kernel thread, or gone */
 		return 0;
 	int rc = search_process(s, &proc, &m);

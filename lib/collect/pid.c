@@ -260,7 +260,7 @@ static void read_roads(struct mw__collector *c, const struct mw__stat *stat)
 	r->stat_vsize = stat->vsize;
 	if (!c->opts.verify)
 		return;
-	mw__statm_read(&c->proc, c->snap->target.page_size, &r->statm_size, &r->statm_rss);
+	mw__statm_read(&c->proc, "statm", c->snap->target.page_size, &r->statm_size, &r->statm_rss);
 	if (c->proc.own_pids)
 		mw__status_by_procps(c->proc.pid, &r->procps_vsize, &r->procps_rss);
 }
@@ -290,7 +290,7 @@ static void read_rollup(struct mw__collector *c)
 	if (c->opts.rollup == MW_NEVER || !c->snap->target.has_maps ||
 	    !may_stall(c, c->opts.rollup, "smaps_rollup", "PSS and USS"))
 		return;
-	rc = mw__rollup_read(&c->proc, "smaps_rollup", &c->snap->rollup, &err);
+	rc = mw__rollup_read(&c->proc, &c->snap->rollup, &err);
 	if (rc < 0)
 		mw__note(c->snap, MW__WARNING, "smaps_rollup", NULL, "PSS and USS are unknown: %s", err.text);
 }

@@ -3,13 +3,14 @@
  * Every process: status, which all may read, and smaps_rollup, which only its owner and root may. The second
  * costs nearly all of the time. It also keeps the process from mapping memory meanwhile, so it is left out
  * for those where that would take too long. For a screen of the largest statm serves instead of status, at a
- * fourth of its cost, and only the largest are looked at again. Not even statm is read where all that processes
- * have mapped on this machine would not take too long; as a process that maps the same pages many times may have
- * more, who sets the limit gets the sizes read. Where the rollup was read, RSS is its own too: a process that
- * grows had less when its sizes were read, and a part would be more than the whole.
+ * fourth of its cost, and only the largest and those that are named are looked at again. Not even statm is read
+ * where all that processes have mapped on this machine would not take too long; as a process that maps the same
+ * pages many times may have more, who sets the limit gets the sizes read. Where the rollup was read, RSS is its
+ * own too: a process that grows had less when its sizes were read, and a part would be more than the whole.
  *
- * The few largest have their mappings read too. Sizes bound what is resident where: what is resident of one
- * kind, less the size of all other mappings of the kind, is in this one by all means.
+ * The few largest have their mappings read too, unless even they have little of all: a list of mappings costs nearly
+ * as much as a small rollup. Sizes bound what is resident where: what is resident of one kind, less the size of all
+ * other mappings of the kind, is in this one by all means.
  *
  * For groups whose shared pages count once, the numbers of their page frames are gathered as well.
  */
@@ -34,13 +35,16 @@
 #define STALL_NS_PER_GIB UINT64_C(15000000)
 #define PFN_MASK ((UINT64_C(1) << 55) - 1)
 #define BATCH 4096u
-#define EXPLAINED 16u		/* of so many the mappings are read */
+#define EXPLAINED 16u		/* of so many the mappings are read, */
+#define LARGE_PART 64u		/* if they have this part of what all have together, */
+#define LIST_ROOM (16u << 10)	/* and a list of less, which is of some 200 mappings */
 #define MAX_FRAMES (UINT64_C(1) << 27)	/* a GiB of numbers, 512 GiB of pages */
 
 struct reading {
 	struct mw_ranking_opts opts;
 	struct mw_ranking *ret;
 	int root_fd;		/* /proc */
+	bool is_brief;		/* amounts are enough, but for the largest and for who cannot be read */
 	bool at_once;		/* no size has to be known before a rollup is read */
 	uint32_t last_uid;
 	const char *last_user;
@@ -90,10 +94,15 @@ static uint64_t stall_of(uint64_t bytes)
 	return bytes == MW_UNKNOWN ? 0 : bytes / (1u << 20) * STALL_NS_PER_GIB / 1024;
 }
 
-static int take_rollup(const struct mw__proc *proc, const char *name, struct mw__ranked *row)
+static bool is_gone(int rc)
+{
+	return rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND;
+}
+
+static int take_rollup(int fd, pid_t pid, struct mw__ranked *row)
 {
 	struct mw__smaps s;
-	int rc = mw__rollup_read(proc, name, &s, NULL);
+	int rc = fd < 0 ? fd : mw__rollup_read_fd(fd, pid, &s, NULL);
 
 	if (rc < 0)
 		return rc;
@@ -105,15 +114,16 @@ static int take_rollup(const struct mw__proc *proc, const char *name, struct mw_
 	return 0;
 }
 
-static void read_rollup(const struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
+/* fd: of smaps_rollup, or why there is none; -1 where it was not asked for. */
+static void read_rollup(const struct reading *r, int fd, struct mw__ranked *row)
 {
 	row->unread = r->opts.no_pss ? MW__NOT_ASKED : stall_of(row->status.vm_rss) > r->opts.max_stall_ns ? MW__TOO_LARGE : MW__READ;
 	if (row->unread != MW__READ)
 		return;
-	int rc = take_rollup(proc, "smaps_rollup", row);
+	int rc = take_rollup(fd, row->pid, row);
 
 	if (rc < 0)
-		row->unread = rc == -MW_E_GONE || rc == -MW_E_NOT_FOUND ? MW__VANISHED : MW__REFUSED;
+		row->unread = is_gone(rc) ? MW__VANISHED : MW__REFUSED;
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -210,12 +220,19 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
  */
 #define LINKS_OF_ONE_THREAD 3
 
-/* Memory outlives the first thread, whose files then tell of none: from now on those of another thread are read. */
-static bool use_other_thread(struct mw__proc *proc)
+static bool has_one_thread(const struct reading *r, pid_t pid)
 {
 	struct stat task;
+	char name[NAME_ROOM];
 
-	if (fstatat(proc->pid_fd, "task", &task, 0) < 0 || task.st_nlink == LINKS_OF_ONE_THREAD)
+	name_file(name, pid, "/task");
+	return fstatat(r->root_fd, name, &task, 0) == 0 && task.st_nlink == LINKS_OF_ONE_THREAD;
+}
+
+/* Memory outlives the first thread, whose files then tell of none: from now on those of another thread are read. */
+static bool use_other_thread(const struct reading *r, struct mw__proc *proc)
+{
+	if (has_one_thread(r, proc->pid))
 		return false;
 	proc->task_fd = openat(proc->pid_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return proc->task_fd >= 0 && mw__proc_use_thread(proc);
@@ -241,9 +258,9 @@ static int read_details(struct reading *r, const struct mw__proc *proc, struct m
 static int read_sizes(struct reading *r, const struct mw__proc *proc, struct mw__ranked *row)
 {
 	memset(&row->status, 0xff, sizeof(row->status));	/* MW_UNKNOWN */
-	if (!r->opts.largest)
+	if (!r->is_brief)
 		return read_details(r, proc, row);
-	mw__statm_read(proc, PAGE, &row->status.vm_size, &row->status.vm_rss);
+	mw__statm_read(proc, "statm", PAGE, &row->status.vm_size, &row->status.vm_rss);
 	if (row->status.vm_size != MW_UNKNOWN)
 		return 0;
 	mw__fail(&r->err, MW_E_OS, errno, "/proc/%d/statm: read", row->pid);
@@ -259,24 +276,29 @@ static int add_row(struct reading *r, const struct mw__ranked *row)
 	return slot ? 0 : -MW_E_NOMEM;
 }
 
-/* 1 when the rollup told all, or that there is no memory; 0 when more has to be asked. */
-static int read_at_once(struct reading *r, struct mw__ranked *row)
+/* By names below /proc: 1 when they told the amounts, or that there is no memory; 0 when more has to be asked. */
+static int read_amounts(struct reading *r, struct mw__ranked *row)
 {
 	const struct mw__proc all = { .pid_fd = r->root_fd, .pid = row->pid };
-	struct stat task;
-	char name[NAME_ROOM];
+	char rollup[NAME_ROOM], statm[NAME_ROOM];
 
 	memset(&row->status, 0xff, sizeof(row->status));	/* MW_UNKNOWN */
-	name_file(name, row->pid, "/smaps_rollup");
-	int rc = take_rollup(&all, name, row);
+	name_file(rollup, row->pid, "/smaps_rollup");
+	name_file(statm, row->pid, "/statm");
+	MW_CLEANUP(mw__closep) int fd = r->opts.no_pss ? -1 : mw__proc_fd(&all, rollup, NULL);
+	bool has_memory = r->opts.no_pss || !is_gone(fd);	/* without memory it cannot be opened */
 
-	if (rc == 0) {
-		row->unread = MW__READ;
-		rc = add_row(r, row);
-		return rc < 0 ? rc : 1;
+	if (has_memory && (!r->at_once || fd < 0)) {
+		mw__statm_read(&all, statm, PAGE, &row->status.vm_size, &row->status.vm_rss);
+		has_memory = row->status.vm_size != MW_UNKNOWN && row->status.vm_size;
 	}
-	name_file(name, row->pid, "/task");
-	if (rc != -MW_E_GONE || fstatat(r->root_fd, name, &task, 0) < 0 || task.st_nlink != LINKS_OF_ONE_THREAD)
+	if (has_memory)
+		read_rollup(r, fd, row);
+	else
+		row->unread = MW__VANISHED;
+	if (row->unread != MW__VANISHED)
+		return add_row(r, row) < 0 ? -MW_E_NOMEM : 1;
+	if (!has_one_thread(r, row->pid))
 		return 0;
 	r->ret->n_kernel++;
 	return 1;
@@ -287,13 +309,13 @@ static int read_process(struct reading *r, pid_t pid)
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
 	struct mw__ranked row = { .pid = pid, .pss = MW_UNKNOWN, .uss = MW_UNKNOWN, .huge = MW_UNKNOWN, .lazy = MW_UNKNOWN };
 	struct mw_ranking *ret = r->ret;
-	int done = r->at_once ? read_at_once(r, &row) : 0;
+	int done = r->is_brief ? read_amounts(r, &row) : 0;
 
 	if (done)
 		return done < 0 ? done : 0;
 	int rc = open_process(r, pid, &proc) ? read_sizes(r, &proc, &row) : -MW_E_GONE;
 
-	if (rc == 0 && (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) && use_other_thread(&proc)) {
+	if (rc == 0 && (row.status.vm_size == MW_UNKNOWN || !row.status.vm_size) && use_other_thread(r, &proc)) {
 		row.is_headless = true;
 		rc = read_sizes(r, &proc, &row);
 	}
@@ -308,15 +330,14 @@ static int read_process(struct reading *r, pid_t pid)
 		return 0;
 	}
 	row.cgroup = r->opts.cgroups ? cgroup_path(&proc, &ret->arena) : NULL;
-	read_rollup(r, &proc, &row);
-	/* who cannot be read is named */
-	if ((row.unread == MW__REFUSED || row.unread == MW__TOO_LARGE) && !row.user)
-		rc = read_details(r, &proc, &row);
-	if (row.unread == MW__VANISHED || rc == -MW_E_GONE) {
+	MW_CLEANUP(mw__closep) int fd = r->opts.no_pss ? -1 : mw__proc_fd(&proc, "smaps_rollup", NULL);
+
+	read_rollup(r, fd, &row);
+	if (row.unread == MW__VANISHED) {
 		ret->n_vanished++;
 		return 0;
 	}
-	if (rc < 0 || (r->opts.frames && read_frames(ret, &proc, &row) < 0))
+	if (r->opts.frames && read_frames(ret, &proc, &row) < 0)
 		return -MW_E_NOMEM;
 	return add_row(r, &row);
 }
@@ -382,20 +403,55 @@ static const char *find_most(const struct mw_snapshot *snap, const struct mw__st
 	return NULL;
 }
 
-static int look_closely(struct reading *r, struct mw__ranked *row)
+/*
+ * Whether it can find one. Code of the program or of its libraries is of another file than the one that is most, and all
+ * code is in other mappings than the heap.
+ */
+static bool may_have_most(const struct mw__status *s)
+{
+	uint64_t code = mw__add(s->vm_exe, s->vm_lib), half = s->vm_rss / 2;
+
+	if (s->vm_rss == MW_UNKNOWN || s->rss_anon == MW_UNKNOWN || s->rss_file == MW_UNKNOWN)
+		return false;
+	return mw__sub0(s->rss_anon, half) > code || mw__sub0(s->rss_file, half) > mw__min(s->vm_exe, s->vm_lib);
+}
+
+/* All of them, unless the list is long: what it takes to write one is a large part of what the rollup took. */
+static bool read_mappings(const struct mw__proc *proc, struct mw_snapshot *snap)
+{
+	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, "maps", NULL);
+	char text[LIST_ROOM];
+	const char *end = text, *nl;
+	ssize_t got = -1;
+
+	while (fd >= 0 && (got = read(fd, text + (end - text), (size_t)(text + sizeof(text) - end))) > 0)
+		end += got;
+	if (got < 0 || end == text + sizeof(text))
+		return false;
+	for (const char *line = text; line < end; line = nl + 1) {
+		struct mw__vma *v = MW_VEC_PUSH(&snap->vmas);
+
+		nl = mw__find(line, end, '\n');
+		if (!v || mw__maps_parse_line(line, nl, &snap->arena, v) < 0)
+			return false;
+	}
+	return true;
+}
+
+static int look_closely(struct reading *r, struct mw__ranked *row, bool is_large)
 {
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
 	struct mw_snapshot snap;
 
-	if (!open_process(r, row->pid, &proc))
+	if ((row->user && !is_large) || !open_process(r, row->pid, &proc))
 		return 0;
 	if (row->is_headless)
-		use_other_thread(&proc);
+		use_other_thread(r, &proc);
 	if (!row->user && read_details(r, &proc, row) == -MW_E_NOMEM)
 		return -MW_E_NOMEM;
 	mw__snapshot_init(&snap);
 	snap.target.page_size = PAGE;
-	if (row->status.vm_rss != MW_UNKNOWN && mw__maps_read(&proc, &snap, NULL) == 0) {
+	if (is_large && may_have_most(&row->status) && read_mappings(&proc, &snap)) {
 		const char *most = find_most(&snap, &row->status);
 
 		row->most = !most ? NULL : *most != '/' ? most : mw__arena_printf(&r->ret->arena, "file %s", mw__basename(most));
@@ -404,12 +460,29 @@ static int look_closely(struct reading *r, struct mw__ranked *row)
 	return 0;
 }
 
+/* As many of those that could not be read as a report names. */
+static int look_at_unread(struct reading *r, enum mw__unread why)
+{
+	int rc = 0;
+
+	for (size_t i = 0, n = 0; rc == 0 && i < r->ret->rows.n && n < MW__UNREAD_NAMED; i++) {
+		struct mw__ranked *row = &r->ret->rows.v[i];
+
+		if (row->unread != why)
+			continue;
+		rc = look_closely(r, row, false);
+		n++;
+	}
+	return rc;
+}
+
 /* The few that are looked at are sorted in one by one; most are below the last of them. */
 static int look_at_largest(struct reading *r)
 {
 	size_t n = r->ret->rows.n, most = mw__min(n, mw__max(r->opts.largest, EXPLAINED)), found = 0;
 	MW_CLEANUP(mw__freep) struct mw__ranked **list = malloc((most + 1) * sizeof(*list));
 	int rc = list ? 0 : -MW_E_NOMEM;
+	uint64_t sum = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct mw__ranked *row = &r->ret->rows.v[i];
@@ -419,9 +492,10 @@ static int look_at_largest(struct reading *r)
 			list[at] = list[at - 1];
 		list[at] = row;
 		found = mw__min(found + 1, most);
+		sum += key_of(row, MW_BY_RSS);
 	}
 	for (size_t i = 0; rc == 0 && i < found; i++)
-		rc = look_closely(r, list[i]);
+		rc = look_closely(r, list[i], key_of(list[i], MW_BY_RSS) > sum / LARGE_PART);
 	r->ret->largest = r->opts.largest;
 	return rc;
 }
@@ -444,8 +518,8 @@ static void read_machine(int root_fd, uint64_t *total, uint64_t *mapped)
 /* A rollup tells what a screen needs, but for VSZ; what the largest need besides is asked of them alone. */
 static bool can_read_at_once(const struct mw_ranking_opts *opts, uint64_t mapped)
 {
-	return opts->largest && !opts->no_pss && !opts->cgroups && !opts->frames && opts->rank != MW_BY_VSZ &&
-	       !opts->max_stall_ns && mapped != MW_UNKNOWN && stall_of(mapped) <= MW_DEFAULT_MAX_STALL_NS;
+	return !opts->no_pss && opts->rank != MW_BY_VSZ && !opts->max_stall_ns && mapped != MW_UNKNOWN &&
+	       stall_of(mapped) <= MW_DEFAULT_MAX_STALL_NS;
 }
 
 int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret, struct mw_err *err)
@@ -471,6 +545,7 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 
 	r.root_fd = root;
 	read_machine(root, &r.ret->mem_total, &mapped);
+	r.is_brief = r.opts.largest && !r.opts.cgroups && !r.opts.frames;
 	r.at_once = can_read_at_once(&r.opts, mapped);
 	if (!r.opts.max_stall_ns)
 		r.opts.max_stall_ns = MW_DEFAULT_MAX_STALL_NS;
@@ -478,6 +553,10 @@ int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **r
 		rc = read_process(&r, pids[i]);
 	if (rc == 0)
 		rc = look_at_largest(&r);
+	if (rc == 0)
+		rc = look_at_unread(&r, MW__REFUSED);
+	if (rc == 0)
+		rc = look_at_unread(&r, MW__TOO_LARGE);
 	if (rc < 0)
 		mw__fail_nomem(&r.err, "ranking");
 	else if (r.ret->n_vanished == n)	/* we have not: it is not they that vanished */

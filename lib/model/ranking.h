@@ -10,6 +10,7 @@
 
 /* Why PSS and USS of a process are not known. */
 enum mw__unread { MW__READ, MW__NOT_ASKED, MW__REFUSED, MW__TOO_LARGE, MW__VANISHED };
+#define MW__UNREAD_NAMED 8	/* of each, the first by pid, a report names so many */
 
 struct mw__ranked {
 	pid_t pid;

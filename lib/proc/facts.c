@@ -93,13 +93,14 @@ int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_e
 	return 0;
 }
 
-void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss)
+void mw__statm_read(const struct mw__proc *proc, const char *name, uint64_t page_size, uint64_t *size, uint64_t *rss)
 {
+	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, name, NULL);
 	char text[256];
 	uint64_t s, r;
 	size_t n;
 
-	if (mw__proc_record(proc, "statm", text, sizeof(text), &n, NULL) < 0)
+	if (fd < 0 || mw__proc_record(fd, proc->pid, name, text, sizeof(text), &n, NULL) < 0)
 		return;
 	const char *p = text, *end = p + n;
 
@@ -113,7 +114,7 @@ bool mw__proc_has_memory(const struct mw__proc *proc)
 {
 	uint64_t size = MW_UNKNOWN, rss;
 
-	mw__statm_read(proc, 1, &size, &rss);
+	mw__statm_read(proc, "statm", 1, &size, &rss);
 	return size != 0;
 }
 

@@ -142,18 +142,15 @@ int mw__proc_fd(const struct mw__proc *proc, const char *name, struct mw_err *er
 	return fd;
 }
 
-int mw__proc_record(const struct mw__proc *proc, const char *name, char *buf, size_t size, size_t *len, struct mw_err *err)
+int mw__proc_record(int fd, pid_t pid, const char *name, char *buf, size_t size, size_t *len, struct mw_err *err)
 {
-	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, name, err);
 	ssize_t n;
 
-	if (fd < 0)
-		return fd;
 	do
 		n = read(fd, buf, size);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return mw__fail(err, code_of(errno), errno, "pid %d: read %s", proc->pid, name);
+		return mw__fail(err, code_of(errno), errno, "pid %d: read %s", pid, name);
 	*len = (size_t)n;
 	return 0;
 }

@@ -44,8 +44,8 @@ MW_MUST_CHECK int mw__proc_fd(const struct mw__proc *proc, const char *name, str
 /* The whole of PID/name (at most 1 MiB) into text, which is emptied first. */
 MW_MUST_CHECK int mw__proc_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
 				struct mw_err *err);
-/* A short file that the kernel writes as one record (single_open() in fs/proc): one read has all of it. */
-MW_MUST_CHECK int mw__proc_record(const struct mw__proc *proc, const char *name, char *buf, size_t size, size_t *len,
+/* fd is of a short file that the kernel writes as one record (single_open() in fs/proc): one read has all of it. */
+MW_MUST_CHECK int mw__proc_record(int fd, pid_t pid, const char *name, char *buf, size_t size, size_t *len,
 				  struct mw_err *err);
 /* The same for a file of a thread ("TID/syscall"). */
 MW_MUST_CHECK int mw__proc_task_text(const struct mw__proc *proc, const char *name, struct mw__str *text,
@@ -84,9 +84,8 @@ MW_MUST_CHECK int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot 
 /* smaps.c: fills snap->vmas (when vmas is true, then also 1 as above) and snap->smaps. */
 MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool vmas,
 				 struct mw_err *err);
-/* name: "smaps_rollup", or "PID/smaps_rollup" where pid_fd is /proc itself. */
-MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__smaps *ret,
-				  struct mw_err *err);
+MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err);
+MW_MUST_CHECK int mw__rollup_read_fd(int fd, pid_t pid, struct mw__smaps *ret, struct mw_err *err);
 /*
  * One "Key:  N kB" line into *ret. 1 taken, 0 not one of ours, -MW_E_RANGE. *hint, 0 at first, is the key that is
  * expected: lines come in the same order each time.
@@ -114,7 +113,8 @@ struct mw__stat {
 };
 MW_MUST_CHECK int mw__stat_read(const struct mw__proc *proc, struct mw__stat *ret, struct mw_err *err);
 bool mw__stat_parse(const char *text, size_t len, struct mw__stat *ret);
-void mw__statm_read(const struct mw__proc *proc, uint64_t page_size, uint64_t *size, uint64_t *rss);
+/* name: "statm", or "PID/statm" where pid_fd is /proc itself. What cannot be read stays as it was. */
+void mw__statm_read(const struct mw__proc *proc, const char *name, uint64_t page_size, uint64_t *size, uint64_t *rss);
 /* False if statm says that it has none: a kernel thread, or one that has ended. */
 bool mw__proc_has_memory(const struct mw__proc *proc);
 /* What a process without memory is: a zombie, a kernel thread, one that exits. Returns the code, which is negative. */

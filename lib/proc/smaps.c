@@ -182,12 +182,12 @@ int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool v
 	return r.n == snap->vmas.n ? 0 : fail_moved(err);
 }
 
-int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__smaps *ret, struct mw_err *err)
+int mw__rollup_read_fd(int fd, pid_t pid, struct mw__smaps *ret, struct mw_err *err)
 {
 	char text[8192];
 	struct mw__smaps smaps;
 	size_t hint = 0, n;
-	int rc = mw__proc_record(proc, name, text, sizeof(text), &n, err);
+	int rc = mw__proc_record(fd, pid, "smaps_rollup", text, sizeof(text), &n, err);
 
 	if (rc < 0)
 		return rc;
@@ -195,10 +195,17 @@ int mw__rollup_read(const struct mw__proc *proc, const char *name, struct mw__sm
 	for (const char *line = text, *stop = text + n, *end; line < stop; line = end + 1) {
 		end = mw__find(line, stop, '\n');
 		if (!is_maps_line(line, end) && mw__smaps_parse_line(line, end, &smaps, &hint) < 0)
-			return mw__fail(err, MW_E_RANGE, 0, "pid %d: smaps_rollup is not understood", proc->pid);
+			return mw__fail(err, MW_E_RANGE, 0, "pid %d: smaps_rollup is not understood", pid);
 	}
 	if (smaps.rss == MW_UNKNOWN)
-		return mw__fail(err, MW_E_GONE, 0, "pid %d: smaps_rollup is empty", proc->pid);
+		return mw__fail(err, MW_E_GONE, 0, "pid %d: smaps_rollup is empty", pid);
 	*ret = smaps;
 	return 0;
+}
+
+int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err)
+{
+	MW_CLEANUP(mw__closep) int fd = mw__proc_fd(proc, "smaps_rollup", err);
+
+	return fd < 0 ? fd : mw__rollup_read_fd(fd, proc->pid, ret, err);
 }

@@ -21,7 +21,6 @@
 
 #define PAGE UINT64_C(4096)
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MAX_NAMED 8	/* unreadable processes named in one line */
 
 static const char *const rank_names[] = {
 	[MW_BY_RSS] = "rss", [MW_BY_PSS] = "pss", [MW_BY_USS] = "uss", [MW_BY_VSZ] = "vsz", [MW_BY_SWAP] = "swap",
@@ -303,12 +302,12 @@ static void name_unread(struct view *v, enum mw__unread why)
 
 		if (p->unread != why)
 			continue;
-		if (n++ < MAX_NAMED)
+		if (n++ < MW__UNREAD_NAMED)
 			mw__str_printf(&names, "%s%s (%d)", names.n ? ", " : "", p->command ? p->command : "?", p->pid);
 	}
 	if (n && why != MW__NOT_ASKED)
 		mw__doc_linef(v->root, NULL, 0, "\003- PSS and USS of %zu process%s are unknown (%s): %s%s", n, n == 1 ? "" : "es",
-			      unread_words[why], names.v ? names.v : "", n > MAX_NAMED ? ", ..." : "");
+			      unread_words[why], names.v ? names.v : "", n > MW__UNREAD_NAMED ? ", ..." : "");
 	v->root->doc->failed |= names.failed;
 }
 

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CPU time of sections, pages, at, faults and top as ratios to their peers, in turns.
 
-usage: pages.py [--rounds N] [--processes N] [--faults N] [--json FILE]
+usage: pages.py [--rounds N] [--processes N,...] [--faults N] [--json FILE]
 
 sections, pages and at   against explain of the same process: it reads the same mappings and page states
 faults -- PROGRAM        against the program alone, which faults so many pages; as root by a program in the
                          kernel, as an ordinary user by samples. Beside it what samples cost that nobody
                          reads: with the fields that a recording needs, with instruction and address alone,
                          with none, and without a ring to write them to
-top                      against one read of every smaps_rollup, made by a small program
+top                      against one read of every smaps_rollup, made by a small program; with --stall sizes are
+                         read first, as they are where much memory is mapped
 
 Printed is the median of the ratios of each round. Ends with 1 when a budget is not met.
 """
@@ -111,7 +112,7 @@ def show(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--processes", type=int, default=400, help="that top looks at, at least (default 400)")
+    parser.add_argument("--processes", default="100,400", metavar="N,...", help="that top looks at, at least (default 100,400)")
     parser.add_argument("--faults", type=int, default=200000, help="of the program that is recorded")
     parser.add_argument("--json", metavar="FILE", help="also write the results there")
     opts = parser.parse_args()
@@ -122,9 +123,10 @@ def main():
         with Target("node", "-e", NODE) as pid:
             rows += views(pid, "node", opts.rounds)
     rows += recording(opts.faults, opts.rounds)
-    with crowd(opts.processes):
-        rows.append(compare(f"top, {opts.processes}+ processes / raw smaps_rollup", [MEMWHY, "top"], [RAW], opts.rounds, BUDGET_TOP))
-        rows.append(compare(f"top --fast, {opts.processes}+ processes / raw", [MEMWHY, "top", "--fast"], [RAW], opts.rounds))
+    for n in map(int, opts.processes.split(",")):
+        with crowd(n):
+            rows += [compare(f"{' '.join(('top', *args))}, {n}+ processes / raw smaps_rollup", [MEMWHY, "top", *args], [RAW],
+                             opts.rounds, most) for args, most in (([], BUDGET_TOP), (["--stall=60"], BUDGET_TOP), (["--fast"], None))]
     print("views of pages, CPU against their peers (median of the rounds' ratios, and their range)")
     missed = show(rows)
     if opts.json:

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		snap.status = status;
 	if (mw__stat_read(&t->proc, &stat, NULL) == 0)
 		snap.layout = stat.layout;
-	mw__statm_read(&t->proc, 4096, &a, &b);
+	mw__statm_read(&t->proc, "statm", 4096, &a, &b);
 	mw__limits_read(&t->proc, &snap.limits, &snap.arena);
 	mw__cgroup_read(&t->proc, t->root, &snap.cgroup, &snap.arena);
 	snap.target.cmdline = mw__cmdline_read(&t->proc, &snap.arena);

@@ -334,7 +334,7 @@ static int read_rollup(struct tree *t, struct mw__smaps *s, const char *text, st
 	tree_put(t, "smaps_rollup", text);
 	rc = mw__proc_open(&proc, t->root, TREE_PID, err);
 	if (rc == 0)
-		rc = mw__rollup_read(&proc, "smaps_rollup", s, err);
+		rc = mw__rollup_read(&proc, s, err);
 	mw__proc_close(&proc);
 	return rc;
 }
@@ -532,7 +532,7 @@ static void test_statm(struct tree *t)
 		uint64_t size = MW_UNKNOWN, rss = MW_UNKNOWN;
 
 		tree_put(t, "statm", cases[i].text);
-		mw__statm_read(&proc, 4096, &size, &rss);
+		mw__statm_read(&proc, "statm", 4096, &size, &rss);
 		ok(size == cases[i].size && rss == cases[i].rss, "statm \"%s\"", cases[i].text);
 	}
 	mw__proc_close(&proc);
