@@ -255,6 +255,9 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 		mw__hint(err, "memwhy explain shows the ranges; memwhy heap needs the process itself");
 		return rc;
 	}
+	if (t->allocator && !strcmp(t->allocator, "memwhy-malloc")) /* that its file has the name is all that is known */
+		return mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): memwhy-malloc: its library is mapped, but its books are not there: "
+				"it was started this moment, or is another library of this name", name, t->pid);
 	int rc = t->runtime && !strncmp(t->runtime, "Go ", 3)
 			 ? mw__fail(err, MW_E_UNSUPPORTED, 0, "%s (pid %d): its heap is that of %s, which cannot be decoded yet", name,
 				    t->pid, t->runtime)
