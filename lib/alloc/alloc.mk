@@ -16,7 +16,7 @@ $(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
 
 $(B)/libmemwhy-malloc.a: $(ALLOC_OBJ)
 	$(Q)rm -f $@
-	$(Q)$(AR) rcs $@ $(filter-out %/early.o,$(ALLOC_OBJ))
+	$(Q)$(AR) rcs $@ $(filter-out %/early.o %/deepbind.o,$(ALLOC_OBJ))
 
 $(B)/alloc/mkclasses: lib/alloc/mkclasses.c
 	@mkdir -p $(@D)
@@ -53,6 +53,12 @@ $(B)/tests/alloc/%: tests/alloc/%.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 $(B)/tests/alloc/cxx: tests/alloc/cxx.cc $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 	@mkdir -p $(@D)
 	$(Q)g++ -std=c++17 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)
+
+$(B)/tests/alloc/deepbind: $(B)/tests/alloc/deepbind-plugin.so
+$(B)/tests/alloc/deepbind: ALLOC_TEST_LINK += -Wl,-rpath,'$$ORIGIN'
+$(B)/tests/alloc/deepbind-plugin.so: tests/alloc/deepbind.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(ALLOC_TEST_CFLAGS) -DPLUGIN -shared -fPIC -o $@ $<
 
 $(B)/tests/alloc/api-static: tests/alloc/api.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.a
 	@mkdir -p $(@D)

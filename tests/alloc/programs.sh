@@ -70,6 +70,7 @@ same "sort" "" sh -c "seq 300000 | sort -R --random-source=/bin/sh | sort -n --p
 same "awk" "" awk 'BEGIN { for (i = 0; i < 200000; i++) a[i % 9973] = a[i % 9973] i; for (k in a) n += length(a[k]); print n }'
 same "node" "" node -e 'let a=[]; for (let i=0;i<300000;i++) a.push({i, s:String(i)}); console.log(a.length, Buffer.alloc(5e6).length)'
 same "go: a cgo-free tool" "" go version
+same "php: extensions opened with RTLD_DEEPBIND" "" php -r '$a = []; for ($i = 0; $i < 100000; $i++) $a[$i % 5003][] = str_repeat("v$i", $i % 7); echo strlen(json_encode($a)), " ", count(get_loaded_extensions()), "\n";'
 same "setrlimit: 100 MB of addresses" "" sh -c "ulimit -v 100000; $python -c 'print(sum(range(1000)), len([0] * 1000000))'"
 
 # redis: a load on loopback; the answer counts
