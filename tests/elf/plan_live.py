@@ -48,13 +48,13 @@ def is_split(maps, start, end, prot):
 
 
 def holds_still(pid, maps):
-    """whether a process has been loaded: one that changes in the next two seconds, ends or is stopped proves nothing"""
+    """whether a process has been loaded: one that changes in the next two seconds, ends, is stopped or frozen proves nothing"""
     try:
         for _ in range(10):
             time.sleep(0.2)
             with open('/proc/%s/stat' % pid) as f:
                 state = f.read().rpartition(')')[2].split()[0]
-            if state in 'TtZX' or read_maps(pid) != maps:
+            if state in 'DTtZX' or read_maps(pid) != maps:
                 return False
     except OSError:
         return False
