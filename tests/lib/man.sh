@@ -87,14 +87,17 @@ check "libmemwhy.3 has every error" "$([ -s "$tmp/codes" ] || echo "no codes fou
 tr -cs 'A-Za-z0-9_-' '\n' <"$MAN/memwhy-json.5" | sed 'p; s/^smaps_//' | sort -u >"$tmp/words"
 sleep 60 &
 target=$!
-trap 'kill $target; rm -rf "$tmp"' EXIT
+"$MEMWHY" run -- sleep 60 &
+own=$!
+trap 'kill $target $own; rm -rf "$tmp"' EXIT
 if command -v python3 >/dev/null; then
 	for view in "explain --json --all --verify --smaps=always" "maps --json -XX" "doctor --json -p" "record --smaps=always --symbols --frames" "demo --json" \
 		"elf --json -a -t -u -x .interp -p .interp --plan --check --sizes=unit --units --addr=0x10000 --type=mw_err" \
-		"elf --json -s --hex=1" "elf --json --diff --sizes /bin/true"; do
+		"elf --json -s --hex=1" "elf --json --diff --sizes /bin/true" "heap --json --all"; do
 		what=$target
 		case $view in
 		demo*) what= ;;
+		heap*) what=$own ;;
 		elf*) what=$MEMWHY ;;
 		esac
 		# shellcheck disable=SC2086
