@@ -11,26 +11,11 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end, skip
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 ENV = dict(os.environ, LC_ALL='C', DEBUGINFOD_URLS='')
-N = 0
-FAILED = 0
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:1500].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global N
-    N += 1
-    print('ok %d - %s # SKIP %s' % (N, name, why))
 
 
 def run(*cmd):
@@ -179,8 +164,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         test_compressed(tmp)
         test_attributes(tmp)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end, skip
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 ENV = dict(os.environ, LC_ALL='C', DEBUGINFOD_URLS='')
-N = 0
-FAILED = 0
 
 SOURCE = r'''
 #include <cpuid.h>
@@ -66,21 +66,6 @@ int main(int argc, char **argv)
         return 0;
 }
 '''
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:1500].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global N
-    N += 1
-    print('ok %d - %s # SKIP %s' % (N, name, why))
 
 
 def gdb(*args):
@@ -250,8 +235,7 @@ def main():
                 test_gdb(name, all_notes, got[1], prog)
             test_eu(name, all_notes, got[1])
         test_32(tmp)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

@@ -13,27 +13,12 @@ import sys
 import tempfile
 import threading
 
+from points import check, end, skip
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 ENV = {k: v for k, v in os.environ.items() if not k.startswith('DEBUGINFOD') and 'proxy' not in k.lower()}
-N = 0
-FAILED = 0
 SOURCE = 'static int helper(int x) { return x * 3 + 1; }\nint __attribute__((noinline)) outer(int x)\n{\n\treturn helper(x) + 2;\n}\n'
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:1500].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global N
-    N += 1
-    print('ok %d - %s # SKIP %s' % (N, name, why))
 
 
 def run(*cmd, cwd=None):
@@ -252,8 +237,7 @@ def main():
         test_servers(tmp)
         test_mini(tmp)
         test_archives(tmp)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

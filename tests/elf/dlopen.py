@@ -12,25 +12,16 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 ENV = dict(os.environ, LC_ALL='C')
-N = 0
-FAILED = 0
 TRY = ('#include <dlfcn.h>\n#include <stdio.h>\nint main(int c, char **v)\n{\n\tvoid *h = c > 1 ? dlopen(v[1], RTLD_NOW | RTLD_GLOBAL) : NULL;\n'
        '\tputs(h ? "ok" : dlerror());\n\treturn h ? 0 : 9;\n}\n')
 LIB = ('extern int puts(const char *); int v = 3; int *p = &v; int (*q)(const char *) = puts;\n'
        'int f(int x) { return v + x + puts("x"); }\n')
 PROG = 'extern int puts(const char *);\nint v = 3, *p = &v; int (*q)(const char *) = puts;\nint main(void) { return *p - 3 + (q == 0); }\n'
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:800].replace('\n', '\n# '))
 
 
 class Image:
@@ -229,8 +220,7 @@ def main():
         test_programs(tmp, build(tmp, 'prog', PROG, '-pie', '-fPIE'))
         test_libraries_are_no_programs(tmp, lib)
         test_unknown(tmp)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end, skip
+
 MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
 CC = os.environ.get('CC', 'cc').split()
-N = FAILED = 0
 
 SOURCE = '''
 struct point { char tag; long x, y; struct { short a; int b; } in; };
@@ -96,15 +97,6 @@ CASES = [('abort()', 'Aborted'), ('SIGSEGV', 'Segmentation fault'), ('ends at on
 SLOW = [('spins', 'DWARF'), ('sleeps', 'DWARF')]
 
 
-def report(good, name, detail=''):
-    global N, FAILED
-    N += 1
-    FAILED += not good
-    print('%sok %d - %s' % ('' if good else 'not ', N, name))
-    if not good:
-        print('# ' + str(detail)[:400])
-
-
 def ask(*args, env=None, timeout=100):
     p = subprocess.run([MEMWHY, 'elf', '--json', *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
                        env=dict(os.environ, **(env or {})))
@@ -126,7 +118,7 @@ def test_children(tmp, prog, slow):
     for k, (name, word) in enumerate(names):
         what = 'a child that: ' + name
         if b'.note.dlopen' not in late:
-            report(True, what + ' # SKIP libdwarf is linked plainly')
+            skip(what, 'libdwarf is linked plainly')
             continue
         where = os.path.join(tmp, 'fake%d' % k)
         os.mkdir(where)
@@ -136,7 +128,7 @@ def test_children(tmp, prog, slow):
         f = answer(out)
         trouble = (f or {}).get('dwarf', {}).get('trouble') or ''
         same = f and all(f[part] == plain[part] for part in ('header', 'sections', 'symbols'))
-        report(rc in (0, 1) and same and word in trouble, what, (rc, trouble, err, bool(same)))
+        check(what, rc in (0, 1) and same and word in trouble, (rc, trouble, err, bool(same)))
 
 
 def test_inlines(prog):
@@ -166,7 +158,7 @@ def test_inlines(prog):
         depth = max(depth, len(theirs))
         if mine != theirs:
             wrong.append((hex(a), mine, theirs))
-    report(not wrong and depth >= 3, 'inlines of %d addresses, up to %d deep, as addr2line has them' % (len(addrs), depth), wrong[:2])
+    check('inlines of %d addresses, up to %d deep, as addr2line has them' % (len(addrs), depth), not wrong and depth >= 3, wrong[:2])
 
 
 def sections_of(path):
@@ -202,7 +194,7 @@ def test_damaged(tmp, prog, count):
             wrong.append((k, rc, err))
         elif f['dwarf']['trouble']:
             troubles += 1
-    report(not wrong, '%d files with damaged DWARF, %d of which say so' % (count, troubles), wrong[:3])
+    check('%d files with damaged DWARF, %d of which say so' % (count, troubles), not wrong, wrong[:3])
 
 
 def main():
@@ -218,8 +210,7 @@ def main():
         test_children(tmp, prog, '--slow' in sys.argv)
         test_inlines(prog)
         test_damaged(tmp, prog, count)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

@@ -10,21 +10,10 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import samples  # noqa: E402
+import samples
+from points import check, end
 
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
-N = 0
-FAILED = 0
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name))
-    if not ok:
-        print('# ' + str(why)[:500].replace('\n', '\n# '))
 
 
 def elf(*args):
@@ -109,5 +98,4 @@ with tempfile.TemporaryDirectory() as tmp:
           any('no number 1000' in x['text'] for x in d['diagnostics']), out)
     rc, out, err = elf('--hex=1', '/bin/true')
     check('a number without a table is a usage error', rc == 2, rc)
-print('1..%d' % N)
-sys.exit(1 if FAILED else 0)
+sys.exit(end())

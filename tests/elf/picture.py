@@ -11,10 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end, skip
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
-N = 0
-FAILED = 0
 
 PROGRAM = '''
 #include <dlfcn.h>
@@ -34,21 +34,6 @@ int main(int argc, char **argv)
 '''
 STATIC = PROGRAM.replace('#include <dlfcn.h>', '').replace('!dlopen(argv[1], RTLD_NOW)', '0')
 LIBRARY = 'int d[100] = { 1 }; int b[10000]; int f(int x) { return d[x] + b[x]; }\n'
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:1500].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global N
-    N += 1
-    print('ok %d - %s # SKIP %s' % (N, name, why))
 
 
 def build(tmp, out, text, *flags):
@@ -215,8 +200,7 @@ def main():
         if 'lld' in built:
             twice = [x for x in picture_of(path('lld')) if re.search(r'of the file is mapped \d+ times', x)]
             check('pages of the file that two segments bring are named', twice)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':

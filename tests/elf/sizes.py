@@ -12,27 +12,12 @@ import subprocess
 import sys
 import tempfile
 
+from points import check, end, skip
+
 MEMWHY = os.path.abspath(os.environ.get('MEMWHY', 'build/memwhy'))
 CC = os.environ.get('CC', 'gcc')
 VIEWS = ('section', 'segment', 'symbol', 'unit', 'file-line')
 ENV = dict(os.environ, LC_ALL='C')
-N = 0
-FAILED = 0
-
-
-def check(name, ok, why=''):
-    global N, FAILED
-    N += 1
-    FAILED += not ok
-    print('%sok %d - %s' % ('' if ok else 'not ', N, name), flush=True)
-    if not ok:
-        print('# ' + str(why)[:800].replace('\n', '\n# '))
-
-
-def skip(name, why):
-    global N
-    N += 1
-    print('ok %d - %s # SKIP %s' % (N, name, why))
 
 
 def run(*cmd, cwd=None, env=ENV):
@@ -364,8 +349,7 @@ def main():
             w = sums(x)
             check('sums of %s' % x, not w, w)
         test_go(tmp)
-    print('1..%d' % N)
-    return 1 if FAILED else 0
+    return end()
 
 
 if __name__ == '__main__':
