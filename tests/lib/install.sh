@@ -9,16 +9,7 @@ CC=${CC:-gcc}
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 root=$tmp/root
-n=0
-check() { # NAME COMPLAINT
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | head -n 30 | sed 's/^/# /'
-	fi
-}
+. tests/lib/points.sh
 quiet() { "$@" >"$tmp/log" 2>&1 || { tail -n 20 "$tmp/log"; echo "exit status $?"; }; }
 # the flags of a make that runs us are not for this one
 unset MAKEFLAGS MFLAGS MAKELEVEL

@@ -6,16 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 99
 B=${BUILD:-build}
-n=0
-check() { # NAME OFFENDERS
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		echo "$2" | sed 's/^/# /'
-	fi
-}
+. tests/lib/points.sh
 
 # LAYER ALLOWED...: a layer may include itself and what follows
 while read -r layer allowed; do

@@ -11,20 +11,7 @@ MAN=${MAN:-man}
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 export LC_ALL=C.UTF-8
-n=0
-check() { # NAME COMPLAINT
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-	fi
-}
-skip() { # NAME WHY
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
+. tests/lib/points.sh
 missing() { # FILE-OF-WORDS IN WHAT: words that another list lacks
 	comm -23 "$1" "$2" | sed "s/\$/: not in ${3##*/}/"
 }

@@ -13,16 +13,7 @@ README=${README:-README.md}
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 export LC_ALL=C.UTF-8
-n=0
-check() { # NAME COMPLAINT
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-	fi
-}
+. tests/lib/points.sh
 
 sample() { awk '/^<!-- demo/ { on = 1 } on && /^```$/ { exit } on > 2 { print } on && /^```text/ { on = 2 } on > 1 { on++ }' "$1"; }
 

@@ -5,7 +5,7 @@
 PAGES_DIR := $(B)/tests/pages
 PAGES_PROGRAMS := $(PAGES_DIR)/touch $(PAGES_DIR)/touch-now $(PAGES_DIR)/libslots.so $(PAGES_DIR)/share \
 	$(PAGES_DIR)/rawrollup $(PAGES_DIR)/shapes $(PAGES_DIR)/tables
-PAGES_TESTS := tests/pages/manual.sh tests/pages/sections.py tests/pages/names.py tests/pages/saved.py tests/pages/schema.py tests/pages/at.py tests/pages/tlb.py tests/pages/top.py
+PAGES_TESTS := tests/pages/sections.py tests/pages/names.py tests/pages/saved.py tests/pages/schema.py tests/pages/at.py tests/pages/tlb.py tests/pages/top.py
 PAGES_TESTS_HEAVY := tests/pages/big.py
 PAGES_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra
 
