@@ -22,6 +22,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+#define PAGE 4096u
 
 #define MAX_CANDIDATES 64u
 
@@ -458,6 +461,32 @@ static int claim_brk(struct mw_snapshot *snap)
 	return 0;
 }
 
+/*
+ * A page of an image that nobody wrote to holds what the file does. In a fork child only few of them are present,
+ * though the parent has read them.
+ */
+static bool read_absent(void *ctx, uint64_t page, void *buf)
+{
+	struct mw__collector *c = ctx;
+	const struct mw__vma *v = mw__snapshot_vma_at(c->snap, page);
+	ssize_t n = 0;
+
+	if (!v || v->kind != MW__FILE || v->is_shared || v->file == MW__NONE || !v->states_known || mw__vma_run_at(c->snap, v, page))
+		return false;
+	for (size_t i = 0; i < c->snap->images.n && !n; i++) {
+		const struct mw__image *img = &c->snap->images.v[i];
+
+		if (img->file != v->file || page < img->start || page >= img->end)
+			continue;
+		MW_CLEANUP(mw__closep) int fd = mw__files_open(&c->proc, c->snap, v);
+
+		n = fd < 0 ? -1 : pread(fd, buf, PAGE, (off_t)(v->off + (page - v->start)));
+	}
+	if (n > 0)
+		memset((char *)buf + n, 0, PAGE - (size_t)n);
+	return n > 0;
+}
+
 static int claim_all(struct mw__collector *c, const struct mw__mem *mem)
 {
 	struct mw__walk walk = { .snap = c->snap, .mem = mem, .page_size = c->snap->target.page_size, .is_copy = c->core };
@@ -540,7 +569,7 @@ static void find_program(struct reading *r, struct mw__image *img)
 int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 {
 	MW_CLEANUP(free_by_file) struct by_file b = {};
-	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid };
+	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid, .absent = read_absent, .ctx = c };
 	struct reading r = { .c = c };
 
 	if (c->core)

@@ -60,7 +60,7 @@ bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size)
 	if (size > PAGE - (addr - page))
 		return copy(mem, addr, buf, size);
 	if (!mem->has_page || mem->page != page) {
-		mem->has_page = copy(mem, page, mem->bytes, PAGE);
+		mem->has_page = copy(mem, page, mem->bytes, PAGE) || (mem->absent && mem->absent(mem->ctx, page, mem->bytes));
 		mem->page = page;
 	}
 	if (!mem->has_page)

@@ -208,6 +208,9 @@ MW_MUST_CHECK int mw__files_cache_places(struct mw_snapshot *snap, uint32_t file
 struct mw__proc_mem {
 	const struct mw_snapshot *snap;
 	pid_t pid;
+	/* What a page holds that is not present, by another road; false: not known. NULL: there is none. */
+	bool (*absent)(void *ctx, uint64_t page, void *buf);
+	void *ctx;
 	int error;	/* errno of the last refused read, or 0 */
 	uint64_t page;	/* address of the page that is held in bytes, if has_page */
 	bool has_page;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""memwhy heap where the allocator is there twice, or there and not used, or cut off with the end of a core file."""
+"""memwhy heap where the allocator is there twice, or there and not used, in a child of fork, or cut off with the end of a core
+file."""
 import json
 import os
 import shutil
@@ -66,6 +67,26 @@ def check_namesake(t, tmp):
         p.stdin.close()
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(word) for word in f.read().split()]
+
+
+def check_fork_child(t):
+    """fork gives a child no pages of files: those of the library that only the parent has read are in the file alone."""
+    name = "a child of fork that has read nothing of the library: its heap is told"
+    if not os.path.exists("/proc/self/task/%d/children" % os.getpid()):
+        t.skip(name, "this kernel does not list children")
+        return
+    with subprocess.Popen([MEMWHY, "run", "--", "sh", "-c", "(echo; read x; :); :"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        p.stdout.read(1)
+        d = heap(children_of(p.pid)[0])
+        bad = bridge_complaints(d) + [f"{r['range']}: {r['difference']}" for r in d["reconciliation"] if r["difference"]]
+        t.check(name, bad if d["heap"]["exact"] else bad + ["not exact"])
+        p.stdin.close()
+
+
 def check_unused(t):
     with Program("ownmalloc") as p:
         code, out, err = memwhy("heap", p.pid)
@@ -128,6 +149,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         check_two(t, tmp)
         check_namesake(t, tmp)
+        check_fork_child(t)
         check_unused(t)
         check_container(t)
         check_cut(t, tmp)
