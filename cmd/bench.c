@@ -132,7 +132,7 @@ static bool find_installed(const char *file, char path[PATHS])
 	struct utsname u;
 
 	uname(&u);
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+	for (size_t i = 0; i < COUNT(dirs); i++) {
 		char dir[256];
 
 		snprintf(dir, sizeof(dir), i == 1 ? "/usr/lib/%s-linux-gnu" : "%s", i == 1 ? u.machine : dirs[i]);
@@ -186,7 +186,7 @@ static int choose_allocators(struct bench *b)
 			return EXIT_TARGET;
 		add_allocator(b, "memwhy", path);
 	}
-	for (size_t i = 0; i < sizeof(installed) / sizeof(installed[0]); i++)
+	for (size_t i = 0; i < COUNT(installed); i++)
 		if (is_listed(b->only, installed[i].name) && !has_allocator(b, installed[i].name) &&
 		    find_installed(installed[i].file, path))
 			add_allocator(b, installed[i].name, path);

@@ -233,7 +233,7 @@ static const int kept[] = { SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 static void watch_set(sigset_t *set)
 {
 	sigfillset(set);
-	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+	for (size_t i = 0; i < COUNT(kept); i++)
 		sigdelset(set, kept[i]);
 	sigaddset(set, SIGCHLD);
 }

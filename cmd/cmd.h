@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))	/* elements of an array */
+
 /* Exit codes, memwhy(1). */
 enum {
 	EXIT_OK = 0,

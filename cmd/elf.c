@@ -254,7 +254,7 @@ static bool take_pid(struct request *r)
 
 static bool set_option(struct request *r, int id, const char *arg)
 {
-	for (size_t i = 0; i < sizeof(view_options) / sizeof(view_options[0]); i++)
+	for (size_t i = 0; i < COUNT(view_options); i++)
 		if (view_options[i].id == id)
 			r->opts.views |= view_options[i].views;
 	switch (id) {

@@ -111,7 +111,7 @@ static int get_recording(struct request *q, const struct settings *s, int argc, 
 	struct mw_err err = {};
 	int rc;
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+	for (size_t i = 0; i < COUNT(files); i++)
 		if (try_output(files[i]))
 			return EXIT_TARGET;
 	if (argc > 0 && is_command(s, argv))

@@ -25,7 +25,7 @@ static const char *hint_for(const char *why)
 		{ ENOMEM, "\nhint: allow more address space: ulimit -v" },
 	};
 
-	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+	for (size_t i = 0; i < COUNT(hints); i++)
 		if (strstr(why, strerror(hints[i].code)))
 			return hints[i].hint;
 	return "";

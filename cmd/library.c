@@ -23,7 +23,7 @@ static bool find_beside(char path[PATHS])
 		return false;
 	dir[n] = '\0';
 	*strrchr(dir, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (size_t i = 0; i < COUNT(places); i++) {
 		snprintf(path, PATHS, "%s/%s", dir, places[i]);
 		if (access(path, R_OK) == 0)
 			return true;

@@ -77,7 +77,7 @@ static bool uses_utf8(void)
 	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
 	const char *locale = NULL;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && (!locale || !*locale); i++)
+	for (size_t i = 0; i < COUNT(names) && (!locale || !*locale); i++)
 		locale = getenv(names[i]);
 	if (!locale || !*locale || !strcmp(locale, "C") || !strcmp(locale, "POSIX"))
 		return false;

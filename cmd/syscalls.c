@@ -18,7 +18,7 @@ static bool tracepoint_id(unsigned long long *id)
 					     "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id" };
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !found; i++) {
+	for (size_t i = 0; i < COUNT(paths) && !found; i++) {
 		FILE *f = fopen(paths[i], "re");
 
 		found = f && fscanf(f, "%llu", id) == 1;

@@ -82,7 +82,7 @@ static void count(struct tally *t, pid_t pid)
 	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return;
 	t->calls.total++;
-	for (size_t i = 0; info.arch == OWN_ARCH && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; info.arch == OWN_ARCH && i < COUNT(kinds); i++)
 		if (info.entry.nr == kinds[i].number)
 			++*(uint64_t *)((char *)&t->calls + kinds[i].offset);
 }

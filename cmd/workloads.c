@@ -415,7 +415,7 @@ static bool read_status(char *text, size_t size)
 
 const char *workload_name(size_t i, const char **what)
 {
-	*what = i < sizeof(workloads) / sizeof(workloads[0]) ? workloads[i].what : NULL;
+	*what = i < COUNT(workloads) ? workloads[i].what : NULL;
 	return *what ? workloads[i].name : NULL;
 }
 

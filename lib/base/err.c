@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "count.h"
+
 static const char *const names[] = {
 	[0] = "ok",
 	[MW_E_OS] = "operating system",
@@ -25,7 +27,7 @@ const char *mw_err_name(int code)
 {
 	size_t i = code < 0 ? -(unsigned)code : (unsigned)code;
 
-	if (i >= sizeof(names) / sizeof(names[0]) || !names[i])
+	if (i >= MW__COUNT(names) || !names[i])
 		return "unknown";
 	return names[i];
 }

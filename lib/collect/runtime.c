@@ -6,6 +6,7 @@
  */
 #include "collect.h"
 
+#include "../base/count.h"
 #include "../base/str.h"
 #include "../heap/heap.h"
 
@@ -81,7 +82,7 @@ static int claim_reserves(struct mw_snapshot *snap)
 	return 0;
 }
 
-#define FIND(snap, table) find(snap, table, sizeof(table) / sizeof((table)[0]))
+#define FIND(snap, table) find(snap, table, MW__COUNT(table))
 
 int mw__collect_runtime(struct mw_snapshot *snap)
 {

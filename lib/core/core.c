@@ -7,6 +7,7 @@
 #include "core.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/size.h"
 
@@ -126,7 +127,7 @@ static const struct layout layouts[] = {
 
 static const struct layout *layout_of(const struct mw__core *c)
 {
-	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(layouts); i++)
 		if (layouts[i].machine == c->machine && layouts[i].word == c->word)
 			return &layouts[i];
 	return NULL;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../base/size.h"
 
 struct text {
@@ -92,14 +93,14 @@ static const struct {
 	uint8_t n;
 	const char *const *names;
 } machines[] = {
-	{ EM_X86_64, sizeof(x86_64_regs) / sizeof(char *), x86_64_regs }, { EM_386, sizeof(i386_regs) / sizeof(char *), i386_regs },
-	{ EM_AARCH64, sizeof(aarch64_regs) / sizeof(char *), aarch64_regs },
+	{ EM_X86_64, MW__COUNT(x86_64_regs), x86_64_regs }, { EM_386, MW__COUNT(i386_regs), i386_regs },
+	{ EM_AARCH64, MW__COUNT(aarch64_regs), aarch64_regs },
 };
 
 static void put_register(const struct mw_elf *elf, struct text *t, uint64_t reg)
 {
 	put(t, "r%" PRIu64, reg);
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(machines); i++)
 		if (machines[i].machine == elf->eh.machine && reg < machines[i].n && machines[i].names[reg])
 			put(t, " (%s)", machines[i].names[reg]);
 }
@@ -167,7 +168,7 @@ static void put_operation(struct cursor *c, struct text *t)
 			put(t, ": %" PRId64, leb_signed(c));
 		return;
 	}
-	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(operations); i++) {
 		if (operations[i].op != op)
 			continue;
 		put(t, "DW_OP_%s%s", operations[i].name, operations[i].operands[0] ? ":" : "");
@@ -278,7 +279,7 @@ static void decode(struct mw__cfi *f, struct cursor *c, uint8_t op, struct mw__c
 			put(t, " at cfa%+" PRId64, (int64_t)(leb(c) * (uint64_t)f->data_align));
 		return;
 	}
-	for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(instructions); i++)
 		if (instructions[i].op == op) {
 			ret->operation = op == 0x2d && f->t->elf->eh.machine == EM_AARCH64 ? "DW_CFA_AARCH64_negate_ra_state" :
 					 instructions[i].name;

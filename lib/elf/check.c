@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "dynamic.h"
 #include "plan.h"
@@ -273,7 +274,7 @@ static void check_dynamic(struct job *j)
 	struct mw__elf_dynamic *dyn = mw__elf_dynamic(j->elf);
 	uint64_t v;
 
-	for (size_t i = 0; dyn && !j->elf->from_memory && i < sizeof(needed) / sizeof(needed[0]); i++)
+	for (size_t i = 0; dyn && !j->elf->from_memory && i < MW__COUNT(needed); i++)
 		if (mw__dyn_get(dyn, needed[i].tag, &v) && v && !is_loaded(j->elf, v))
 			fault(j, MW__LOADER_CRASHES, needed[i].name, v, dyn->off, MW_UNKNOWN, needed[i].text);
 	for (size_t i = 0; dyn && i < dyn->n; i++)

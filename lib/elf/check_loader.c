@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "dynamic.h"
 #include "versions.h"
@@ -131,7 +132,7 @@ static void check_sizes(struct walk *w, const struct mw__elf_dynamic *dyn)
 	};
 	uint64_t v;
 
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(wanted); i++)
 		if (mw__dyn_get(dyn, wanted[i].tag, &v) && v != wanted[i].want)
 			w->fault(w->ctx, MW__LOADER_REFUSES, wanted[i].name, v, dyn->off, wanted[i].want, wanted[i].text);
 }
@@ -167,7 +168,7 @@ static bool is_undone(const struct mw__elf_dynamic *dyn, uint64_t *tag, uint64_t
 {
 	static const uint64_t tags[] = { MW__DT_ANDROID_REL, MW__DT_ANDROID_RELA, MW__DT_ANDROID_RELR };
 
-	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(tags); i++)
 		if (mw__dyn_get(dyn, *tag = tags[i], v))
 			return true;
 	return false;

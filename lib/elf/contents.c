@@ -12,6 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "relocs.h"
 
@@ -135,7 +136,7 @@ static const struct {
 
 static unsigned absolute_size(uint64_t machine, uint64_t type)
 {
-	for (size_t i = 0; i < sizeof(absolute) / sizeof(absolute[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(absolute); i++)
 		if (absolute[i].machine == machine && absolute[i].type == type)
 			return absolute[i].size;
 	return 0;

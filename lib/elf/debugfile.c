@@ -23,6 +23,7 @@
 #include <zlib.h>
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/size.h"
 #include "notes.h"
 
@@ -122,7 +123,7 @@ static struct mw_elf *by_link(struct mw_elf *elf, const char *id)
 	if (!read_link(elf, &link) || !realpath(elf->own_path ? elf->own_path : elf->path, dir))
 		return NULL;
 	*strrchr(dir, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !debug; i++) {
+	for (size_t i = 0; i < MW__COUNT(places) && !debug; i++) {
 		snprintf(path, sizeof(path), "%s%s%s/%s", places[i][0], dir, places[i][1], link.name);
 		debug = try_path(elf, path, id, &link);
 	}

@@ -11,11 +11,12 @@
  */
 #include "names.h"
 
+#include "../base/count.h"
+
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct named {
 	uint16_t machine;
@@ -45,7 +46,7 @@ static const struct mw__machine machines[] = {
 
 const struct mw__machine *mw__name_machine(uint64_t machine)
 {
-	for (size_t i = 0; i < COUNT(machines); i++)
+	for (size_t i = 0; i < MW__COUNT(machines); i++)
 		if (machines[i].number == machine)
 			return &machines[i];
 	return NULL;
@@ -62,7 +63,7 @@ const struct mw__dyntag *mw__name_dyntag(uint64_t tag, uint64_t machine)
 	/* there OpenVMS and HP-UX have others from DT_LOOS on, where Android has its own */
 	if (tag >= DT_LOOS && tag < DT_VALRNGLO && (machine == EM_IA_64 || machine == EM_PARISC))
 		return NULL;
-	for (size_t i = 0; i < COUNT(dyntags); i++)
+	for (size_t i = 0; i < MW__COUNT(dyntags); i++)
 		if (dyntags[i].tag == tag && (!dyntags[i].machine || dyntags[i].machine == machine))
 			return &dyntags[i];
 	return NULL;
@@ -72,7 +73,7 @@ static const char types[][5] = { "NONE", "REL", "EXEC", "DYN", "CORE" };
 
 const char *mw__name_type(uint64_t e_type)
 {
-	return e_type < COUNT(types) ? types[e_type] : NULL;
+	return e_type < MW__COUNT(types) ? types[e_type] : NULL;
 }
 
 static const struct named osabis[] = {
@@ -84,7 +85,7 @@ static const struct named osabis[] = {
 
 const char *mw__name_osabi(uint64_t osabi)
 {
-	return find(osabis, COUNT(osabis), osabi, 0);
+	return find(osabis, MW__COUNT(osabis), osabi, 0);
 }
 
 static const struct named segments[] = {
@@ -104,7 +105,7 @@ static const struct named segments[] = {
 
 const char *mw__name_segment(uint64_t type, uint64_t machine)
 {
-	return find(segments, COUNT(segments), type, machine);
+	return find(segments, MW__COUNT(segments), type, machine);
 }
 
 static const struct named sections[] = {
@@ -136,7 +137,7 @@ static const struct named sections[] = {
 
 const char *mw__name_section(uint64_t type, uint64_t machine)
 {
-	return find(sections, COUNT(sections), type, machine);
+	return find(sections, MW__COUNT(sections), type, machine);
 }
 
 static const char sym_types[16][8] = { "NOTYPE", "OBJECT", "FUNC", "SECTION", "FILE", "COMMON", "TLS",
@@ -171,7 +172,7 @@ const char *mw__name_section_flags(uint64_t flags, uint64_t machine, char *buf)
 {
 	char *p = buf;
 
-	for (size_t i = 0; i < COUNT(section_bits); i++)
+	for (size_t i = 0; i < MW__COUNT(section_bits); i++)
 		if ((flags & section_bits[i].bit) && (!section_bits[i].machine || section_bits[i].machine == machine)) {
 			*p++ = section_bits[i].letter;
 			flags &= ~section_bits[i].bit;
@@ -256,17 +257,17 @@ static const struct bits dt_flags_1[] = {
 
 const char *mw__name_e_flags(uint64_t flags, uint64_t machine, char *buf)
 {
-	return words(e_flags, COUNT(e_flags), flags, machine, buf);
+	return words(e_flags, MW__COUNT(e_flags), flags, machine, buf);
 }
 
 const char *mw__name_dt_flags(uint64_t flags, char *buf)
 {
-	return words(dt_flags, COUNT(dt_flags), flags, 0, buf);
+	return words(dt_flags, MW__COUNT(dt_flags), flags, 0, buf);
 }
 
 const char *mw__name_dt_flags_1(uint64_t flags, char *buf)
 {
-	return words(dt_flags_1, COUNT(dt_flags_1), flags, 0, buf);
+	return words(dt_flags_1, MW__COUNT(dt_flags_1), flags, 0, buf);
 }
 
 /* Relocation types: one dense table a machine, since a file may have millions. */
@@ -324,7 +325,7 @@ static const char r_bpf[][28] = {
 };
 #undef R
 
-#define TYPES(r) COUNT(r), sizeof((r)[0]), (r)[0]
+#define TYPES(r) MW__COUNT(r), sizeof((r)[0]), (r)[0]
 static const struct {
 	uint16_t machine, n, width;
 	const char *names;
@@ -341,7 +342,7 @@ static const struct {
 
 const char *mw__name_reloc(uint64_t type, uint64_t machine)
 {
-	for (size_t i = 0; i < COUNT(relocs); i++)
+	for (size_t i = 0; i < MW__COUNT(relocs); i++)
 		if (relocs[i].machine == machine)
 			return type < relocs[i].n ? some(relocs[i].names + type * relocs[i].width) : NULL;
 	return NULL;

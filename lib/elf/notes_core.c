@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "notes_out.h"
 
@@ -32,7 +33,7 @@ static const char *const signals[] = {
 	"SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU",
 	"SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
 };
-#define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
+#define N_SIGNALS MW__COUNT(signals)
 
 static bool has_usual_signals(const struct mw_elf *elf)
 {
@@ -84,7 +85,7 @@ static const char *const riscv_regs[] = {
 	"pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5",
 	"s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
 };
-#define REGS(r) sizeof(r) / sizeof((r)[0]), r
+#define REGS(r) MW__COUNT(r), r
 static const struct {
 	uint16_t machine;
 	bool is64;
@@ -99,7 +100,7 @@ static void general_registers(const struct mw__note_out *o, uint64_t at)
 {
 	unsigned w = mw__note_word_size(o);
 
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(machines); i++) {
 		if (machines[i].machine != o->elf->eh.machine || machines[i].is64 != o->elf->lay.is64)
 			continue;
 		for (size_t k = 0; k < machines[i].n && mw__fits(at + k * w, w, o->n->desc_size); k++)
@@ -196,7 +197,7 @@ void mw__core_auxv(const struct mw__note_out *o)
 
 	for (uint64_t at = 0; mw__fits(at, 2 * w, o->n->desc_size) && word(o, at); at += 2 * w) {
 		uint64_t type = word(o, at), value = word(o, at + w);
-		bool known = type < sizeof(auxv_types) / sizeof(auxv_types[0]) && auxv_types[type].name;
+		bool known = type < MW__COUNT(auxv_types) && auxv_types[type].name;
 		char key[32], text[256] = "";
 
 		if (known)
@@ -266,7 +267,7 @@ void mw__core_siginfo(const struct mw__note_out *o)
 	say(o, "code", "%" PRId32, code);
 	if (!has_usual_signals(o->elf))
 		return;
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(codes); i++)
 		if (codes[i].code == code && (!codes[i].signo || codes[i].signo == signo))
 			say(o, "code_name", "%s", codes[i].name);
 	if (is_fault(signo) && code > 0 && code != 0x80) {
@@ -365,7 +366,7 @@ static void component_set(const struct mw__note_out *o, const char *key, uint64_
 	for (unsigned i = 0; i < 64; i++) {
 		if (!(set >> i & 1) || n >= sizeof(text))
 			continue;
-		if (i < sizeof(components) / sizeof(components[0]))
+		if (i < MW__COUNT(components))
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", components[i]);
 		else
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? " " : "", i);

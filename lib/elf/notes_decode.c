@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "notes_out.h"
 
 /* ----------------------------------------------------------------- reading */
@@ -63,7 +64,7 @@ static void abi_tag(const struct mw__note_out *o)
 	static const char *const systems[] = { "Linux", "Hurd", "Solaris", "FreeBSD", "NetBSD", "Syllable", "NaCl" };
 	uint64_t os = mw__note_num(o, 0, 4);
 
-	say(o, "os", "%s", os < sizeof(systems) / sizeof(systems[0]) ? systems[os] : "unknown");
+	say(o, "os", "%s", os < MW__COUNT(systems) ? systems[os] : "unknown");
 	say(o, "abi", "%llu.%llu.%llu", (unsigned long long)mw__note_num(o, 4, 4), (unsigned long long)mw__note_num(o, 8, 4),
 	    (unsigned long long)mw__note_num(o, 12, 4));
 }
@@ -106,7 +107,7 @@ static void property(const struct mw__note_out *o, uint64_t type, uint64_t at, u
 	char key[32], text[256] = "";
 	uint64_t v = size <= 8 && (size == 4 || size == 8) ? mw__note_num(o, at, size) : 0;
 
-	for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(properties); i++) {
 		if (properties[i].type != type || (properties[i].machine && properties[i].machine != o->elf->eh.machine))
 			continue;
 		size_t n = 0;
@@ -196,7 +197,7 @@ static const struct {
 
 static int find_kind(const struct mw__elfnote *n)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(kinds); i++)
 		if (kinds[i].type == n->type && !strcmp(kinds[i].owner, n->owner))
 			return i;
 	return -1;

@@ -7,6 +7,7 @@
  */
 #include "relocs.h"
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "dynamic.h"
 
@@ -119,7 +120,7 @@ int mw__reltab_open_dynamic(struct mw_elf *elf, size_t i, struct mw__reltab *ret
 	struct mw__reltab t = { .elf = elf, .section = elf->n_sh };
 	uint64_t size, left, kind;
 
-	if (i >= sizeof(tables) / sizeof(tables[0]))
+	if (i >= MW__COUNT(tables))
 		return -1;
 	if (!dyn || !mw__dyn_get(dyn, tables[i].size, &size) || !size)
 		return 0;

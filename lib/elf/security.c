@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "../base/count.h"
 #include "check.h"
 #include "dynamic.h"
 #include "notes.h"
@@ -85,7 +86,7 @@ static const char *const checkable[] = {
 
 static bool is_checkable(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(checkable) / sizeof(checkable[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(checkable); i++)
 		if (!strncmp(checkable[i], name, len) && !checkable[i][len])
 			return true;
 	return false;

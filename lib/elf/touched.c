@@ -11,6 +11,7 @@
  */
 #include "detail.h"
 
+#include "../base/count.h"
 #include "../base/size.h"
 #include "dynamic.h"
 
@@ -298,7 +299,7 @@ int mw__detail_touched(Elf *elf, uint64_t file_size, const struct mw__image *img
 	struct walk w = { .elf = elf, .img = img, .ret = ret, .left = file_size };
 	struct dynamic dyn = {};
 
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(machines); i++)
 		if (machines[i].machine == img->machine)
 			w.machine = &machines[i];
 	int rc = read_dynamic(&w, &dyn) ? walk_dynamic(&w, &dyn) : walk_sections(&w);

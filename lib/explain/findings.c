@@ -7,6 +7,7 @@
 #include "explain.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -547,7 +548,7 @@ int mw__findings_make(const struct mw_snapshot *snap, const struct mw_account *a
 	if (!snap->target.has_maps || f.rss == MW_UNKNOWN)
 		return 0;
 	f.gap = mw__sub0(account->vsz, f.rss);
-	for (size_t i = 0; i < sizeof(finders) / sizeof(finders[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(finders); i++)
 		if (!account->total.unread || !finders[i].needs_pages)
 			finders[i].find(&f);
 	if (!f.failed)

@@ -9,6 +9,7 @@
  */
 #include "explain.h"
 
+#include "../base/count.h"
 #include "../base/search.h"
 #include "../base/size.h"
 #include "../base/str.h"
@@ -235,7 +236,7 @@ static void own_anonymous(const struct mw_snapshot *snap, struct mw__extent *x)
 {
 	const struct mw__vma *v = x->vma;
 
-	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(kernel_names); i++)
 		if (!strcmp(v->name, kernel_names[i].name)) {
 			own(x, kernel_names[i].owner, MW__PROVEN, "named by the kernel");
 			return;

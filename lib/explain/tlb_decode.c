@@ -9,6 +9,8 @@
  */
 #include "tlb.h"
 
+#include "../base/count.h"
+
 #include <string.h>
 
 const char *const mw__tlb_kinds[] = {
@@ -102,7 +104,7 @@ static const struct descriptor descriptors[] = {
 
 static void add_descriptor(struct mw__tlbs *t, uint8_t byte)
 {
-	for (size_t i = 0; i < sizeof(descriptors) / sizeof(descriptors[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(descriptors); i++) {
 		const struct descriptor *d = &descriptors[i];
 
 		if (d->byte == byte)
@@ -210,7 +212,7 @@ static void decode_model(const struct mw__tlb_model *m, struct mw__tlbs *t)
 {
 	struct mw_cpu cpu = {};
 
-	for (size_t i = 0; i < sizeof(m->leaves) / sizeof(m->leaves[0]) && m->leaves[i].leaf; i++)
+	for (size_t i = 0; i < MW__COUNT(m->leaves) && m->leaves[i].leaf; i++)
 		cpu.leaves[cpu.n++] = m->leaves[i];
 	t->n = 0;
 	decode_words(&cpu, t);

@@ -8,6 +8,8 @@
  */
 #include "tlb.h"
 
+#include "../base/count.h"
+
 #include <string.h>
 
 #define DUMP(processor, core) core ": published CPUID words of " processor
@@ -121,7 +123,7 @@ static const struct mw__tlb_model models[] = {
 
 const struct mw__tlb_model *mw__tlb_model_find(const char *vendor, uint32_t family, uint32_t model)
 {
-	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(models); i++) {
 		const struct mw__tlb_model *m = &models[i];
 		bool fits = !m->models[0];
 

@@ -4,6 +4,7 @@
  * happens to run on, or from a file of words. Other machines than x86 have no such leaves: then there are none.
  */
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../model/cpu.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define N_OF(list) (sizeof(list) / sizeof((list)[0]))
 static const uint32_t plain[] = { 0, 1, 2, 7, 0x1a, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006, 0x80000008,
 				  0x80000019, 0x80000021 };
 #define PARAMETERS 0x18		/* a leaf with subleaves */
@@ -34,7 +34,7 @@ static void read_leaf(struct mw_cpu *cpu, uint32_t leaf, uint32_t subleaf)
 
 static void read_leaves(struct mw_cpu *cpu)
 {
-	for (size_t i = 0; i < N_OF(plain); i++)
+	for (size_t i = 0; i < MW__COUNT(plain); i++)
 		read_leaf(cpu, plain[i], 0);
 	read_leaf(cpu, PARAMETERS, 0);
 	const struct mw__cpuid *first = mw__cpu_leaf(cpu, PARAMETERS, 0);
@@ -66,7 +66,7 @@ static bool is_wanted(const struct mw__cpuid *c)
 {
 	if (c->leaf == PARAMETERS)
 		return c->subleaf <= MAX_SUBLEAF;
-	for (size_t i = 0; i < N_OF(plain) && c->subleaf == 0; i++)
+	for (size_t i = 0; i < MW__COUNT(plain) && c->subleaf == 0; i++)
 		if (plain[i] == c->leaf)
 			return true;
 	return false;

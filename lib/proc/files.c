@@ -14,6 +14,7 @@
 #include "proc.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/size.h"
 #include "uapi.h"
@@ -112,7 +113,7 @@ static int add_internal_mounts(struct devices *d)
 	static const unsigned huge_sizes[] = { MFD_HUGE_2MB, MFD_HUGE_1GB, MFD_HUGE_64KB, MFD_HUGE_32MB };
 	int rc = add_internal_mount(d, 0, "tmpfs");
 
-	for (size_t i = 0; rc == 0 && i < sizeof(huge_sizes) / sizeof(huge_sizes[0]); i++)
+	for (size_t i = 0; rc == 0 && i < MW__COUNT(huge_sizes); i++)
 		rc = add_internal_mount(d, MFD_HUGETLB | huge_sizes[i], "hugetlbfs");
 	return rc;
 }
@@ -157,7 +158,7 @@ static bool kind_by_name(const struct name_kind *table, size_t n, const char *na
 	return false;
 }
 
-#define BY_NAME(table, name, kind) kind_by_name(table, sizeof(table) / sizeof((table)[0]), name, kind)
+#define BY_NAME(table, name, kind) kind_by_name(table, MW__COUNT(table), name, kind)
 
 uint8_t mw__files_kind_by_name(const char *name)
 {
@@ -183,7 +184,7 @@ static uint8_t kind_of(const struct mw__vma *v, const char *fs)
 	/* a memfd or SysV segment may be of hugetlb: the device tells */
 	if (named && !(kind == MW__SHMEM && fs && !strcmp(fs, "hugetlbfs")))
 		return kind;
-	for (size_t i = 0; fs && i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++)
+	for (size_t i = 0; fs && i < MW__COUNT(fs_kinds); i++)
 		if (!strcmp(fs_kinds[i].fs, fs))
 			return fs_kinds[i].kind;
 	return kind;
@@ -390,7 +391,7 @@ int mw__files_open(const struct mw__proc *proc, struct mw_snapshot *snap, const 
 
 	snprintf(map, sizeof(map), "map_files/%llx-%llx", (unsigned long long)vma->start, (unsigned long long)vma->end);
 	snprintf(root, sizeof(root), "root%s", f->path);
-	for (size_t i = 0; i < sizeof(roads) / sizeof(roads[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(roads); i++) {
 		if (!roads[i].applies)
 			continue;
 		bool replaced = f->is_replaced;

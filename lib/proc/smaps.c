@@ -8,6 +8,7 @@
 #include "proc.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 
 #include <string.h>
@@ -22,7 +23,7 @@ static const struct key keys[] = {
 #include "../model/smaps.def"
 #undef SMAPS
 };
-#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+#define N_KEYS MW__COUNT(keys)
 
 /* "  N kB" in bytes, or "  N" as it is. */
 static bool parse_amount(const char *p, const char *end, uint64_t *ret)

@@ -8,6 +8,7 @@
 #include "proc.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 
 #include <dirent.h>
@@ -39,7 +40,7 @@ static void parse_amount(const char *name, size_t len, const char *p, const char
 {
 	uint64_t kb;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(keys); i++)
 		if (keys[i].len == len && !memcmp(keys[i].name, name, len) &&
 		    mw__parse_dec(&p, end, &kb) && kb <= UINT64_MAX / 1024)
 			*(uint64_t *)((char *)ret + keys[i].offset) = kb * 1024;
@@ -97,7 +98,7 @@ void mw__status_parse(const char *text, size_t len, struct mw__status *ret)
 {
 	const char *p = text, *end = text + len;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(keys); i++)
 		*(uint64_t *)((char *)ret + keys[i].offset) = MW_UNKNOWN;
 	ret->threads = MW_UNKNOWN;
 	ret->ppid = ret->ns_pid = 0;

@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096)
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define NEAR 8		/* pages shown to each side */
 #define MAX_MAPPERS 12	/* processes named */
 
@@ -114,7 +113,7 @@ static size_t first_source(const struct mw_snapshot *snap, uint64_t addr)
 /* Innermost first; the others are what it was inlined into. */
 static void add_source_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
-	struct mw__doc_node *t = mw__doc_table(o, "source", NULL, source_keys, LEN(source_keys));
+	struct mw__doc_node *t = mw__doc_table(o, "source", NULL, source_keys, MW__COUNT(source_keys));
 
 	for (size_t i = first_source(v->snap, s->addr); i < v->snap->sources.n && v->snap->sources.v[i].addr == s->addr; i++) {
 		const struct mw__source_line *src = &v->snap->sources.v[i];
@@ -187,7 +186,7 @@ static const struct mw__tlb *next_tlb(const struct view *v, const struct spot *s
 
 static void add_set_members(struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
-	struct mw__doc_node *t = mw__doc_table(o, "tlb_sets", NULL, set_keys, LEN(set_keys));
+	struct mw__doc_node *t = mw__doc_table(o, "tlb_sets", NULL, set_keys, MW__COUNT(set_keys));
 	const struct mw__tlb *tlb;
 
 	for (size_t i = 0; s->x && (tlb = next_tlb(v, s, &i));) {
@@ -221,7 +220,7 @@ static const struct mw__mapper *next_mapper(const struct view *v, const struct s
 
 static void add_mapper_members(const struct view *v, struct mw__doc_node *o, const struct spot *s)
 {
-	struct mw__doc_node *t = mw__doc_table(o, "mapped_by", NULL, mapper_keys, LEN(mapper_keys));
+	struct mw__doc_node *t = mw__doc_table(o, "mapped_by", NULL, mapper_keys, MW__COUNT(mapper_keys));
 	const struct mw__mapper *m;
 
 	for (size_t i = 0; (m = next_mapper(v, s, &i));) {
@@ -252,7 +251,7 @@ static void add_page_members(struct view *v, struct mw__doc_node *o, const struc
 	mw__doc_text(o, "frame_flags", f && f->flags != MW_UNKNOWN ? mw__frame_flags(f->flags, &v->text) : NULL);
 	mw__doc_u64(o, "levels", MW__T_COUNT, s->walk.n ? v->snap->target.page_levels : MW_UNKNOWN);
 	add_set_members(v, o, s);
-	struct mw__doc_node *t = mw__doc_table(o, "translation", NULL, level_keys, LEN(level_keys));
+	struct mw__doc_node *t = mw__doc_table(o, "translation", NULL, level_keys, MW__COUNT(level_keys));
 
 	for (unsigned i = 0; i < s->walk.n; i++) {
 		const struct mw__level *l = &s->walk.levels[i];
@@ -448,7 +447,7 @@ static void add_facts(struct view *v, const struct spot *s)
 	char title[32], perm[5];
 
 	snprintf(title, sizeof(title), "0x%" PRIx64, s->addr);
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, title, fact_cols, LEN(fact_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, NULL, title, fact_cols, MW__COUNT(fact_cols));
 
 	if (!s->x) {
 		add_around(v, t, s->addr);
@@ -496,7 +495,7 @@ static void add_brief(struct view *v, struct mw__doc_node *t, const struct spot 
 static void fill(struct view *v)
 {
 	struct mw__doc_node *list = mw__doc_list(v->root, "addresses");
-	struct mw__doc_node *t = v->opts->brief ? mw__doc_table(v->root, NULL, NULL, brief_cols, LEN(brief_cols)) : NULL;
+	struct mw__doc_node *t = v->opts->brief ? mw__doc_table(v->root, NULL, NULL, brief_cols, MW__COUNT(brief_cols)) : NULL;
 
 	for (size_t i = 0; i < v->opts->n_addrs; i++) {
 		struct spot s = locate(v, v->opts->addrs[i]);

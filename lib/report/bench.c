@@ -241,7 +241,7 @@ static void add_summary(const struct bench *b, struct mw__doc_node *root)
 {
 	static const unsigned text_cols[N_RATIOS] = { S_TIME, S_CPU, S_PEAK, S_AFTER, S_FAULTS };
 	struct mw__doc_node *t = mw__doc_table(root, "summary", "GEOMETRIC MEANS OF THE RATIOS, LESS IS BETTER", summary_cols,
-					       sizeof(summary_cols) / sizeof(summary_cols[0]));
+					       MW__COUNT(summary_cols));
 	char buf[16];
 
 	for (size_t a = 0; a < b->allocators.n; a++) {
@@ -336,7 +336,7 @@ static void put_calls(const struct bench *b, struct mw__doc_node *t, struct mw__
 	uint64_t all = result_of(b, w, a)->median[SYSCALLS];	/* by the kernel, of the runs that are measured */
 
 	mw__row_u64(t, row, M_SYSCALLS, all == MW_UNKNOWN && c ? c->total : all);
-	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+	for (unsigned k = 0; k < MW__COUNT(kinds); k++)
 		mw__row_u64(t, row, M_KINDS + k, c ? kinds[k] : MW_UNKNOWN);
 }
 
@@ -347,7 +347,7 @@ static void add_memory(const struct bench *b, struct mw__doc_node *root)
 	for (size_t i = 0; i < b->workloads.n * b->allocators.n; i++)
 		any |= b->results[i].median[HELD] != MW_UNKNOWN || b->results[i].median[SYSCALLS] != MW_UNKNOWN;
 	struct mw__doc_node *t = mw__doc_table(root, "memory", any ? "MEMORY BEYOND WHAT WAS HELD" : NULL, memory_cols,
-					       sizeof(memory_cols) / sizeof(memory_cols[0]));
+					       MW__COUNT(memory_cols));
 
 	for (size_t w = 0; w < b->workloads.n; w++)
 		for (size_t a = 0; a < b->allocators.n; a++) {
@@ -371,7 +371,7 @@ static void add_memory(const struct bench *b, struct mw__doc_node *root)
 
 static void add_results(const struct bench *b, struct mw__doc_node *root)
 {
-	struct mw__doc_node *t = mw__doc_table(root, "results", "EACH WORKLOAD", result_cols, sizeof(result_cols) / sizeof(result_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(root, "results", "EACH WORKLOAD", result_cols, MW__COUNT(result_cols));
 
 	for (size_t w = 0; w < b->workloads.n; w++)
 		for (size_t a = 0; a < b->allocators.n; a++)
@@ -388,7 +388,7 @@ static const struct mw__col run_cols[] = {
 
 static void add_runs(const struct bench *b, struct mw__doc_node *root)
 {
-	struct mw__doc_node *t = mw__doc_table(root, "runs", NULL, run_cols, sizeof(run_cols) / sizeof(run_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(root, "runs", NULL, run_cols, MW__COUNT(run_cols));
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct mw__doc_row *row = mw__doc_row(t);

@@ -19,6 +19,7 @@
 #define MW_REPORT_DOC_H
 
 #include "../base/arena.h"
+#include "../base/count.h"
 #include "../base/vec.h"
 #include "../memwhy.h"
 
@@ -39,7 +40,6 @@ enum mw__type {
 	MW__T_STREAM,	/* a table whose rows are made while it is written (stream.h) */
 };
 
-#define MW__COUNT(a) (sizeof(a) / sizeof((a)[0]))	/* elements of an array */
 
 struct mw__doc_node;
 

@@ -64,7 +64,7 @@ static const char *group_of(enum mw__cause c)
 /* The lines that add up to RSS, or those that add up to the rest of VSZ. */
 static void add_causes(struct view *v, const char *key, bool resident)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, key, NULL, cause_cols, sizeof(cause_cols) / sizeof(cause_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, key, NULL, cause_cols, MW__COUNT(cause_cols));
 
 	for (size_t i = 0; i < v->acc->lines.n; i++) {
 		const struct mw__line *l = &v->acc->lines.v[i];
@@ -411,7 +411,7 @@ static void add_object(struct mw__object *sum, const struct mw__object *o)
 /* JSON gets all objects; the screen the large ones and a sum of the rest. */
 static void add_objects(struct view *v)
 {
-	const size_t n_cols = sizeof(object_cols) / sizeof(object_cols[0]), n = v->acc->objects.n;
+	const size_t n_cols = MW__COUNT(object_cols), n = v->acc->objects.n;
 	struct mw__doc_node *all = mw__doc_table(v->root, "objects", NULL, object_cols, n_cols);
 	struct mw__object rest = {}, sum = {};
 	char text[64];

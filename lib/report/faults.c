@@ -23,7 +23,6 @@ struct view {
 	bool all;
 };
 
-#define N_COLS(cols) (sizeof(cols) / sizeof((cols)[0]))
 #define TXT MW__COL_TEXT_ONLY
 #define JSO MW__COL_JSON_ONLY
 
@@ -138,7 +137,7 @@ static void add_phase(struct view *v, struct mw__doc_node *t, const char *name, 
 
 static void add_phases(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "phases", "WHEN THEY CAME", phase_cols, N_COLS(phase_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "phases", "WHEN THEY CAME", phase_cols, MW__COUNT(phase_cols));
 	const struct mw__fault_phase *p = v->report->phases;
 
 	for (unsigned i = 0; i < MW__N_PHASES; i++)
@@ -196,7 +195,7 @@ static void add_growth(struct view *v)
 	mw__doc_line(v->root, "\002WHERE THE MEMORY CAME FROM", NULL, 0);
 	mw__doc_linef(v->root, sizes, 8, "RSS %s by \001, from \001 to \001: recorded faults \001, fault-around \001, huge pages \001, "
 		      "without a fault \001; what was resident before and went \001.", shrunk ? "shrank" : "grew");
-	struct mw__doc_node *t = mw__doc_table(v->root, "sources", NULL, source_cols, N_COLS(source_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "sources", NULL, source_cols, MW__COUNT(source_cols));
 
 	for (unsigned i = 0; i < MW__N_SOURCES; i++)
 		add_source(t, mw__source_ids[i], mw__sources[i], (int64_t)r->sources[i], share_of(r->sources[i], r->rss_after),
@@ -221,7 +220,7 @@ static void add_outcomes(struct view *v)
 	uint64_t kernel = v->rec->task_faults;
 
 	mw__doc_line(v->root, "", NULL, 0);
-	struct mw__doc_node *t = mw__doc_table(v->root, "outcomes", NULL, outcome_cols, N_COLS(outcome_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "outcomes", NULL, outcome_cols, MW__COUNT(outcome_cols));
 
 	for (unsigned i = 0; i < MW__N_OUTCOMES; i++) {
 		struct mw__doc_row *row = r->outcomes[i] ? mw__doc_row(t) : NULL;
@@ -398,7 +397,7 @@ static int list_fault(void *ctx, const struct mw__fault_at *at)
 
 static int add_list(struct view *v)
 {
-	struct listing l = { v, mw__doc_table(v->root, "faults", "EVERY FAULT", list_cols, N_COLS(list_cols)) };
+	struct listing l = { v, mw__doc_table(v->root, "faults", "EVERY FAULT", list_cols, MW__COUNT(list_cols)) };
 
 	return mw__faults_each(v->report, list_fault, &l);
 }
@@ -425,7 +424,7 @@ static void add_note(struct view *v, struct mw__doc_node *t, const char *source,
 static void add_notes(struct view *v)
 {
 	const struct mw_snapshot *snaps[] = { v->rec->before, v->rec->after };
-	struct mw__doc_node *t = mw__doc_table(v->root, "notes", NULL, note_cols, N_COLS(note_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "notes", NULL, note_cols, MW__COUNT(note_cols));
 	size_t n = v->rec->notes.n;
 
 	for (size_t k = 0; k < 2; k++)

@@ -12,7 +12,7 @@ const char *mw__frame_flags(uint64_t flags, struct mw__str *buf)
 {
 	mw__str_reset(buf);
 	mw__str_puts(buf, "");
-	for (size_t i = 0; flags != MW_UNKNOWN && i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; flags != MW_UNKNOWN && i < MW__COUNT(names); i++)
 		if (flags >> i & 1)
 			mw__str_printf(buf, "%s%s", buf->n ? " " : "", names[i]);
 	return buf->failed || !buf->v ? "" : buf->v;

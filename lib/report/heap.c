@@ -68,7 +68,7 @@ static void add_bridge(struct mw__heap_view *v)
 
 	for (unsigned i = 0; i < MW__N_TOTALS; i++)
 		mw__doc_u64(totals, mw__bridge_totals[i].id, MW__T_BYTES, b->totals[i]);
-	struct mw__doc_node *t = mw__doc_table(o, "steps", NULL, bridge_cols, sizeof(bridge_cols) / sizeof(bridge_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(o, "steps", NULL, bridge_cols, MW__COUNT(bridge_cols));
 
 	for (unsigned i = 0, k = 0; i < MW__N_TOTALS; i++) {
 		for (; k < MW__N_STEPS && mw__bridge_steps[k].to == i; k++)
@@ -119,7 +119,7 @@ static void road_row(struct mw__doc_node *t, const char *name, const char *owner
 static void add_roads(struct mw__heap_view *v)
 {
 	const struct mw__bridge *b = &v->bridge;
-	struct mw__doc_node *t = mw__doc_table(v->root, "reconciliation", NULL, road_cols, sizeof(road_cols) / sizeof(road_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, "reconciliation", NULL, road_cols, MW__COUNT(road_cols));
 
 	for (unsigned i = 0; i < MW__BRIDGE_ROADS; i++) {
 		const struct mw__bridge_road *r = &b->roads[i];

@@ -180,7 +180,7 @@ int mw__view_heap_picture(struct mw__heap_view *v)
 	const struct mw__own *own = v->own;
 	struct picture p = { .v = v, .pages = (uint32_t)(own->arena_size / own->page_size), .cell = 1 };
 	MW_CLEANUP(mw__freep) char *marks = malloc(p.pages + 1);
-	struct mw__doc_node *t = mw__doc_table(v->root, "arenas", NULL, arena_cols, sizeof(arena_cols) / sizeof(arena_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, "arenas", NULL, arena_cols, MW__COUNT(arena_cols));
 	uint64_t pages = 0;
 	size_t span = 0, run = 0;
 

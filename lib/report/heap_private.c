@@ -87,7 +87,7 @@ int mw__view_heap_private(struct mw__heap_view *v)
 {
 	const struct mw__own *own = v->own;
 	struct mw__doc_node *t = mw__doc_table(v->root, "private_heaps", own->heaps.n ? "PRIVATE HEAPS" : NULL, heap_cols,
-					       sizeof(heap_cols) / sizeof(heap_cols[0]));
+					       MW__COUNT(heap_cols));
 	MW_CLEANUP(mw__freep) const struct mw__own_heap **order = calloc(own->heaps.n + 1, sizeof(*order));
 	uint64_t all = 0;
 

@@ -118,7 +118,7 @@ static void print_site(struct mw__heap_view *v, const struct mw__own_site *s)
 
 void mw__view_heap_sites(struct mw__heap_view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "sites", NULL, site_cols, sizeof(site_cols) / sizeof(site_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, "sites", NULL, site_cols, MW__COUNT(site_cols));
 	size_t shown = v->opts->all ? v->own->sites.n : mw__min(v->own->sites.n, MAX_SITES);
 	uint64_t interval = v->own->sample_interval;
 

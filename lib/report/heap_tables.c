@@ -143,7 +143,7 @@ static void class_row(struct mw__heap_view *v, struct mw__doc_node *t, unsigned 
 
 void mw__view_heap_classes(struct mw__heap_view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "classes", "SIZE CLASSES", class_cols, sizeof(class_cols) / sizeof(class_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, "classes", "SIZE CLASSES", class_cols, MW__COUNT(class_cols));
 	struct mw__own_class sum = {}, rest = {};
 	uint64_t bytes = 0, rest_bytes = 0;
 
@@ -211,7 +211,7 @@ static uint64_t sum_tenths(const struct mw__own *own, struct tenth *tenths)
 void mw__view_heap_occupancy(struct mw__heap_view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "occupancy", "HOW FULL SPANS ARE", occupancy_cols,
-					       sizeof(occupancy_cols) / sizeof(occupancy_cols[0]));
+					       MW__COUNT(occupancy_cols));
 	struct tenth tenths[MW__OWN_TENTHS] = {};
 	uint64_t all = sum_tenths(v->own, tenths);
 
@@ -265,7 +265,7 @@ static const char *name_of(const struct mw_snapshot *snap, int32_t tid)
 void mw__view_heap_threads(struct mw__heap_view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "threads", "WHAT THREADS KEEP", thread_cols,
-					       sizeof(thread_cols) / sizeof(thread_cols[0]));
+					       MW__COUNT(thread_cols));
 
 	for (size_t i = 0; i < v->own->threads.n; i++) {
 		const struct mw__own_thread *k = &v->own->threads.v[i];

@@ -36,7 +36,7 @@ static const struct {
 	{ "heap_made", "private heap made" },
 	{ "heap_gone", "private heap destroyed" },
 };
-#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+#define N_KINDS MW__COUNT(kinds)
 
 struct sums {
 	uint64_t fetches, transfers, flushes, made, freed, waits, refills, overflows;
@@ -121,7 +121,7 @@ static void add_counters(struct mw__heap_view *v, const struct sums *s)
 	mw__doc_u64(o, "mapped", MW__T_BYTES, mapped * own->page_size);
 	mw__doc_u64(o, "walked", MW__T_BYTES, walked);
 	mw__doc_delta(o, "difference", (int64_t)(mapped * own->page_size - walked));
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(rows); i++)
 		mw__doc_u64(o, rows[i].key, rows[i].type, rows[i].value);
 	o = mw__doc_object(o, "errors");
 	for (unsigned i = 0; i < MW__OWN_ERRORS; i++)
@@ -226,7 +226,7 @@ static void event_row(struct mw__heap_view *v, struct mw__doc_node *t, const str
 
 static void add_events(struct mw__heap_view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "events", NULL, event_cols, sizeof(event_cols) / sizeof(event_cols[0]));
+	struct mw__doc_node *t = mw__doc_table(v->root, "events", NULL, event_cols, MW__COUNT(event_cols));
 	size_t n = v->own->events.n;
 
 	for (size_t i = 0; i < n; i++)

@@ -12,7 +12,7 @@
 #define MAX_MANGLED 2048
 
 static const struct mw__col keys[] = { MW__MASS_COLS(0, 0, 0) };
-_Static_assert(sizeof(keys) / sizeof(keys[0]) == MW__N_MASS_COLS, "MW__N_MASS_COLS counts MW__MASS_COLS");
+_Static_assert(MW__COUNT(keys) == MW__N_MASS_COLS, "MW__N_MASS_COLS counts MW__MASS_COLS");
 
 static void amounts(const struct mw__mass *m, const struct mw__image *img, uint64_t ret[MW__N_MASS_COLS])
 {

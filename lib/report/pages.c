@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096)
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define WIDTH 64u		/* characters a line */
 #define ALL_WIDTH 24u		/* of a mapping, beside its size and name */
 #define MAX_LINES 40u		/* of the map, without all */
@@ -240,7 +239,7 @@ static void draw_place(struct view *v)
 	while (!v->opts->all && per < UINT64_C(1) << 40 && lines_of(v, per) > most)
 		per *= 2;
 	uint64_t sizes[] = { per, per * WIDTH };
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, map_cols, LEN(map_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, map_cols, MW__COUNT(map_cols));
 
 	for (size_t i = 0; i < v->place.ranges.n; i++) {
 		const struct mw__range *r = &v->place.ranges.v[i];
@@ -265,7 +264,7 @@ static void draw_mapping(struct view *v, struct mw__doc_node *t, const struct mw
 /* One line a mapping, in characters of a size of its own; one without a name is called after its largest extent, as in maps. */
 static int draw_all(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, all_cols, LEN(all_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, all_cols, MW__COUNT(all_cols));
 	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
 	MW_CLEANUP(mw__str_deinit) struct mw__str buf = {};
 	struct mw__extent x, main = {};
@@ -317,12 +316,12 @@ static const struct {
 
 static void add_legend(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "LEGEND", legend_cols, LEN(legend_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "LEGEND", legend_cols, MW__COUNT(legend_cols));
 
 	for (size_t i = 0; i < MW__N_AT; i++)
 		if (v->bytes[i])
 			legend_row(t, mw__wheres[i].mark, v->bytes[i], mw__wheres[i].text);
-	for (size_t i = 0; i < LEN(mixtures); i++)
+	for (size_t i = 0; i < MW__COUNT(mixtures); i++)
 		if (v->used[(unsigned char)mixtures[i].mark])
 			legend_row(t, mixtures[i].mark, MW_UNKNOWN, mixtures[i].text);
 }
@@ -353,7 +352,7 @@ static const struct mw__col run_cols[] = {
 
 static void add_runs(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "runs", NULL, run_cols, LEN(run_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "runs", NULL, run_cols, MW__COUNT(run_cols));
 
 	for (size_t i = 0; i < v->bits.n; i++) {
 		const struct bit *b = &v->bits.v[i];
@@ -419,7 +418,7 @@ static void add_frames(struct view *v)
 	MW_CLEANUP(mw__str_deinit) struct mw__str scratch = {};
 	const struct mw_snapshot *snap = v->snap;
 	size_t limit = v->opts->all ? SIZE_MAX : MAX_FRAME_ROWS, n = 0, shared = 0, known = 0;
-	struct mw__doc_node *json = mw__doc_table(v->root, "frames", NULL, frame_keys, LEN(frame_keys)), *t = NULL;
+	struct mw__doc_node *json = mw__doc_table(v->root, "frames", NULL, frame_keys, MW__COUNT(frame_keys)), *t = NULL;
 
 	for (size_t i = 0; v->opts->frames && i < snap->frames.n; i++) {
 		const struct mw__frame *f = &snap->frames.v[i];
@@ -427,7 +426,7 @@ static void add_frames(struct view *v)
 		if (!is_in_place(v, f->addr))
 			continue;
 		if (!t)
-			t = mw__doc_table(v->root, NULL, "FRAMES", choose_cols(snap), LEN(frame_cols));
+			t = mw__doc_table(v->root, NULL, "FRAMES", choose_cols(snap), MW__COUNT(frame_cols));
 		frame_row(json, f, &scratch);
 		if (n++ < limit)
 			frame_row(t, f, &scratch);
@@ -495,8 +494,8 @@ static int add_mappers(struct view *v)
 		list[i] = &snap->mappers.v[i];
 	if (n)
 		qsort(list, n, sizeof(*list), compare_mappers);
-	struct mw__doc_node *json = mw__doc_table(v->root, "mappers", NULL, mapper_keys, LEN(mapper_keys));
-	struct mw__doc_node *text = n ? mw__doc_table(v->root, NULL, "WHO MAPS THESE FRAMES", mapper_cols, LEN(mapper_cols)) : NULL;
+	struct mw__doc_node *json = mw__doc_table(v->root, "mappers", NULL, mapper_keys, MW__COUNT(mapper_keys));
+	struct mw__doc_node *text = n ? mw__doc_table(v->root, NULL, "WHO MAPS THESE FRAMES", mapper_cols, MW__COUNT(mapper_cols)) : NULL;
 
 	for (size_t i = 0; i < n; i++) {
 		mapper_row(json, list[i]);

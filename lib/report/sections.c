@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define PAGE 4096u
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 /* Objects on the screen; the rest is summed up in a line. */
 #define MAX_OBJECTS 14
 
@@ -140,8 +139,8 @@ static void add_reloc_row(struct mw__doc_node *t, const struct mw__image_pieces 
 
 static void add_relocs(struct mw__sections_view *v)
 {
-	struct mw__doc_node *text = mw__doc_table(v->root, NULL, "WHO DIRTIED THE COPIED PAGES", reloc_cols, LEN(reloc_cols));
-	struct mw__doc_node *json = mw__doc_table(v->root, "relocations", NULL, reloc_keys, LEN(reloc_keys));
+	struct mw__doc_node *text = mw__doc_table(v->root, NULL, "WHO DIRTIED THE COPIED PAGES", reloc_cols, MW__COUNT(reloc_cols));
+	struct mw__doc_node *json = mw__doc_table(v->root, "relocations", NULL, reloc_keys, MW__COUNT(reloc_keys));
 	struct mw__mass sum = {};
 
 	for (size_t i = 0; i < v->pieces->images.n; i++) {
@@ -179,7 +178,7 @@ static void add_object_row(struct mw__doc_node *t, const char *name, const struc
 
 static void add_objects_text(struct mw__sections_view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "OBJECTS", object_cols, LEN(object_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, NULL, "OBJECTS", object_cols, MW__COUNT(object_cols));
 	size_t n = v->pieces->images.n, shown = v->opts->all || n <= MAX_OBJECTS + 1 ? n : MAX_OBJECTS;
 	struct mw__mass rest = {}, sum = {};
 	char text[64];
@@ -226,9 +225,9 @@ static int add_object(struct mw__sections_view *v, struct mw__doc_node *list, co
 	mw__doc_text(o, "symbols_from", v->symbols && img->detail ? img->detail->symbols_from : NULL);
 	mw__mass_members(o, &ic->sum, img);
 	mw__doc_delta(o, "residual", residual_of(v, ic));
-	fill_sections(mw__doc_table(o, "sections", NULL, section_keys, LEN(section_keys)), ic, &sum, false);
+	fill_sections(mw__doc_table(o, "sections", NULL, section_keys, MW__COUNT(section_keys)), ic, &sum, false);
 	if (text)
-		fill_sections(mw__doc_table(o, NULL, img->path, section_cols, LEN(section_cols)), ic, &sum, true);
+		fill_sections(mw__doc_table(o, NULL, img->path, section_cols, MW__COUNT(section_cols)), ic, &sum, true);
 	return v->opts->symbols ? mw__sections_symbols(v, o, ic, text) : 0;
 }
 

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 /* Symbols on the screen without --all. */
 #define MAX_SHOWN 40
 
@@ -37,7 +36,7 @@ static const struct mw__col cols[2][2][24] = {
 	{ { SYMBOL_COLS(MW__COL_TEXT_ONLY, 0, 0) }, { SYMBOL_COLS(MW__COL_TEXT_ONLY, 0, MW__COL_HIDDEN) } },
 };
 static const struct mw__col keys[] = { SYMBOL_COLS(MW__COL_JSON_ONLY, 0, 0) };
-_Static_assert(LEN(keys) == LEN(cols[0][0]), "as many columns on the screen as in JSON");
+_Static_assert(MW__COUNT(keys) == MW__COUNT(cols[0][0]), "as many columns on the screen as in JSON");
 
 static const char *type_text(const struct mw__symbol *s)
 {
@@ -171,14 +170,14 @@ static void show(struct mw__sections_view *v, struct mw__doc_node *parent, struc
 {
 	size_t limit = v->opts->limit ? v->opts->limit : SIZE_MAX;
 	size_t shown = mw__min(p->list.n, v->opts->all ? limit : mw__min(limit, MAX_SHOWN));
-	struct mw__doc_node *json = mw__doc_table(parent, key, NULL, keys, LEN(keys));
+	struct mw__doc_node *json = mw__doc_table(parent, key, NULL, keys, MW__COUNT(keys));
 
 	sort_first(p->list.v, p->list.n, limit);
 	for (size_t i = 0; i < p->list.n && i < limit; i++)
 		add_row(json, p, &p->list.v[i], false);
 	if (!text_cols)
 		return;
-	struct mw__doc_node *t = mw__doc_table(parent, NULL, title, text_cols, LEN(keys));
+	struct mw__doc_node *t = mw__doc_table(parent, NULL, title, text_cols, MW__COUNT(keys));
 
 	for (size_t i = 0; i < shown; i++)
 		add_row(t, p, &p->list.v[i], true);

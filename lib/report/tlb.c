@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define MAX_ROWS 12
-#define N_COLS(cols) (sizeof(cols) / sizeof((cols)[0]))
 #define JSO MW__COL_JSON_ONLY
 #define TABLE UINT64_C(4096)
 #define BLOCK (UINT64_C(2) << 20)
@@ -55,7 +54,7 @@ static const char *level_text(unsigned level, unsigned levels, char buf[static 6
 
 static void add_levels(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "levels", NULL, level_cols, N_COLS(level_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "levels", NULL, level_cols, MW__COUNT(level_cols));
 
 	char buf[64];
 
@@ -198,13 +197,13 @@ static void add_geometry(struct view *v)
 	mw__doc_text(o, "remark", g->remark);
 	mw__doc_line(v->root, "\002THE TLBS OF THIS PROCESSOR", NULL, 0);
 	if (!v->has_cpu) {
-		mw__doc_table(v->root, "tlbs", NULL, tlb_cols, N_COLS(tlb_cols));
+		mw__doc_table(v->root, "tlbs", NULL, tlb_cols, MW__COUNT(tlb_cols));
 		mw__doc_line(v->root, "Unknown: this snapshot does not tell its processor (--cpuid does).", NULL, 0);
 		return;
 	}
 	mw__doc_linef(v->root, NULL, 0, "%s (%s, family %u, model %u)%s", *g->model_name ? g->model_name : "processor", *g->vendor ? g->vendor : "?",
 		      g->family, g->model, g->has_hypervisor ? ", under a hypervisor, which may change what CPUID says" : "");
-	struct mw__doc_node *t = mw__doc_table(v->root, "tlbs", NULL, tlb_cols, N_COLS(tlb_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "tlbs", NULL, tlb_cols, MW__COUNT(tlb_cols));
 
 	for (size_t i = 0; i < g->n; i++)
 		add_tlb(t, &g->v[i]);
@@ -458,7 +457,7 @@ static void add_ways(struct view *v)
 
 static void add_maps(struct view *v)
 {
-	struct mw__doc_node *t = mw__doc_table(v->root, "mappings", "BY MAPPING", map_cols, N_COLS(map_cols));
+	struct mw__doc_node *t = mw__doc_table(v->root, "mappings", "BY MAPPING", map_cols, MW__COUNT(map_cols));
 	uint64_t limit = screen_limit(v), entries = 0, blocks = 0, added = 0, anon = 0;
 
 	for (size_t i = 0; i < v->tables->maps.n; i++) {

@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096)
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const rank_names[] = {
 	[MW_BY_RSS] = "rss", [MW_BY_PSS] = "pss", [MW_BY_USS] = "uss", [MW_BY_VSZ] = "vsz", [MW_BY_SWAP] = "swap",
@@ -31,7 +30,7 @@ static const char *const rank_names[] = {
 struct row {
 	const char *name;		/* of the group */
 	const struct mw__ranked *p;	/* process */
-	uint64_t amounts[LEN(rank_names)];
+	uint64_t amounts[MW__COUNT(rank_names)];
 	uint64_t once;			/* bytes of distinct frames; MW_UNKNOWN */
 	uint64_t n, unread;		/* processes; of them without PSS */
 	enum mw_rank rank;		/* what is compared */
@@ -46,7 +45,7 @@ struct view {
 
 /* -------------------------------------------------------------------- rows */
 
-static void amounts_of(const struct mw__ranked *p, uint64_t ret[LEN(rank_names)])
+static void amounts_of(const struct mw__ranked *p, uint64_t ret[MW__COUNT(rank_names)])
 {
 	ret[MW_BY_RSS] = p->status.vm_rss;
 	ret[MW_BY_PSS] = p->pss;
@@ -105,9 +104,9 @@ static uint64_t add_known(uint64_t sum, uint64_t v)
 	return v == MW_UNKNOWN ? sum : sum == MW_UNKNOWN ? v : sum + v;
 }
 
-static void add_amounts(uint64_t sum[LEN(rank_names)], const uint64_t v[LEN(rank_names)])
+static void add_amounts(uint64_t sum[MW__COUNT(rank_names)], const uint64_t v[MW__COUNT(rank_names)])
 {
-	for (size_t k = 0; k < LEN(rank_names); k++)
+	for (size_t k = 0; k < MW__COUNT(rank_names); k++)
 		sum[k] = add_known(sum[k], v[k]);
 }
 
@@ -116,7 +115,7 @@ static int gather(struct view *v)
 	for (size_t i = 0; i < v->ranking->rows.n; i++) {
 		const struct mw__ranked *p = &v->ranking->rows.v[i];
 		struct row *r = find_row(v, group_of(v, p));
-		uint64_t amounts[LEN(rank_names)];
+		uint64_t amounts[MW__COUNT(rank_names)];
 
 		if (!r)
 			return -MW_E_NOMEM;
@@ -191,7 +190,7 @@ static const char *reason(const struct mw__ranked *p)
 		{ s->rss_anon, half, "anonymous" },
 	};
 
-	for (size_t i = 0; rss != MW_UNKNOWN && i < LEN(rules); i++)
+	for (size_t i = 0; rss != MW_UNKNOWN && i < MW__COUNT(rules); i++)
 		/* what is known of one mapping says more than a kind of page */
 		if (p->most && rules[i].more_than == half)
 			return p->most;
@@ -328,7 +327,7 @@ static void add_totals(struct view *v, struct row *all)
 	struct mw__doc_node *o = mw__doc_object(v->root, "sum");
 	uint64_t sizes[] = { v->ranking->mem_total, all->amounts[MW_BY_RSS], all->amounts[MW_BY_PSS], all->once };
 
-	for (size_t k = 0; k < LEN(rank_names); k++)
+	for (size_t k = 0; k < MW__COUNT(rank_names); k++)
 		mw__doc_u64(o, k == MW_BY_RSS ? "rss_sum" : rank_names[k], MW__T_BYTES, all->amounts[k]);
 	mw__doc_u64(o, "once", MW__T_BYTES, all->once);
 	mw__doc_linef(v->root, sizes, 3, "%zu process%s on a machine with \001 of memory   sum of RSS \001 (shared pages counted each time)   "
@@ -362,10 +361,10 @@ static int fill(struct view *v)
 	mw__doc_text(v->root, "ranked_by", rank_names[v->opts->rank]);
 	add_counts(v);
 	add_totals(v, &all);
-	struct mw__doc_node *json = grouped ? mw__doc_table(v->root, "groups", NULL, group_keys, LEN(group_keys)) :
-					      mw__doc_table(v->root, "processes", NULL, process_keys, LEN(process_keys));
-	struct mw__doc_node *text = grouped ? mw__doc_table(v->root, NULL, NULL, group_cols, LEN(group_cols)) :
-					      mw__doc_table(v->root, NULL, NULL, cols_of(v->opts->rank), LEN(process_cols));
+	struct mw__doc_node *json = grouped ? mw__doc_table(v->root, "groups", NULL, group_keys, MW__COUNT(group_keys)) :
+					      mw__doc_table(v->root, "processes", NULL, process_keys, MW__COUNT(process_keys));
+	struct mw__doc_node *text = grouped ? mw__doc_table(v->root, NULL, NULL, group_cols, MW__COUNT(group_cols)) :
+					      mw__doc_table(v->root, NULL, NULL, cols_of(v->opts->rank), MW__COUNT(process_cols));
 
 	for (size_t i = 0; i < v->rows.n; i++) {
 		struct row *r = &v->rows.v[i];
@@ -398,7 +397,7 @@ int mw_report_top(const struct mw_ranking *ranking, const struct mw_top_opts *op
 
 	if (opts)
 		memcpy(&o, opts, mw__min(opts->size, sizeof(o)));
-	if (o.rank >= LEN(rank_names) || o.group > MW_GROUP_COMMAND)
+	if (o.rank >= MW__COUNT(rank_names) || o.group > MW_GROUP_COMMAND)
 		return mw__fail(err, MW_E_USAGE, 0, "top: there is no such order or group");
 	struct mw_document *doc = mw__doc_create("memwhy/top/1");
 

@@ -2,6 +2,7 @@
 /* One table a struct. What is not in its table is derived: runs by place, arrays by their lines. */
 #include "fields.h"
 
+#include "../base/count.h"
 #include "../model/snapshot.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "members are loaded by their low bytes");
@@ -62,7 +63,7 @@ static const char *name_source(unsigned i)
 #define CHAR(type, m) FIELD(type, m, MW__F_CHAR, NULL)
 #define TEXT(type, m) FIELD(type, m, MW__F_TEXT, NULL)
 #define NAME(type, m, fn) FIELD(type, m, MW__F_NAME, fn)
-#define TABLE(table, type) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type), 0 }
+#define TABLE(table, type) { table, MW__COUNT(table), sizeof(struct type), 0 }
 
 static const struct mw__field target[] = {
 	PID(mw__target, pid), TEXT(mw__target, comm), TEXT(mw__target, exe), TEXT(mw__target, cmdline),

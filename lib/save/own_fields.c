@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "own_fields.h"
 
+#include "../base/count.h"
+
 #include <stddef.h>
 
 #define SIZE_OF(type, m) sizeof(((struct type *)0)->m)
@@ -8,7 +10,7 @@
 #define NUMBER(type, m) FIELD(type, m, MW__F_NUMBER)
 #define BOOL(type, m) FIELD(type, m, MW__F_BOOL)
 #define TEXT(type, m) FIELD(type, m, MW__F_TEXT)
-#define GROWN_TABLE(table, type, first) { table, sizeof(table) / sizeof(table[0]), sizeof(struct type), first }
+#define GROWN_TABLE(table, type, first) { table, MW__COUNT(table), sizeof(struct type), first }
 #define TABLE(table, type) GROWN_TABLE(table, type, 0)
 
 static const struct mw__field own[] = {

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 
 #define DEPTH_MAX 8
@@ -460,7 +461,7 @@ static const struct {
 	{ "sources", read_sources }, { "cpuid", read_cpuid }, { "heap", mw__read_own }, { "heap_frames", mw__read_heap_frames },
 	{ "heap_lines", mw__read_heap_lines },
 };
-#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+#define N_KINDS MW__COUNT(kinds)
 
 /* ---------------------------------------------------------------------- file */
 

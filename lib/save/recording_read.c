@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/str.h"
 #include "save.h"
@@ -343,7 +344,7 @@ static int read_each(struct reader *r, struct json_object *list, int (*each)(str
 
 static int read_record(struct reader *r, struct json_object *line)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < MW__COUNT(kinds); i++) {
 		struct json_object *v = NULL;
 
 		if (!json_object_object_get_ex(line, kinds[i].key, &v))

@@ -2,6 +2,7 @@
 /* Recording to file: see recording.h for the lines. */
 #include "recording.h"
 
+#include "../base/count.h"
 #include "../base/jsonw.h"
 #include "save.h"
 
@@ -12,7 +13,7 @@ const struct mw__faults_number mw__faults_numbers[] = {
 	NUMBER(after_ns), NUMBER(paused_ns), NUMBER(samples), NUMBER(lost), NUMBER(counter), NUMBER(lost_moves), NUMBER(task_faults),
 	NUMBER(exit_status),
 };
-const size_t mw__n_faults_numbers = sizeof(mw__faults_numbers) / sizeof(mw__faults_numbers[0]);
+const size_t mw__n_faults_numbers = MW__COUNT(mw__faults_numbers);
 
 struct writer {
 	const struct mw_recording *rec;

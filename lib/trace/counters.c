@@ -8,6 +8,7 @@
  */
 #include "trace.h"
 
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../base/str.h"
@@ -59,7 +60,7 @@ static const uint8_t *walk_codes(const struct mw_cpu *cpu)
 		return NULL;
 	uint32_t model = (one->eax >> 4 & 15) | (one->eax >> 16 & 15) << 4;
 
-	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++)
+	for (size_t i = 0; i < MW__COUNT(walks); i++)
 		for (size_t k = 0; k < sizeof(walks[i].models) && walks[i].models[k]; k++)
 			if (walks[i].models[k] == model)
 				return walks[i].codes;

@@ -14,6 +14,8 @@
  */
 #include "trace.h"
 
+#include "../base/count.h"
+
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
@@ -94,7 +96,7 @@ static int load_program(int map, size_t size)
 	memset(&a, 0, sizeof(a));
 	a.prog_type = BPF_PROG_TYPE_PERF_EVENT;
 	a.insns = (uintptr_t)code;
-	a.insn_cnt = sizeof(code) / sizeof(code[0]);
+	a.insn_cnt = MW__COUNT(code);
 	a.license = (uintptr_t)"GPL";
 	memcpy(a.prog_name, "memwhy_faults", sizeof("memwhy_faults"));
 	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &a, sizeof(a));
