@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The symbols of an image come from the first of these that has any: its .symtab, the .symtab of its
- * separate debug file, its .gnu_debugdata together with its .dynsym, Go's .gopclntab, its .dynsym.
+ * separate debug file, its .gnu_debugdata together with its .dynsym, Go's .gopclntab, its .dynsym. Stubs of
+ * the procedure linkage table, which none of them has, are named by relocations.
  */
 #include "detail.h"
 
@@ -90,7 +91,7 @@ static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const str
 	if (rc == 0 && file)
 		rc = mw__detail_symtab(file, img, SHT_DYNSYM, want, arena, &found);
 	if (rc > 0)
-		rc = keep_symbols(&found, arena, ret);
+		rc = file && mw__detail_plt(file, want, arena, &found) < 0 ? -MW_E_NOMEM : keep_symbols(&found, arena, ret);
 	MW_VEC_FREE(&found.list);
 	return rc;
 }

@@ -46,6 +46,9 @@ MW_MUST_CHECK int mw__detail_read(int fd, const struct mw__image *img, const str
 /* symtab.c: .symtab or .dynsym. 1 read, 0 there is none, -MW_E_NOMEM. */
 MW_MUST_CHECK int mw__detail_symtab(struct mw_elf *elf, const struct mw__image *img, uint32_t type,
 				    const struct mw__detail_want *want, struct mw__arena *arena, struct mw__symbols *ret);
+/* plt.c: names for the stubs of .plt, by the relocations of the slots that they jump through. Return: 0, -MW_E_NOMEM. */
+MW_MUST_CHECK int mw__detail_plt(struct mw_elf *elf, const struct mw__detail_want *want, struct mw__arena *arena,
+				 struct mw__symbols *ret);
 /* pclntab.c: Go's table of functions, which stripping leaves. Likewise. */
 MW_MUST_CHECK int mw__detail_pclntab(Elf *elf, const struct mw__image *img, struct mw__arena *arena,
 				     struct mw__symbols *ret);

@@ -290,6 +290,27 @@ def check_addr2line(tap, process):
     tap.check(f"addr2line agrees on {known} of {RANDOM} addresses, the rest is padding", wrong[:20] + ([] if known > RANDOM // 2 else ["too few"]))
 
 
+def check_stubs(tap, process):
+    """No symbol table has the stubs of a procedure linkage table; objdump names them by relocations, too."""
+    if not shutil.which("objdump"):
+        tap.skip("stubs are named as objdump does", "no objdump")
+        return
+    wrong, count, bases = [], 0, {}
+    for start, _, _, _, name in target.mappings(process.pid):
+        if name.startswith("/"):
+            bases.setdefault(name, start)
+    for path, base in bases.items():
+        out = subprocess.run(["objdump", "-d", "-j", ".plt", "-j", ".plt.sec", "-j", ".plt.got", path], capture_output=True, text=True,
+                             timeout=120).stdout
+        stubs = [(int(a, 16), name) for a, name in re.findall(r"^([0-9a-f]+) <(.*@plt)>:$", out, re.M)]
+        count += len(stubs)
+        text = "\n".join(hex(base + a + 2) for a, _ in stubs)
+        found = memwhy("at", "--json", process.pid, "-", text=text)["addresses"] if stubs else []
+        wrong += [f"{path} {a:#x}: {d['symbol_raw']}+{d['symbol_offset']}, objdump: {name}" for (a, name), d in zip(stubs, found)
+                  if (d["symbol_raw"], d["symbol_offset"]) != (name, 2)]
+    tap.check("stubs are named as objdump does", wrong[:20] if count else ["objdump names none"])
+
+
 def main():
     tap = Tap()
     with running([os.path.join(PROGRAMS, "touch")], READY) as p:
@@ -302,6 +323,9 @@ def main():
         check_translations(tap, p)
         check_addr2line(tap, p)
         check_source(tap, p, claims)
+        check_stubs(tap, p)
+    with running([os.path.join(PROGRAMS, "touch-now")], READY) as p:
+        check_stubs(tap, p)
     check_twice(tap)
     check_huge(tap)
     check_gdb(tap)
