@@ -39,22 +39,38 @@ struct program {
 	uint64_t bias;		/* of what is executed */
 };
 
-static bool read_auxv(pid_t pid, struct program *p)
+static bool read_auxv(pid_t pid, bool is_32, struct program *p)
 {
 	MW_CLEANUP(mw__closep) int fd = -1;
 	char path[40];
+	uint32_t half[2];
 	uint64_t v[2];
+	void *buf = is_32 ? (void *)half : (void *)v;
+	ssize_t size = is_32 ? sizeof(half) : sizeof(v);
 
 	*p = (struct program){ .pid = pid };
 	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && read(fd, v, sizeof(v)) == sizeof(v) && v[0] != AT_NULL) {
+	while (fd >= 0 && read(fd, buf, (size_t)size) == size) {
+		if (is_32)
+			v[0] = half[0], v[1] = half[1];
 		if (v[0] == AT_ENTRY)
 			p->entry = v[1];
 		else if (v[0] == AT_BASE)
 			p->base = v[1];
 	}
 	return p->entry != 0;
+}
+
+/* Where the file's header says that it begins; MW_UNKNOWN. */
+static uint64_t read_entry(int fd, bool is_32)
+{
+	Elf32_Ehdr small;
+	Elf64_Ehdr large;
+
+	if (is_32)
+		return pread(fd, &small, sizeof(small), 0) == sizeof(small) ? small.e_entry : MW_UNKNOWN;
+	return pread(fd, &large, sizeof(large), 0) == sizeof(large) ? large.e_entry : MW_UNKNOWN;
 }
 
 static void watch(struct mw__phases_watch *w, pid_t pid, uint64_t addr, enum mw__phase phase, unsigned hit,
@@ -184,7 +200,7 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 	MW_CLEANUP(mw__arena_deinit) struct mw__arena arena;
 	struct mw__image img = {};
 	struct program p;
-	Elf64_Ehdr eh;
+	uint64_t entry;
 	char path[40];
 
 	mw__arena_init(&arena);
@@ -193,9 +209,9 @@ void mw__phases_arm(struct mw__phases_watch *w, pid_t pid, struct mw_recording *
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	MW_CLEANUP(mw__closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd >= 0 && read_auxv(pid, &p) && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && img.elf_class == 64 &&
-	    pread(fd, &eh, sizeof(eh), 0) == sizeof(eh)) {
-		p.bias = p.entry - eh.e_entry;	/* PT_PHDR is not in every program: a static PIE has none */
+	if (fd >= 0 && mw__image_read_fd(fd, &arena, &img, NULL) > 0 && read_auxv(pid, img.elf_class == 32, &p) &&
+	    (entry = read_entry(fd, img.elf_class == 32)) != MW_UNKNOWN) {
+		p.bias = p.entry - entry;	/* PT_PHDR is not in every program: a static PIE has none */
 		bool is_linker = watch_started_ldso(w, &p, fd, path);
 
 		if (p.base && img.interp)
