@@ -579,6 +579,47 @@ def check_twins(directory):
         ok(have == [(second, hex(5 * PAGE), "beta")], f"{what} that two processes have in common is named in each", have)
 
 
+# Touches a page of memory that is anonymous, loads itself once more over it, and touches that.
+RENEWED = b"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <link.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+char data[16 * 4096] __attribute__((aligned(4096))) = { 1 };
+int main(void)
+{
+	const ElfW(Phdr) *p = (void *)getauxval(AT_PHDR);
+	unsigned long n = getauxval(AT_PHNUM), bias = 0, fd = open("/proc/self/exe", O_RDONLY);
+	char *to = mmap(0, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (unsigned long i = 0; i < n; i++)
+		if (p[i].p_type == PT_PHDR)
+			bias = (unsigned long)p - p[i].p_vaddr;
+	((volatile char *)to)[4096] = 1;
+	for (unsigned long i = 0; i < n; i++)
+		if (p[i].p_type == PT_LOAD)
+			mmap(to + (p[i].p_vaddr & -4096ul), p[i].p_filesz + p[i].p_vaddr % 4096,
+			     (p[i].p_flags & PF_X ? PROT_EXEC : 0) | PROT_READ | (p[i].p_flags & PF_W ? PROT_WRITE : 0),
+			     MAP_PRIVATE | MAP_FIXED, fd, p[i].p_offset & -4096ul);
+	((volatile char *)to)[(unsigned long)data - bias + 5 * 4096] = 1;
+	return 0;
+}
+"""
+
+
+def check_renewed(directory):
+    """An address is something else after another mapping was made over it."""
+    path, name = os.path.join(directory, "renewed"), "what is mapped over anonymous memory that was touched last"
+    built = subprocess.run([*os.environ.get("CC", "gcc").split(), "-O1", "-w", "-fPIE", "-pie", "-x", "c", "-", "-o", path], input=RENEWED, stderr=subprocess.PIPE)
+    _, doc = record(["--list"], [path]) if built.returncode == 0 else (None, None)
+    if not doc:
+        skip(name, "it cannot be built or recorded here")
+        return
+    have = [(f["object"], f["section"], f["offset"]) for f in doc["faults"] if f["symbol"] == "data"]
+    ok(have == [(path, ".data", hex(5 * PAGE))], name, have)
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -797,6 +838,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         check_static_phases(tmp)
         check_kinds_of_program(tmp)
+        check_renewed(tmp)
         check_twins(tmp)
     check_majors()
     attached(check_lost_moves)
