@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import target
-from target import BUILD, MEMWHY, READY, Tap, memwhy, running
+from target import BUILD, MEMWHY, PAGE, READY, Tap, memwhy, running
 
 PROGRAMS = os.path.join(BUILD, "tests/pages")
 # What another moment or another process changes: when it was taken, who else maps a page, and what the page
@@ -214,6 +214,15 @@ def check_unknown(tap, directory):
               ([] if runs else ["no runs"]))
 
 
+def check_place(tap, pid, snap):
+    """Frames of a place alone, of a snapshot that has those of all: the pages that pagemap has there, no more."""
+    start, end = next((s, e) for s, e, perm, _, n in target.mappings(pid) if perm.startswith("rw") and n.endswith("/touch"))
+    start += PAGE
+    want = [a for a, entry in target.pagemap(pid, start, end) if entry >> 63]
+    have = [int(f["address"], 16) for f in memwhy("pages", "--frames", "--json", snap, f"{start:#x}-{end:#x}")["frames"]]
+    tap.check(f"frames of a place: the {len(want)} pages of it", [] if have == want and want else [f"{have}, must be {want}"])
+
+
 def main():
     tap = Tap()
     with running([os.path.join(PROGRAMS, "touch")], READY) as p, tempfile.TemporaryDirectory() as directory:
@@ -225,6 +234,8 @@ def main():
                      for _, entry in target.pagemap(p.pid, s, t) if entry >> 63)
         memwhy("record", "--symbols", *(["--frames"] if frames else []), "-o", snap, p.pid)
         check_same(tap, p.pid, snap, addrs, frames)
+        if frames:
+            check_place(tap, p.pid, snap)
         check_text(tap, p.pid, snap, addrs)
         check_damage(tap, snap)
         check_unknown(tap, directory)
