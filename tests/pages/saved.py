@@ -216,7 +216,8 @@ def check_unknown(tap, directory):
 
 def check_place(tap, pid, snap):
     """Frames of a place alone, of a snapshot that has those of all: the pages that pagemap has there, no more."""
-    start, end = next((s, e) for s, e, perm, _, n in target.mappings(pid) if perm.startswith("rw") and n.endswith("/touch"))
+    start, end = max(((s, e) for s, e, perm, _, n in target.mappings(pid) if perm.startswith("rw") and n.endswith("/touch")),
+                     key=lambda place: place[1] - place[0])
     start += PAGE
     want = [a for a, entry in target.pagemap(pid, start, end) if entry >> 63]
     have = [int(f["address"], 16) for f in memwhy("pages", "--frames", "--json", snap, f"{start:#x}-{end:#x}")["frames"]]
