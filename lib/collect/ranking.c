@@ -290,7 +290,9 @@ static int read_amounts(struct reading *r, struct mw__ranked *row)
 
 	if (has_memory && (!r->at_once || fd < 0)) {
 		mw__statm_read(&all, statm, PAGE, &row->status.vm_size, &row->status.vm_rss);
-		has_memory = row->status.vm_size != MW_UNKNOWN && row->status.vm_size;
+		if (row->status.vm_size == MW_UNKNOWN)
+			return 0;
+		has_memory = row->status.vm_size;
 	}
 	if (has_memory)
 		read_rollup(r, fd, row);
