@@ -21,6 +21,8 @@ enum {
 	EXIT_PARTIAL = 4,	/* with --strict */
 };
 
+#define PID_LIMIT 4194304	/* the largest number that kernel.pid_max may have (Linux, include/linux/threads.h) */
+
 /* What an option's argument is, for completions. */
 enum arg_kind { ARG_NONE, ARG_TEXT, ARG_NUMBER, ARG_FILE, ARG_DIR, ARG_PID, ARG_WORDS };
 

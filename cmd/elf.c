@@ -227,8 +227,8 @@ static bool set_pid(struct request *r, const char *arg)
 
 	if (!parse_number("pid", arg, &v))
 		return false;
-	if (!v || v > 4194304) {
-		fail_text(0, NULL, "--pid: %s is not a number from 1 to 4194304", arg);
+	if (!v || v > PID_LIMIT) {
+		fail_text(0, NULL, "--pid: %s is not a number from 1 to %d", arg, PID_LIMIT);
 		return false;
 	}
 	r->pid = (pid_t)v;

@@ -202,7 +202,7 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 	case OPT_RECORDER:
 		return set_recorder(q, arg);
 	case 'p':
-		if (!take_number("pid", arg, 1, 4194304, &v))
+		if (!take_number("pid", arg, 1, PID_LIMIT, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;

@@ -188,7 +188,7 @@ static bool set_number(struct settings *s, int id, const char *arg)
 
 	switch (id) {
 	case 'p':
-		if (!take_number("pid", arg, 1, 4194304, &v))
+		if (!take_number("pid", arg, 1, PID_LIMIT, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;

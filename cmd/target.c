@@ -104,8 +104,8 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	if (is_number(argv[0])) {
 		long pid = strtol(argv[0], NULL, 10);
 
-		if (pid < 1 || pid > 4194304)
-			return fail_text(EXIT_TARGET, NULL, "%s: no such process: pids go from 1 to 4194304", argv[0]);
+		if (pid < 1 || pid > PID_LIMIT)
+			return fail_text(EXIT_TARGET, NULL, "%s: no such process: pids go from 1 to %d", argv[0], PID_LIMIT);
 		return by_pid(s, (pid_t)pid, ret);
 	}
 	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode)))
