@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
+
 #define ALIGN 16
 #define FIRST_BLOCK 4096
 #define LAST_BLOCK (1u << 20)
@@ -131,15 +133,6 @@ char *mw__arena_printf(struct mw__arena *arena, const char *fmt, ...)
 	return p;
 }
 
-static uint64_t hash_bytes(const char *s, size_t len)
-{
-	uint64_t h = 14695981039346656037u;	/* FNV-1a, 64 bits */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * 1099511628211u;
-	return h;
-}
-
 static int grow_strs(struct mw__arena *arena)
 {
 	size_t n = arena->n_buckets ? arena->n_buckets * 2 : 64;
@@ -166,7 +159,7 @@ static int grow_strs(struct mw__arena *arena)
 
 const char *mw__arena_intern(struct mw__arena *arena, const char *s, size_t len)
 {
-	uint64_t hash = hash_bytes(s, len);
+	uint64_t hash = mw__hash(MW__HASH, s, len);
 
 	if (arena->n_strs >= arena->n_buckets && grow_strs(arena) < 0)
 		return NULL;

@@ -13,6 +13,7 @@
 #include "own.h"
 
 #include "../base/cleanup.h"
+#include "../base/hash.h"
 #include "../base/size.h"
 
 #include <stddef.h>
@@ -37,15 +38,6 @@ struct books {
 
 /* --------------------------------------------------------------- fingerprint */
 
-static uint64_t mix(uint64_t h, const void *bytes, size_t n)
-{
-	const unsigned char *p = bytes;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
-
 /* The private heaps have locks of their own, or none but the number. */
 static bool mix_heaps(struct books *b, const struct mw_region *region, uint64_t *h)
 {
@@ -55,7 +47,7 @@ static bool mix_heaps(struct books *b, const struct mw_region *region, uint64_t 
 		if (!mw__own_element(b->r, at, region->sizeof_heap, 0, &b->heap, sizeof(b->heap)))
 			return false;
 		still &= !(b->heap.lock.seq & 1);
-		*h = mix(*h, &b->heap, offsetof(struct mw_heap, parts));
+		*h = mw__hash(*h, &b->heap, offsetof(struct mw_heap, parts));
 	}
 	return still;
 }
@@ -67,25 +59,25 @@ static bool take_print(struct books *b, uint64_t *ret)
 	struct mw_mcentral central;
 	struct mw_region region;
 	bool still = true;
-	uint64_t h = 0;
+	uint64_t h = MW__HASH;
 
 	if (!mw__own_element(r, r->at, r->region.size, 0, &region, sizeof(region)))
 		return false;
 	still = !(region.heap.lock.seq & 1);
-	h = mix(h, &region, sizeof(region));
+	h = mw__hash(h, &region, sizeof(region));
 	for (unsigned c = 0; c < MW_N_CLASSES; c++) {
 		const struct mw_abi_table *t = &r->region.tables[MW_TABLE_MCENTRALS];
 
 		if (!mw__own_element(r, t->addr, t->stride, c, &central, sizeof(central)))
 			return false;
 		still &= !(central.lock.seq & 1);
-		h = mix(h, &central, sizeof(central));
+		h = mw__hash(h, &central, sizeof(central));
 	}
 	for (uint64_t at = region.mcaches; at; at = b->cache.next) {
 		if (!mw__own_element(r, at, r->region.sizeof_mcache, 0, &b->cache, sizeof(b->cache)))
 			return false;
 		still &= !(b->cache.seq & 1);
-		h = mix(h, &b->cache, sizeof(b->cache));
+		h = mw__hash(h, &b->cache, sizeof(b->cache));
 	}
 	still &= mix_heaps(b, &region, &h);
 	*ret = h;

@@ -13,6 +13,7 @@
 #include "../base/cleanup.h"
 #include "../base/err.h"
 #include "../base/gzip.h"
+#include "../base/hash.h"
 #include "../base/size.h"
 #include "../base/str.h"
 
@@ -76,10 +77,8 @@ static bool numbers_grow(struct numbers *t)
 /* The number of these bytes, and whether they are new; -1 without memory. */
 static int64_t number_of(struct numbers *t, const void *bytes, size_t len, bool *is_new)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = mw__hash(MW__HASH, bytes, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
 	*is_new = false;
 	if (t->items.n * 2 >= t->n_slots && !numbers_grow(t))
 		return -1;
