@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/size.h"
 #include "versions.h"
@@ -288,7 +289,7 @@ static unsigned layout_score(const uint8_t *head, size_t len, struct mw__elf_lay
 
 	if (len < mw__raw_size_ehdr(lay.is64))
 		return 0;
-	mw__raw_decode(mw__ehdr_fields, 13, head, len, lay, &eh);
+	mw__raw_decode(mw__ehdr_fields, MW__COUNT(mw__ehdr_fields), head, len, lay, &eh);
 	return (eh.version == 1) + (eh.ehsize == mw__raw_size_ehdr(lay.is64)) +
 	       ((eh.phentsize == 0 || eh.phentsize == mw__raw_size_phdr(lay.is64)) &&
 		(eh.shentsize == 0 || eh.shentsize == mw__raw_size_shdr(lay.is64)));
@@ -388,7 +389,7 @@ static bool first_section(struct mw_elf *elf, struct mw__shdr *ret)
 
 	if (!elf->eh.shoff || !mw__elf_read(elf, elf->eh.shoff, raw, size))
 		return false;
-	mw__raw_decode(mw__shdr_fields, 10, raw, size, elf->lay, ret);
+	mw__raw_decode(mw__shdr_fields, MW__COUNT(mw__shdr_fields), raw, size, elf->lay, ret);
 	return true;
 }
 
@@ -433,7 +434,7 @@ static void read_segments(struct mw_elf *elf)
 				 eh_field_off(elf, 9));
 
 	if (n)
-		elf->ph = read_table(elf, mw__phdr_fields, 8, sizeof(*elf->ph), elf->eh.phoff, size, n);
+		elf->ph = read_table(elf, mw__phdr_fields, MW__COUNT(mw__phdr_fields), sizeof(*elf->ph), elf->eh.phoff, size, n);
 	elf->n_ph = elf->ph ? n : 0;
 }
 
@@ -446,7 +447,7 @@ static void read_sections(struct mw_elf *elf)
 				 eh_field_off(elf, 11));
 
 	if (n)
-		elf->sh = read_table(elf, mw__shdr_fields, 10, sizeof(*elf->sh), elf->eh.shoff, size, n);
+		elf->sh = read_table(elf, mw__shdr_fields, MW__COUNT(mw__shdr_fields), sizeof(*elf->sh), elf->eh.shoff, size, n);
 	elf->n_sh = elf->sh ? n : 0;
 }
 
@@ -480,9 +481,9 @@ static void read_header(struct mw_elf *elf, const uint8_t *head, size_t len)
 	uint64_t want = mw__raw_size_ehdr(elf->lay.is64);
 
 	elf->head_bytes = len < want ? len : want;
-	size_t whole = mw__raw_decode(mw__ehdr_fields, 13, head, elf->head_bytes, elf->lay, &elf->eh);
+	size_t whole = mw__raw_decode(mw__ehdr_fields, MW__COUNT(mw__ehdr_fields), head, elf->head_bytes, elf->lay, &elf->eh);
 
-	if (whole < 13) {
+	if (whole < MW__COUNT(mw__ehdr_fields)) {
 		mw__elf_diag(elf, MW__ELF_FATAL, whole ? mw__ehdr_fields[whole].name : "e_type", elf->size,
 			     mw__elf_field_off(elf, 0, &mw__ehdr_fields[whole]), want,
 			     "the file ends after %zu bytes, its header has %llu", len, (unsigned long long)want);

@@ -31,16 +31,9 @@ static uint64_t num(struct reader *r, unsigned size)
 
 static uint64_t uleb(struct reader *r)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
-	for (unsigned shift = 0; !r->failed; shift += 7) {
-		uint64_t b = num(r, 1);
-
-		if (shift < 64)
-			v |= (b & 0x7f) << shift;
-		if (!(b & 0x80))
-			break;
-	}
+	r->failed |= !mw__raw_leb(r->p, &r->at, r->end, false, &v);
 	return v;
 }
 

@@ -35,11 +35,13 @@ static const char *const signals[] = {
 };
 #define N_SIGNALS MW__COUNT(signals)
 
+#define EM_OLD_ALPHA 0x9026	/* what Linux uses, unofficially */
+
 static bool has_usual_signals(const struct mw_elf *elf)
 {
 	uint64_t m = elf->eh.machine;
 
-	return m != EM_MIPS && m != EM_SPARC && m != EM_SPARCV9 && m != EM_PARISC && m != EM_ALPHA && m != 0x9026;
+	return m != EM_MIPS && m != EM_SPARC && m != EM_SPARCV9 && m != EM_PARISC && m != EM_ALPHA && m != EM_OLD_ALPHA;
 }
 
 static const char *signal_name(const struct mw_elf *elf, uint64_t n)
@@ -141,7 +143,7 @@ void mw__core_prstatus(const struct mw__note_out *o)
 void mw__core_prpsinfo(const struct mw__note_out *o)
 {
 	bool l = o->elf->lay.is64;
-	bool wide_ids = l || o->elf->eh.machine == 243 || o->elf->eh.machine == EM_PPC;
+	bool wide_ids = l || o->elf->eh.machine == EM_RISCV || o->elf->eh.machine == EM_PPC;
 	unsigned id = wide_ids ? 4 : 2;
 	uint64_t at = l ? 16 : 8, ids = at + 2 * id;
 	char state = (char)num(o, 1, 1);
@@ -234,26 +236,29 @@ void mw__core_files(const struct mw__note_out *o)
 	}
 }
 
+/* Signals as those machines number them, and the code of what the kernel itself sends. */
+enum { ILL = 4, TRAP = 5, BUS = 7, FPE = 8, SEGV = 11, CHLD = 17, SYS = 31, BY_KERNEL = 0x80 };
+
 /* si_code, by signal; 0: any signal. */
 static const struct {
 	uint8_t signo;
 	int16_t code;
 	const char *name;
 } codes[] = {
-	{ 0, 0, "SI_USER" }, { 0, 0x80, "SI_KERNEL" }, { 0, -1, "SI_QUEUE" }, { 0, -2, "SI_TIMER" }, { 0, -3, "SI_MESGQ" },
+	{ 0, 0, "SI_USER" }, { 0, BY_KERNEL, "SI_KERNEL" }, { 0, -1, "SI_QUEUE" }, { 0, -2, "SI_TIMER" }, { 0, -3, "SI_MESGQ" },
 	{ 0, -4, "SI_ASYNCIO" }, { 0, -5, "SI_SIGIO" }, { 0, -6, "SI_TKILL" },
-	{ 4, 1, "ILL_ILLOPC" }, { 4, 2, "ILL_ILLOPN" }, { 4, 3, "ILL_ILLADR" }, { 4, 4, "ILL_ILLTRP" }, { 4, 5, "ILL_PRVOPC" },
-	{ 4, 6, "ILL_PRVREG" }, { 4, 7, "ILL_COPROC" }, { 4, 8, "ILL_BADSTK" },
-	{ 5, 1, "TRAP_BRKPT" }, { 5, 2, "TRAP_TRACE" }, { 5, 3, "TRAP_BRANCH" }, { 5, 4, "TRAP_HWBKPT" },
-	{ 7, 1, "BUS_ADRALN" }, { 7, 2, "BUS_ADRERR" }, { 7, 3, "BUS_OBJERR" }, { 7, 4, "BUS_MCEERR_AR" }, { 7, 5, "BUS_MCEERR_AO" },
-	{ 8, 1, "FPE_INTDIV" }, { 8, 2, "FPE_INTOVF" }, { 8, 3, "FPE_FLTDIV" }, { 8, 4, "FPE_FLTOVF" }, { 8, 5, "FPE_FLTUND" },
-	{ 8, 6, "FPE_FLTRES" }, { 8, 7, "FPE_FLTINV" }, { 8, 8, "FPE_FLTSUB" },
-	{ 11, 1, "SEGV_MAPERR" }, { 11, 2, "SEGV_ACCERR" }, { 11, 3, "SEGV_BNDERR" }, { 11, 4, "SEGV_PKUERR" },
-	{ 17, 1, "CLD_EXITED" }, { 17, 2, "CLD_KILLED" }, { 17, 3, "CLD_DUMPED" }, { 17, 4, "CLD_TRAPPED" }, { 17, 5, "CLD_STOPPED" },
-	{ 17, 6, "CLD_CONTINUED" }, { 31, 1, "SYS_SECCOMP" },
+	{ ILL, 1, "ILL_ILLOPC" }, { ILL, 2, "ILL_ILLOPN" }, { ILL, 3, "ILL_ILLADR" }, { ILL, 4, "ILL_ILLTRP" }, { ILL, 5, "ILL_PRVOPC" },
+	{ ILL, 6, "ILL_PRVREG" }, { ILL, 7, "ILL_COPROC" }, { ILL, 8, "ILL_BADSTK" },
+	{ TRAP, 1, "TRAP_BRKPT" }, { TRAP, 2, "TRAP_TRACE" }, { TRAP, 3, "TRAP_BRANCH" }, { TRAP, 4, "TRAP_HWBKPT" },
+	{ BUS, 1, "BUS_ADRALN" }, { BUS, 2, "BUS_ADRERR" }, { BUS, 3, "BUS_OBJERR" }, { BUS, 4, "BUS_MCEERR_AR" }, { BUS, 5, "BUS_MCEERR_AO" },
+	{ FPE, 1, "FPE_INTDIV" }, { FPE, 2, "FPE_INTOVF" }, { FPE, 3, "FPE_FLTDIV" }, { FPE, 4, "FPE_FLTOVF" }, { FPE, 5, "FPE_FLTUND" },
+	{ FPE, 6, "FPE_FLTRES" }, { FPE, 7, "FPE_FLTINV" }, { FPE, 8, "FPE_FLTSUB" },
+	{ SEGV, 1, "SEGV_MAPERR" }, { SEGV, 2, "SEGV_ACCERR" }, { SEGV, 3, "SEGV_BNDERR" }, { SEGV, 4, "SEGV_PKUERR" },
+	{ CHLD, 1, "CLD_EXITED" }, { CHLD, 2, "CLD_KILLED" }, { CHLD, 3, "CLD_DUMPED" }, { CHLD, 4, "CLD_TRAPPED" }, { CHLD, 5, "CLD_STOPPED" },
+	{ CHLD, 6, "CLD_CONTINUED" }, { SYS, 1, "SYS_SECCOMP" },
 };
 
-static bool is_fault(uint64_t signo) { return signo == 4 || signo == 5 || signo == 7 || signo == 8 || signo == 11; }
+static bool is_fault(uint64_t signo) { return signo == ILL || signo == TRAP || signo == BUS || signo == FPE || signo == SEGV; }
 
 void mw__core_siginfo(const struct mw__note_out *o)
 {
@@ -270,12 +275,12 @@ void mw__core_siginfo(const struct mw__note_out *o)
 	for (size_t i = 0; i < MW__COUNT(codes); i++)
 		if (codes[i].code == code && (!codes[i].signo || codes[i].signo == signo))
 			say(o, "code_name", "%s", codes[i].name);
-	if (is_fault(signo) && code > 0 && code != 0x80) {
+	if (is_fault(signo) && code > 0 && code != BY_KERNEL) {
 		say(o, "addr", "%#" PRIx64, word(o, at));
-	} else if (code <= 0 || signo == 17) {	/* somebody sent it */
+	} else if (code <= 0 || signo == CHLD) {	/* somebody sent it */
 		say(o, "pid", "%" PRIu64, num(o, at, 4));
 		say(o, "uid", "%" PRIu64, num(o, at + 4, 4));
-		if (signo == 17)
+		if (signo == CHLD)
 			say(o, "status", "%" PRId32, (int32_t)num(o, at + 8, 4));
 	}
 }

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/err.h"
 #include "../base/size.h"
 #include "../base/str.h"
@@ -130,7 +131,7 @@ static int for_segments(struct image *im, uint64_t start, void (*fn)(struct imag
 
 		if (!read_mem(im->mem, start + im->eh.phoff + i * stride, raw, stride))
 			return -1;
-		mw__raw_decode(mw__phdr_fields, 8, raw, stride, im->lay, &p);
+		mw__raw_decode(mw__phdr_fields, MW__COUNT(mw__phdr_fields), raw, stride, im->lay, &p);
 		if (p.type == PT_LOAD)
 			fn(im, &p);
 	}
@@ -160,7 +161,7 @@ static int build(struct image *im, uint64_t start, const char *path, struct mw_e
 	if (memcmp(head, ELFMAG, 4))
 		return mw__fail(err, MW_E_FORMAT, 0, "%s: no ELF header at %#llx", path, (unsigned long long)start);
 	im->lay = (struct mw__elf_layout){ head[EI_CLASS] != ELFCLASS32, head[EI_DATA] == ELFDATA2MSB };
-	mw__raw_decode(mw__ehdr_fields, 13, head, sizeof(head), im->lay, &im->eh);
+	mw__raw_decode(mw__ehdr_fields, MW__COUNT(mw__ehdr_fields), head, sizeof(head), im->lay, &im->eh);
 	im->bias = start;
 	if (for_segments(im, start, find_size) < 0)
 		return mw__fail(err, MW_E_FORMAT, 0, "%s: its program headers are not in memory", path);

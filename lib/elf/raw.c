@@ -62,6 +62,24 @@ uint64_t mw__raw_num(const uint8_t *p, unsigned size, bool big)
 	return v;
 }
 
+bool mw__raw_leb(const uint8_t *p, uint64_t *at, uint64_t end, bool is_signed, uint64_t *ret)
+{
+	uint64_t v = 0;
+	unsigned shift = 0;
+	uint8_t b = 0x80;
+
+	while (*at < end && b & 0x80) {
+		b = p[(*at)++];
+		if (shift < 64)
+			v |= (uint64_t)(b & 0x7f) << shift;
+		shift += 7;
+	}
+	if (is_signed && b & 0x40 && shift < 64)
+		v |= ~UINT64_C(0) << shift;
+	*ret = v;
+	return !(b & 0x80);
+}
+
 size_t mw__raw_decode(const struct mw__field *fields, size_t n, const uint8_t *p, size_t len,
 		      struct mw__elf_layout lay, void *to)
 {

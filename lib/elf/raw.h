@@ -45,6 +45,9 @@ static inline uint64_t mw__raw_size_sym(bool is64) { return is64 ? 24 : 16; }
 /* A number of 1, 2, 4 or 8 bytes. */
 uint64_t mw__raw_num(const uint8_t *p, unsigned size, bool big);
 
+/* The LEB128 number (DWARF 5, 7.6) at p + *at, which moves behind it. False when it goes on beyond end: then it is what there is. */
+bool mw__raw_leb(const uint8_t *p, uint64_t *at, uint64_t end, bool is_signed, uint64_t *ret);
+
 /*
  * Decode the n fields of one structure that starts at p and of which len bytes exist.
  * Fields that do not exist in full become 0. Returns how many fields exist in full.

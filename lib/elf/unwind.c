@@ -87,20 +87,9 @@ int mw__frames_open(struct mw_elf *elf, size_t i, struct mw__frames *ret)
 
 uint64_t mw__frames_leb(const struct mw__frames *t, uint64_t *at, uint64_t end, bool is_signed)
 {
-	uint64_t v = 0;
-	unsigned shift = 0;
-	uint8_t b = 0;
+	uint64_t v;
 
-	while (*at < end) {
-		b = t->p[(*at)++];
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		shift += 7;
-		if (!(b & 0x80))
-			break;
-	}
-	if (is_signed && (b & 0x40) && shift < 64)
-		v |= ~UINT64_C(0) << shift;
+	mw__raw_leb(t->p, at, end, is_signed, &v);
 	return v;
 }
 

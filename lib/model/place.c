@@ -7,6 +7,7 @@
 #include "../base/size.h"
 #include "../base/str.h"
 
+#include <elf.h>
 #include <string.h>
 
 void mw__place_deinit(struct mw__place *place)
@@ -167,7 +168,7 @@ static int add_sections(const struct mw__image *img, const char *section, struct
 	for (uint32_t i = 0; i < img->n_sections; i++) {
 		const struct mw__section *s = &img->sections[i];
 
-		if (!strcmp(s->name, section) && !(s->flags & 0x400 && s->type == 8) &&	/* SHF_TLS, SHT_NOBITS */
+		if (!strcmp(s->name, section) && !(s->flags & SHF_TLS && s->type == SHT_NOBITS) &&
 		    add(ret, img->bias + s->addr, img->bias + s->addr + s->size, s->name) < 0)
 			return -MW_E_NOMEM;
 	}

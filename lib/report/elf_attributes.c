@@ -129,16 +129,9 @@ struct attrs {
 
 static uint64_t uleb(struct attrs *a)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
-	for (unsigned shift = 0; a->at < a->end; shift += 7) {
-		uint8_t b = a->p[a->at++];
-
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			break;
-	}
+	mw__raw_leb(a->p, &a->at, a->end, false, &v);
 	return v;
 }
 

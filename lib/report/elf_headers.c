@@ -66,7 +66,7 @@ static const char *type_text(const struct mw_elf *elf)
 static const struct {
 	const char *label, *key;
 	enum mw__type type;
-} header_rows[13] = {
+} header_rows[MW__COUNT(mw__ehdr_fields)] = {
 	{ "Type", "type", MW__T_COUNT }, { "Machine", "machine", MW__T_COUNT }, { "Version", "version", MW__T_COUNT },
 	{ "Entry point address", "entry", MW__T_ADDR }, { "Start of program headers", "phoff", MW__T_BYTES },
 	{ "Start of section headers", "shoff", MW__T_BYTES }, { "Flags", "flags", MW__T_ADDR },
@@ -113,7 +113,7 @@ void mw__elf_view_header(const struct mw__elf_view *v)
 	struct mw__doc_node *h = mw__doc_object(v->node, "header");
 
 	ident_rows(v, h);
-	for (size_t i = 0; i < 13; i++) {
+	for (size_t i = 0; i < MW__COUNT(mw__ehdr_fields); i++) {
 		const struct mw__field *f = &mw__ehdr_fields[i];
 		uint64_t value = *(const uint64_t *)((const char *)&elf->eh + f->to);
 		unsigned end = elf->lay.is64 ? f->off64 + f->size64 : f->off32 + f->size32;
@@ -163,13 +163,15 @@ static bool inside(uint64_t off, uint64_t size, uint64_t start, uint64_t len)
 	return off >= start && len && off - start <= len - 1 && mw__fits(off - start, size, len);
 }
 
+#define FIRST_MBIND 0x6474e555u	/* PT_GNU_MBIND_LO */
+
 /* Whether segment p holds section s: the rule that linkers and readelf use (binutils' documentation of it). */
 static bool holds(const struct mw__phdr *p, const struct mw__shdr *s)
 {
 	bool tls = s->flags & SHF_TLS, alloc = s->flags & SHF_ALLOC, nobits = s->type == SHT_NOBITS;
 	bool needs_alloc = p->type == PT_LOAD || p->type == PT_DYNAMIC || p->type == PT_GNU_EH_FRAME ||
 			   p->type == PT_GNU_STACK || p->type == PT_GNU_RELRO ||
-			   (p->type >= 0x6474e555 && p->type < 0x6474e555 + 4096);
+			   (p->type >= FIRST_MBIND && p->type < FIRST_MBIND + 4096);
 
 	if (s->type == SHT_NULL || p->type == PT_PHDR || (alloc ? 0 : needs_alloc))
 		return false;

@@ -47,8 +47,8 @@ static const struct {
 	size_t n;
 	const char *name;
 } kinds[] = {
-	{ ident_fields, MW__COUNT(ident_fields), "header" }, { mw__ehdr_fields, 13, "header" },
-	{ mw__phdr_fields, 8, "segment" }, { mw__shdr_fields, 10, "section" },
+	{ ident_fields, MW__COUNT(ident_fields), "header" }, { mw__ehdr_fields, MW__COUNT(mw__ehdr_fields), "header" },
+	{ mw__phdr_fields, MW__COUNT(mw__phdr_fields), "segment" }, { mw__shdr_fields, MW__COUNT(mw__shdr_fields), "section" },
 	{ sym_fields, MW__COUNT(sym_fields), "symbol" },
 };
 

@@ -139,7 +139,7 @@ static void add_table(const struct mw__elf_view *v, struct mw__doc_node *list, c
 
 static bool is_reloc(uint64_t type)
 {
-	return type == SHT_REL || type == SHT_RELA || type == 19 || type == MW__SHT_ANDROID_RELR;
+	return type == SHT_REL || type == SHT_RELA || type == SHT_RELR || type == MW__SHT_ANDROID_RELR;
 }
 
 /* Tables that only Android's loader reads, packed in a form that is not taken apart here. */
