@@ -15,10 +15,9 @@
 
 #define VARIABLE "MEMWHY_MALLOC="
 #define ENVIRON_MAX (2u << 20) /* what execve takes with a stack of 8 MiB */
-#define USUAL_SAMPLE (512u << 10)
 
 struct mw_options mw__options = {
-	.sample = USUAL_SAMPLE,
+	.sample = 512u << 10,
 	.paced = 1,
 	.retain = 8u << 20,
 	.decay_ms = 1000,
@@ -42,7 +41,9 @@ static const struct choice stack_words[] = { { "caller", 0 }, { "full", 1 }, { 0
 static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { "off", 0 }, { "on", 1 }, { 0 } };
 static const struct choice error_words[] = { { "abort", 0 }, { "count", 1 }, { 0 } };
 
-TOGETHER static uint64_t decay;
+#define NOT_TOLD (UINT64_MAX - 1)
+
+TOGETHER static uint64_t decay, sample = NOT_TOLD;
 TOGETHER static unsigned char count_errors;
 
 static const struct entry {
@@ -52,7 +53,7 @@ static const struct entry {
 	unsigned bit;                /* for KIND_BIT */
 	const struct choice *words;  /* for KIND_WORD */
 } entries[] = {
-	{ "sample", KIND_SIZE, &mw__options.sample, 0, NULL },
+	{ "sample", KIND_SIZE, &sample, 0, NULL },
 	{ "retain", KIND_SIZE, &mw__options.retain, 0, NULL },
 	{ "seed", KIND_SIZE, &mw__options.seed, 0, NULL },
 	{ "decay", KIND_SIZE, &decay, 0, NULL },
@@ -213,9 +214,9 @@ void mw__options_read(void)
 	if (buf)
 		mw__os_unmap(buf, ENVIRON_MAX);
 	mw__options.decay_ms = decay < 200 ? 200 : decay > 1u << 30 ? 1u << 30 : (unsigned)decay;
-	if (mw__options.sample > 1ULL << 40)
-		mw__options.sample = 0;
-	mw__options.paced = mw__options.sample == USUAL_SAMPLE;
+	mw__options.paced = sample == NOT_TOLD;
+	if (!mw__options.paced)
+		mw__options.sample = sample > 1ULL << 40 ? 0 : sample;
 	if (count_errors)
 		mw__options.bits |= MW_OPT_COUNT;
 	if (mw__options.purge == 2)

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../../lib/alloc/abi.h"
 #include "tap.h"
@@ -236,12 +238,39 @@ static void count_blocks(void)
 	ok(after.live == before.live && after.live_count == before.live_count, "none of them is left");
 }
 
+/* In a process of its own, which was told the interval. */
+static int rush_as_told(void)
+{
+	for (int i = 0; i < 2000000; i++) {
+		free(malloc(100000));
+		look_at_pace();
+	}
+	return pace != 0 || region->sample_interval != 512 << 10;
+}
+
+static void stays_as_told(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("MEMWHY_MALLOC", "sample=512k", 1);
+		execl("/proc/self/exe", "sample", "told", NULL);
+		_exit(9);
+	}
+	waitpid(pid, &status, 0);
+	ok(status == 0, "an interval that was told stays in a rush, also the usual one");
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
 
 	free(malloc(1));
 	region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	if (argc > 1 && !strcmp(argv[1], "told"))
+		return rush_as_told();
+	stays_as_told();
 	if (!ok(region && region->sample_interval, "it samples"))
 		return tap_done();
 	printf("# seed %lu\n", seed);
