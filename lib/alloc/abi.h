@@ -141,6 +141,7 @@ enum mw_span_flags {
 	MW_SPAN_NOSCAN = 8,   /* private: its objects hold no pointers */
 	MW_SPAN_TINY = 16,    /* private: each object is a block of tiny ones */
 	MW_SPAN_HAS_SAMPLES = 32, /* private: some of its objects are sampled */
+	MW_SPAN_SEALED = 32,      /* audit, not private: the canary stands behind a single block */
 	MW_SPAN_NEW = 64,         /* audit: a single block that operator new gave, */
 	MW_SPAN_NEW_ARRAY = 128,  /* or new[] */
 };

@@ -294,10 +294,19 @@ static size_t seal_size(const mspan *s)
 	return room < SEAL_BYTES ? room : SEAL_BYTES;
 }
 
+static void set_sealed(mspan *s, bool sealed)
+{
+	if (s->state < MW_SPAN_PRIVATE)
+		__atomic_store_n(&s->flags, (uint8_t)((s->flags & ~MW_SPAN_SEALED) | (sealed ? MW_SPAN_SEALED : 0)),
+				 __ATOMIC_RELEASE);
+}
+
 void mw__audit_seal(mspan *s)
 {
-	if (option(MW_OPT_AUDIT))
-		memset((char *)mw__span_block(s) + s->requested, CANARY, seal_size(s));
+	if (!option(MW_OPT_AUDIT))
+		return;
+	memset((char *)mw__span_block(s) + s->requested, CANARY, seal_size(s));
+	set_sealed(s, true);
 }
 
 void mw__audit_check(mspan *s)
@@ -307,6 +316,8 @@ void mw__audit_check(mspan *s)
 	if (option(MW_OPT_AUDIT) && !all_bytes(p + s->requested, seal_size(s), CANARY))
 		mw__error(MW_ERROR_OVERFLOW, p, s, NULL);
 	if (option(MW_OPT_AUDIT)) {
+		set_sealed(s, false);
+		__atomic_thread_fence(__ATOMIC_RELEASE); /* before it is cleared, or somebody else's */
 		expect_origin(s, p, origin_of_single(s), BY_MALLOC);
 		set_origin(s, 0, BY_MALLOC);
 	}
@@ -316,29 +327,20 @@ void mw__audit_check(mspan *s)
 
 /* --- at exit ----------------------------------------------------------------------- */
 
-#define SUSPECTS 8
-#define SETTLE_MS 20
+#define BROKEN_MAX 8
 
-struct suspect {
-	mspan *s;
-	uint64_t requested;
-};
-
-static bool is_broken(const mspan *s)
+/*
+ * Other threads go on. A block is looked at only while it is sealed: it is when it has its canary, and no more
+ * before it changes hands, which takes the heap lock that the caller holds.
+ */
+static bool is_broken(mspan *s)
 {
-	bool single = s->state == MW_SPAN_LARGE || s->state == MW_SPAN_HUGE || s->state == MW_SPAN_SAMPLED;
-
-	return single && s->used && !all_bytes((unsigned char *)mw__span_block(s) + s->requested, seal_size(s), CANARY);
+	return s->state < MW_SPAN_PRIVATE && s->state != MW_SPAN_SMALL && __atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) & MW_SPAN_SEALED &&
+	       !all_bytes((unsigned char *)mw__span_block(s) + s->requested, seal_size(s), CANARY) &&
+	       __atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) & MW_SPAN_SEALED;
 }
 
-static unsigned suspect(struct suspect *v, unsigned n, mspan *s)
-{
-	if (n < SUSPECTS && is_broken(s))
-		v[n++] = (struct suspect){ s, s->requested };
-	return n;
-}
-
-static unsigned find_suspects(struct suspect *v)
+static unsigned find_broken(mspan **v)
 {
 	unsigned n = 0;
 
@@ -349,34 +351,24 @@ static unsigned find_suspects(struct suspect *v)
 
 			if (!s)
 				continue;
-			n = suspect(v, n, s);
+			if (n < BROKEN_MAX && is_broken(s))
+				v[n++] = s;
 			page += s->npages - 1;
 		}
 	for (uint64_t i = 0; i < heap.n_huge_slots; i++)
-		if (heap.huge[i])
-			n = suspect(v, n, heap.huge[i]);
+		if (n < BROKEN_MAX && heap.huge[i] && is_broken(heap.huge[i]))
+			v[n++] = heap.huge[i];
 	mw__heap_unlock();
 	return n;
 }
 
-/* Another thread may be about to seal a block, so who looks broken gets a moment. */
 static void check_singles(void)
 {
-	static uint32_t nobody;
-	struct suspect v[SUSPECTS];
-	unsigned n = find_suspects(v);
+	mspan *v[BROKEN_MAX];
+	unsigned n = find_broken(v);
 
-	if (n)
-		mw__os_futex_wait_ms(&nobody, 0, SETTLE_MS);
-	for (unsigned i = 0; i < n; i++) {
-		bool still;
-
-		mw__heap_lock();
-		still = v[i].s->requested == v[i].requested && is_broken(v[i].s);
-		mw__heap_unlock();
-		if (still)
-			mw__error(MW_ERROR_OVERFLOW, mw__span_block(v[i].s), v[i].s, NULL);
-	}
+	for (unsigned i = 0; i < n; i++)
+		mw__error(MW_ERROR_OVERFLOW, mw__span_block(v[i]), v[i], NULL);
 }
 
 void mw__audit_at_exit(void)
