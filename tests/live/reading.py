@@ -195,6 +195,9 @@ def shared_devices(pid):
     return devices
 
 
+LONG = 1 << 30      # the pagemap of larger reserves is not read here
+
+
 class Account:
     """The causes of every byte of one process, worked out independently.
 
@@ -223,9 +226,8 @@ class Account:
         elif "ht" in m.flags:
             self.add("N2", m.hugetlb())
             self.add("N3", m.size - m.hugetlb())
-        elif m.perm.startswith("---") and not m.field["Rss"] and not m.field["Swap"] \
-                and "gu" not in m.flags:
-            self.add("N9", m.size)
+        elif m.size > LONG and m.perm.startswith("---") and not m.field["Rss"] and not m.field["Swap"] and "gu" not in m.flags:
+            self.add("N9", m.size)      # but for pages of zeros, which a debugger that reads there leaves behind
         else:
             self.pages(m)
 
