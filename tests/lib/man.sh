@@ -64,6 +64,19 @@ sed -n 's/^[[:space:]]*\(mw_[a-z0-9_]*\);.*/\1/p' lib/memwhy.map | sort >"$tmp/f
 sed -nE 's/^\.F[no] (mw_[a-z0-9_]+).*/\1/p' "$MAN/libmemwhy.3" | sort -u >"$tmp/documented"
 check "libmemwhy.3 has every function" "$(missing "$tmp/functions" "$tmp/documented" libmemwhy.3
 	missing "$tmp/documented" "$tmp/functions" memwhy.map)"
+# "TYPE NAME(ARGUMENT, ...)" of each, one a line, sorted.
+header_prototypes() { tr '\n\t' '  ' <lib/memwhy.h | sed 's,/\*[^*]*\**\([^/*][^*]*\*\**\)*/,,g; s/;/&\n/g' |
+	sed -nE 's/.*MW_API (MW_MUST_CHECK )?(.*\));$/\2/p' | sed -E 's/ +/ /g; s/ ?__attribute__.*//; s/\* (mw_)/*\1/' | sort; }
+page_prototypes() { sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/p' "$MAN/libmemwhy.3" | sed 's/" "/, /g' | tr -d '"' |
+	awk '/^\.Ft / { sub(/^.Ft /, ""); type = $0 ~ /\*$/ ? $0 : $0 " "; next }
+		/^\.Fo / { name = type $2 "("; comma = ""; next }
+		/^\.Fa / { sub(/^.Fa /, ""); name = name comma $0; comma = ", "; next }
+		/^\.Fc/ { print name ")" }
+		/^\.Fn / { sub(/^.Fn /, ""); name = $1; sub(/^[^ ]+ /, ""); print type name "(" $0 ")" }' | sort; }
+header_prototypes >"$tmp/declared"
+page_prototypes >"$tmp/printed"
+check "libmemwhy.3 declares them as the header does" "$([ -s "$tmp/declared" ] || echo "none found in memwhy.h"
+	diff "$tmp/declared" "$tmp/printed")"
 sed -nE 's/^[[:space:]](MW_E_[A-Z_]+)[ ,].*/\1/p' lib/memwhy.h | sort >"$tmp/codes"
 sed -nE 's/^\.It Dv (MW_E_[A-Z_]+)$/\1/p' "$MAN/libmemwhy.3" | sort >"$tmp/documented"
 check "libmemwhy.3 has every error" "$([ -s "$tmp/codes" ] || echo "no codes found"
