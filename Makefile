@@ -50,7 +50,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-8s %s\n' '$(1)' '$(2)')
 # Goals that install packages come before everything else, also under -j.
 FIRST := $(filter deps deps-check deps-lint deps-fuzz,$(MAKECMDGOALS))
 
-LIB_SRC := $(filter-out lib/alloc/% lib/gc/%,$(wildcard lib/*/*.c))
+LIB_SRC := $(filter-out lib/alloc/%,$(wildcard lib/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CMD_SRC := $(wildcard cmd/*.c)
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
