@@ -46,14 +46,15 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 5                     /* changes when fields are appended:
+#define MW_ABI_MINOR 6                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
                                             *    mcache.n_run_pages, region.saved
                                             * 3: mcache.run_pages, n_runs, run_lists;
                                             *    samples of private heaps
                                             * 4: heap_arena.given_back_bits
-                                            * 5: mspan.booked, mspan.exposed, mcache.pace, mw_site.*_part */
+                                            * 5: mspan.booked, mspan.exposed, mcache.pace, mw_site.*_part
+                                            * 6: heap_arena.page_desc */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -199,14 +200,16 @@ struct mw_heap_arena {
 	uint64_t map_bits[MW_ARENA_WORDS];   /* page is mapped by us */
 	uint64_t alloc_bits[MW_ARENA_WORDS]; /* page is in a span, or not mapped */
 	uint64_t clean_bits[MW_ARENA_WORDS]; /* page is free and reads as zero or has been given back */
-	uint16_t desc[MW_ARENA_PAGES];       /* low byte: class of a small object's page, 0 else;
-	                                      * high byte: index of the page in its span */
+	uint16_t unused[MW_ARENA_PAGES];     /* before minor version 6 what page_desc is now */
 	MW_PTR(struct mw_mspan) spans[MW_ARENA_PAGES]; /* the span of a page; NULL when free, and on
 	                                      * the pages of a single block but its first */
 	uint16_t first_run[MW_N_RUNS];       /* [i]: below this page starts no free run of
 	                                      * mw_abi_run_min(i) pages or more */
 	/* since minor version 4 */
 	uint64_t given_back_bits[MW_ARENA_WORDS]; /* page has been given back, or its memory moved away */
+	/* since minor version 6 */
+	uint32_t page_desc[MW_ARENA_PAGES];  /* of a small object's page, 0 else: the low half of its span's
+	                                      * address, plus where in mcache.bins the bin of its class is */
 };
 
 /** Free objects of one class kept by one thread. */

@@ -27,8 +27,8 @@
 #define FIRST_CAP 8u
 #define LOOK_PERIOD 64u /* slow paths */
 
-static void *const null_slots[RECENT] = { NULL };
-#define EMPTY ((void **)&null_slots[RECENT - 1])
+static void *const null_slot = NULL;
+#define EMPTY ((void **)&null_slot)
 
 struct mw_no_cache mw__no_cache = {
 	.bins = { [0 ... MW_N_CLASSES] = { .top = EMPTY, .end = EMPTY } },
@@ -46,16 +46,15 @@ unsigned mw__mcache_count(const struct mw_bin *b)
 
 /* --- bins ------------------------------------------------------------------------- */
 
-/* RECENT sentinels and the entries; base is the last sentinel */
 static size_t array_size(uint32_t cap)
 {
-	return (cap + RECENT) * sizeof(void *);
+	return (1 + cap) * sizeof(void *);
 }
 
 static void array_free(const struct mw_bin *b)
 {
 	if (b->cap)
-		mw__meta_array_free(b->base - (RECENT - 1), array_size(b->cap));
+		mw__meta_array_free(b->base, array_size(b->cap));
 }
 
 /* Bytes that the bins of a thread may have room for; each may begin all the same. */
@@ -86,14 +85,13 @@ static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow even
 	    (cap > RAMP * k->batch && b->cap && bytes > bins_limit()) || !(fresh = mw__meta_array(array_size(cap))))
 		return false;
 	mc->bin_bytes = bytes;
-	memset(fresh, 0, RECENT * sizeof(void *));
-	fresh += RECENT - 1;
+	fresh[0] = NULL;
 	memcpy(fresh + 1, b->base + 1, n * sizeof(void *));
 	array_free(b);
-	b->base = fresh;
 	b->top = fresh + n;
 	b->end = fresh + cap;
-	b->cap = cap;
+	__atomic_store_n(&b->base, fresh, __ATOMIC_RELEASE);
+	__atomic_store_n(&b->cap, cap, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -115,7 +113,34 @@ static void bin_drop(mcache *mc, unsigned c)
 
 	mc->bin_bytes -= (uint64_t)b->cap * mw__classes[c].size;
 	array_free(b);
-	*b = (struct mw_bin){ EMPTY, EMPTY, EMPTY, mw__classes[c].divisor, 0 };
+	b->divisor = mw__classes[c].divisor;
+	b->top = b->end = EMPTY;
+	__atomic_store_n(&b->cap, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&b->base, EMPTY, __ATOMIC_RELEASE);
+}
+
+/* While its thread may change it: an array that is not its any more stays readable, and cap tells no more than it has. */
+static bool bin_holds(const struct mw_bin *b, const void *p)
+{
+	void **base = __atomic_load_n(&b->base, __ATOMIC_ACQUIRE);
+	uint32_t cap = __atomic_load_n(&b->cap, __ATOMIC_ACQUIRE);
+	void **top = load_relaxed(&b->top);
+
+	if (load_relaxed(&b->base) != base)
+		return false;
+	for (uint32_t i = 1; i <= cap && base + i <= top; i++)
+		if (load_relaxed(&base[i]) == p)
+			return true;
+	return false;
+}
+
+/* Does a thread keep @p, of class @c? Threads that are at it just now may be missed. */
+bool mw__mcaches_hold(unsigned c, const void *p)
+{
+	for (const mcache *mc = load_relaxed(&region.mcaches); mc; mc = mc->next)
+		if (bin_holds(&mc->bins[c], p))
+			return true;
+	return false;
 }
 
 /*

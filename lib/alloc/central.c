@@ -389,6 +389,18 @@ void mw__central_flush(unsigned c, void **objs, unsigned n)
 	mw__central_unlock(m);
 }
 
+/* Is @p in the transfer array? */
+bool mw__central_holds(unsigned c, const void *p)
+{
+	mcentral *m = mw__central_lock(c);
+	bool found = false;
+
+	for (unsigned i = 0; i < m->n_transfer && !found; i++)
+		found = m->transfer[i] == p;
+	mw__central_unlock(m);
+	return found;
+}
+
 /* Back to the spans at once. */
 void mw__central_return(unsigned c, void **objs, unsigned n)
 {

@@ -68,14 +68,14 @@ static void check_span(struct walk *w, const heap_arena *a, const mspan *s, uint
 	expect(w, s->base == base, "span does not start at its page", base);
 	expect(w, page + s->npages <= MW_ARENA_PAGES, "span leaves its arena", base);
 	for (uint32_t i = 0; i < s->npages; i++) {
-		uint16_t desc = a->desc[page + i];
+		uint32_t desc = a->page_desc[page + i];
 		bool small = s->state == MW_SPAN_SMALL && !option(MW_OPT_NO_CACHE);
 		bool marked = i == 0 || s->state == MW_SPAN_SMALL || s->state == MW_SPAN_PRIVATE;
 
 		expect(w, bit_get(a->alloc_bits, page + i), "page of a span is free", base);
 		expect(w, a->spans[page + i] == (marked ? s : NULL),
 		       "page of a span belongs to another", base);
-		expect(w, desc == (small ? s->cls | i << 8 : 0), "wrong page descriptor", base);
+		expect(w, desc == page_desc(base, small ? s->cls : 0), "wrong page descriptor", base);
 	}
 	if (s->state == MW_SPAN_SMALL)
 		check_small(w, s);
@@ -89,7 +89,7 @@ static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
 {
 	uint64_t base = a->base + ((uint64_t)page << MW_PAGE_SHIFT);
 
-	expect(w, a->spans[page] == NULL && a->desc[page] == 0, "free page has a span", base);
+	expect(w, a->spans[page] == NULL && a->page_desc[page] == 0, "free page has a span", base);
 	if (bit_get(a->alloc_bits, page)) {
 		/* not mapped, or being scavenged this moment */
 		w->in_use += bit_get(a->map_bits, page);
@@ -168,6 +168,7 @@ static void check_bins(struct walk *w, const mcache *mc)
 	for (unsigned c = 1; c < MW_N_CLASSES; c++) {
 		const struct mw_bin *b = &mc->bins[c];
 
+		expect(w, b->divisor == mw__classes[c].divisor, "bin of another size", c);
 		expect(w, *b->base == NULL && b->top >= b->base && b->top <= b->end, "bin is torn", c);
 		for (void **e = b->base + 1; e <= b->top; e++) {
 			const mspan *s = span_at(mw__arena_of(*e), (uintptr_t)*e);

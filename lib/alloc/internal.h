@@ -75,7 +75,6 @@
 #else
 #define COUNTED 1
 #endif
-#define RECENT 2u                      /* newest entries of a bin that free() compares with */
 
 typedef struct mw_mspan mspan;
 typedef struct mw_mcentral mcentral;
@@ -96,6 +95,7 @@ static inline uint32_t pages_of(size_t bytes)
 /* classes.c, computed */
 extern const struct mw_class mw__classes[MW_N_CLASSES];
 extern const uint8_t mw__bucket_class[MW_N_BUCKETS];
+extern const uint16_t mw__bin_at[MW_N_BUCKETS]; /* where in mcache.bins the bin of a bucket's class is */
 
 #define FINE_MAX 1024u /* up to here 8 bytes a bucket, above 128 */
 
@@ -118,7 +118,12 @@ static inline unsigned quotient(uint32_t off, uint32_t divisor)
 /* the roots: region.c */
 extern struct mw_region mw_alloc_region __attribute__((visibility("protected")));
 extern mcentral mw__centrals[MW_N_CLASSES];
-extern heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
+
+/*
+ * By arena: the address that page_desc would have if it began with page 0 of all addresses, so
+ * that free() needs no index within the arena; 0: no arena, for metadata does not lie so low.
+ */
+extern uintptr_t mw__page_descs[1u << ARENA_TABLE_BITS];
 #define region mw_alloc_region
 #define heap mw_alloc_region.heap
 
@@ -226,11 +231,30 @@ static inline uint32_t mw__run_round(uint32_t npages)
 	return (uint32_t)round_up(npages, mw_abi_run_granule(npages));
 }
 
-static inline heap_arena *mw__arena_of(const void *p)
+static always_inline uintptr_t page_descs_of(const void *p)
 {
 	uint64_t slot = (uint64_t)(uintptr_t)p >> MW_ARENA_SHIFT;
 
-	return likely(slot < 1u << ARENA_TABLE_BITS) ? load_relaxed(&mw__arena_table[slot]) : NULL;
+	return likely(slot < 1u << ARENA_TABLE_BITS) ? load_relaxed(&mw__page_descs[slot]) : 0;
+}
+
+/* Bytes from there to the descriptor of the first page of @p's arena. */
+static inline uintptr_t page_descs_before(uintptr_t p)
+{
+	return (p >> MW_ARENA_SHIFT) * MW_ARENA_PAGES * sizeof(uint32_t);
+}
+
+static inline heap_arena *mw__arena_of(const void *p)
+{
+	uintptr_t descs = page_descs_of(p);
+
+	return likely(descs) ? (heap_arena *)(descs + page_descs_before((uintptr_t)p) - offsetof(heap_arena, page_desc)) : NULL;
+}
+
+static inline uint32_t page_desc(uint64_t base, unsigned cls)
+{
+	_Static_assert(MW_N_CLASSES * sizeof(struct mw_bin) <= MW_PAGE_SIZE, "bins fit the low bits of an address");
+	return cls ? (uint32_t)base + cls * (uint32_t)sizeof(struct mw_bin) : 0;
 }
 
 static inline mspan *span_at(const heap_arena *a, uintptr_t p)
@@ -272,6 +296,7 @@ size_t mw__span_usable(const mspan *s);
 unsigned mw__central_fetch(unsigned c, void **end, unsigned n); /* the first to end[-1], and so on; 0: no memory */
 void mw__central_flush(unsigned c, void **objs, unsigned n);
 void mw__central_return(unsigned c, void **objs, unsigned n);
+bool mw__central_holds(unsigned c, const void *p);
 void mw__central_drop_idle(void);         /* empty spans that classes have kept */
 void mw__central_drain(void);             /* and transfer arrays back to spans */
 mcentral *mw__central_lock(unsigned c);
@@ -305,6 +330,7 @@ void mw__mcache_look(mcache *mc);         /* of a slow path, inside enter and le
 void mw__mcache_flush_all(mcache *mc);
 void mw__mcache_reclaim_orphans(void);
 unsigned mw__mcache_count(const struct mw_bin *b);
+bool mw__mcaches_hold(unsigned c, const void *p);
 
 /* Around changes that must not be seen, or inherited by a fork child, half done. */
 static inline void mw__mcache_enter(mcache *mc)

@@ -131,16 +131,24 @@ static uint32_t bucket_max(uint32_t i)
 	return i <= 128 ? i * 8 : 1024 + (i - 128) * 128;
 }
 
+static void print_buckets(const char *what, const char *factor)
+{
+	printf("const %s[MW_N_BUCKETS] = {", what);
+	for (uint32_t i = 0; bucket_max(i) <= MAX_SMALL; i++)
+		printf("%s%d%s,", i % 16 ? " " : "\n\t", class_of(bucket_max(i)), factor);
+	printf("\n};\n\n");
+}
+
 static void print_source(void)
 {
 	printf("/* computed by mkclasses; see there */\n");
 	printf("const struct mw_class mw__classes[MW_N_CLASSES] = {\n\t{ 0 },\n");
 	for (int i = 1; i < n_classes; i++)
 		print_class(classes[i]);
-	printf("};\n\nconst uint8_t mw__bucket_class[MW_N_BUCKETS] = {");
-	for (uint32_t i = 0; bucket_max(i) <= MAX_SMALL; i++)
-		printf("%s%d,", i % 16 ? " " : "\n\t", class_of(bucket_max(i)));
-	printf("\n};\n\n_Static_assert(MW_N_CLASSES == %d, \"classes\");\n", n_classes);
+	printf("};\n\n");
+	print_buckets("uint8_t mw__bucket_class", "");
+	print_buckets("uint16_t mw__bin_at", " * sizeof(struct mw_bin)");
+	printf("_Static_assert(MW_N_CLASSES == %d, \"classes\");\n", n_classes);
 }
 
 static void print_table(void)

@@ -34,7 +34,7 @@
 #define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
 #define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
 
-heap_arena *mw__arena_table[1u << ARENA_TABLE_BITS];
+uintptr_t mw__page_descs[1u << ARENA_TABLE_BITS];
 
 static struct mw_event events_none;
 TOGETHER static uint64_t next_hint;     /* slot to try next; under the heap lock */
@@ -114,7 +114,7 @@ static heap_arena *arena_make(uint64_t base, bool may_grow)
 	heap.arenas[at] = a;
 	heap.max_runs[at] = 0;
 	heap.n_arenas++;
-	__atomic_store_n(&mw__arena_table[base >> MW_ARENA_SHIFT], a, __ATOMIC_RELEASE);
+	__atomic_store_n(&mw__page_descs[base >> MW_ARENA_SHIFT], (uintptr_t)a->page_desc - page_descs_before(base), __ATOMIC_RELEASE);
 	return a;
 }
 
@@ -488,7 +488,7 @@ void mw__span_publish(mspan *s, unsigned cls)
 		return;
 	for (uint32_t i = 0; i < s->npages; i++) {
 		store_relaxed(&a->spans[at + i], s);
-		store_relaxed(&a->desc[at + i], (uint16_t)(cls ? cls | i << 8 : 0));
+		store_relaxed(&a->page_desc[at + i], page_desc(s->base, cls));
 	}
 }
 
@@ -502,7 +502,7 @@ void mw__span_retire(mspan *s)
 	if (s->state != MW_SPAN_SMALL && s->state != MW_SPAN_PRIVATE)
 		return;
 	for (uint32_t i = 0; i < s->npages; i++) {
-		store_relaxed(&a->desc[at + i], 0);
+		store_relaxed(&a->page_desc[at + i], 0);
 		store_relaxed(&a->spans[at + i], NULL);
 	}
 }

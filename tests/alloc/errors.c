@@ -59,6 +59,66 @@ static void double_free_interleaved(void)
 	free(a);
 }
 
+/* Many of its class are freed after it, but not so many that the thread gives it back. */
+static void double_free_long_ago(void)
+{
+	static char *keep[100];
+
+	v = malloc(200);
+	for (int i = 0; i < 100; i++)
+		keep[i] = malloc(200);
+	free(v);
+	for (int i = 0; i < 100; i++)
+		free(keep[i]);
+	free(v);
+}
+
+static pthread_barrier_t freed, ended;
+
+static void *free_and_stay(void *p)
+{
+	free(p);
+	pthread_barrier_wait(&freed);
+	pthread_barrier_wait(&ended);
+	return NULL;
+}
+
+/* Another thread has freed it, and lives. */
+static void double_free_elsewhere(void)
+{
+	pthread_t t;
+
+	v = malloc(200);
+	pthread_barrier_init(&freed, NULL, 2);
+	pthread_barrier_init(&ended, NULL, 2);
+	pthread_create(&t, NULL, free_and_stay, v);
+	pthread_barrier_wait(&freed);
+	free(v);
+	pthread_barrier_wait(&ended);
+	pthread_join(t, NULL);
+}
+
+static void *free_many(void *blocks)
+{
+	for (char **p = blocks; *p; p++)
+		free(*p);
+	return NULL;
+}
+
+/* Another thread has freed so many that batches of them wait to be taken by others; the first is among them. */
+static void double_free_passed_on(void)
+{
+	enum { N = 20000 };
+	static char *blocks[N + 1];
+	pthread_t t;
+
+	for (int i = 0; i < N; i++)
+		blocks[i] = malloc(64);
+	pthread_create(&t, NULL, free_many, blocks);
+	pthread_join(t, NULL);
+	free(blocks[0]);
+}
+
 static void double_free_large(void)
 {
 	v = malloc(100000);
@@ -434,6 +494,22 @@ static int has_bits(uint32_t want)
 	return (region->options & all) == want;
 }
 
+/* What free() writes into a block, written by the program, or left there. 0: that is no error. */
+static int looks_free(void)
+{
+	for (size_t n = 16; n <= 32768; n *= 2) {
+		uintptr_t *p = malloc(n);
+
+		*p = ~(uintptr_t)p;
+		free(p);
+		free(malloc(n));
+		p = malloc(n);
+		*p = ~(uintptr_t)p;
+		free(realloc(p, n + n / 4));
+	}
+	return 0;
+}
+
 static const struct {
 	const char *name, *options, *words;
 	void (*run)(void);
@@ -445,6 +521,9 @@ static const struct {
 	  MW_ERROR_DOUBLE_FREE },
 	{ "double free, another between", "", "double free", double_free_interleaved,
 	  MW_ERROR_DOUBLE_FREE },
+	{ "double free, a hundred between", "", "double free", double_free_long_ago, MW_ERROR_DOUBLE_FREE },
+	{ "double free, freed by another thread", "", "double free", double_free_elsewhere, MW_ERROR_DOUBLE_FREE },
+	{ "double free, thousands between", "", "double free", double_free_passed_on, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a huge block", "", "", double_free_huge, MW_ERROR_FOREIGN_FREE },
 	{ "interior pointer", "", "middle of a block", interior_small, MW_ERROR_INTERIOR_FREE },
@@ -581,6 +660,8 @@ int main(int argc, char **argv)
 {
 	char text[4096];
 
+	if (argc > 1 && atoi(argv[1]) == (int)(N_CASES + N_ENDS + N_SETTINGS))
+		return looks_free();
 	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS))
 		return !has_bits(settings[atoi(argv[1]) - (int)(N_CASES + N_ENDS)].bits);
 	if (argc > 1 && atoi(argv[1]) >= (int)N_CASES)
@@ -593,6 +674,12 @@ int main(int argc, char **argv)
 		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
 			      (settings[i].told ? !!strstr(text, settings[i].told) : !*text),
 		      "options: ", settings[i].told ? settings[i].told : settings[i].options, status, text);
+	}
+	for (int audit = 0; audit < 2; audit++) {
+		int status = child((int)(N_CASES + N_ENDS + N_SETTINGS), audit ? "audit=1" : "", 0, text, sizeof(text));
+
+		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 && !*text, "a block that looks freed is freed",
+		      audit ? " (audit)" : "", status, text);
 	}
 	for (size_t i = 0; i < N_ENDS; i++) {
 		int status = child((int)(N_CASES + i), ends[i].options, 0, text, sizeof(text));
