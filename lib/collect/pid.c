@@ -322,18 +322,36 @@ static int settle_for_status(struct mw__collector *c, const struct mw_err *why, 
 }
 
 /* Another program has another stack, also where its addresses are not random: what was read is of two. */
-static void compare_layout(struct mw_snapshot *snap, const struct mw__stat *after)
+/* Frames behind the pages, who else maps them, and source lines, as far as they were asked for. */
+static int collect_frames(struct mw__collector *c, struct mw_err *err)
 {
-	if (!memcmp(&snap->layout, &after->layout, sizeof(snap->layout)))
-		return;
-	snap->target.is_torn = true;
-	mw__note(snap, MW__WARNING, "stat", "look again", "the process executed another program while it was read");
+	if (!c->opts.frames_of && !c->opts.n_frames_at && !c->opts.verify)
+		return 0;
+	int rc = mw__collect_frames(c, err);
+
+	if (rc == 0 && c->opts.mappers && c->snap->frames.n)
+		rc = mw__collect_mappers(c, err);
+	return rc < 0 ? rc : mw__collect_sources(c->snap, &c->opts, err);
+}
+
+/* Was it the same process, and the same program, to the end? */
+static void compare_end(struct mw__collector *c, uint64_t start_ticks)
+{
+	struct mw_snapshot *snap = c->snap;
+	struct mw__stat after;
+
+	if (mw__stat_read(&c->proc, &after, NULL) < 0 || after.start_ticks != start_ticks) {
+		mw__note(snap, MW__WARNING, "stat", NULL, "the process ended while it was read");
+	} else if (memcmp(&snap->layout, &after.layout, sizeof(snap->layout)) != 0) {
+		snap->target.is_torn = true;
+		mw__note(snap, MW__WARNING, "stat", "look again", "the process executed another program while it was read");
+	}
 }
 
 static int collect(struct mw__collector *c, struct mw_err *err)
 {
 	struct mw_snapshot *snap = c->snap;
-	struct mw__stat stat, after;
+	struct mw__stat stat;
 	struct mw_err why = {};
 	int rc = mw__stat_read(&c->proc, &stat, err);
 
@@ -347,10 +365,10 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	rc = take_until_accepted(c, &why);
 	if (rc == -MW_E_PERM)
 		rc = settle_for_status(c, &why, err);
-	else if (rc < 0 && err)
-		*err = why;
-	else
+	else if (rc == 0)
 		snap->target.has_maps = true;
+	else if (err)
+		*err = why;
 	if (rc == -MW_E_GONE && snap->status.vm_size == MW_UNKNOWN)
 		return mw__proc_fail_lifeless(&c->proc, err);
 	if (rc < 0)
@@ -368,23 +386,13 @@ static int collect(struct mw__collector *c, struct mw_err *err)
 	}
 	if (c->opts.levels && c->proc.is_live)
 		mw__collect_levels(c);
-	if (snap->target.has_maps && c->proc.is_live && (c->opts.frames_of || c->opts.n_frames_at || c->opts.verify)) {
-		rc = mw__collect_frames(c, err);
-		if (rc == 0 && c->opts.mappers && c->snap->frames.n)
-			rc = mw__collect_mappers(c, err);
-		if (rc == 0)
-			rc = mw__collect_sources(snap, &c->opts, err);
-		if (rc < 0)
-			return rc;
-	}
+	if (snap->target.has_maps && c->proc.is_live && (rc = collect_frames(c, err)) < 0)
+		return rc;
 	if (needs_smaps_for_swap(snap) && c->opts.smaps != MW_ALWAYS)
 		c->opts.smaps = MW_AUTO;
 	read_smaps(c);
 	read_rollup(c);
-	if (mw__stat_read(&c->proc, &after, NULL) < 0 || after.start_ticks != stat.start_ticks)
-		mw__note(snap, MW__WARNING, "stat", NULL, "the process ended while it was read");
-	else
-		compare_layout(snap, &after);
+	compare_end(c, stat.start_ticks);
 	return mw__collect_runtime(snap);
 }
 

@@ -3,7 +3,7 @@
  * The snapshot: all facts about one process at one moment, and nothing derived.
  *
  * Readers (proc/, elf/, save/) and walkers (heap/) fill a builder through collect/;
- * mw__builder_freeze() checks it and yields a const snapshot. Right of the freeze
+ * mw__snapshot_freeze() checks it and yields a const snapshot. Right of the freeze
  * (explain/, report/) nothing opens a file, calls libelf or looks at a pid.
  *
  * Invariants after the freeze:
