@@ -14,9 +14,16 @@ ALLOC_LDFLAGS := -shared -Wl,-Bsymbolic -Wl,-z,relro,-z,now -Wl,-z,nodelete \
 $(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
 	$(Q)$(CC) $(ALLOC_LDFLAGS) -o $@ $(ALLOC_OBJ)
 
-$(B)/libmemwhy-malloc.a: $(ALLOC_OBJ)
+OBJCOPY ?= objcopy
+# In a program its code is told from the program's by a section (unwind.c).
+ARCHIVE_OBJ := $(patsubst $(B)/alloc/%.o,$(B)/alloc/archive/%.o,$(filter-out %/early.o %/deepbind.o,$(ALLOC_OBJ)))
+$(B)/alloc/archive/%.o: $(B)/alloc/%.o
+	@mkdir -p $(@D)
+	$(Q)$(OBJCOPY) --rename-section .text=mw_alloc_text --rename-section .text.unlikely=mw_alloc_text $< $@
+
+$(B)/libmemwhy-malloc.a: $(ARCHIVE_OBJ)
 	$(Q)rm -f $@
-	$(Q)$(AR) rcs $@ $(filter-out %/early.o %/deepbind.o,$(ALLOC_OBJ))
+	$(Q)$(AR) rcs $@ $(ARCHIVE_OBJ)
 
 $(B)/alloc/mkclasses: lib/alloc/mkclasses.c
 	@mkdir -p $(@D)

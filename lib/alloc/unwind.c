@@ -28,12 +28,18 @@
 
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 extern char etext[] __attribute__((visibility("hidden")));
+/* the archive's code has a section of its own (alloc.mk), which the linker delimits so */
+extern char __start_mw_alloc_text[] __attribute__((weak, visibility("hidden")));
+extern char __stop_mw_alloc_text[] __attribute__((weak, visibility("hidden")));
 extern void *__libc_stack_end __attribute__((weak));
 extern int __libc_start_main() __attribute__((weak));
 
 static bool is_own(uint64_t pc)
 {
-	return pc >= (uintptr_t)__ehdr_start && pc < (uintptr_t)etext;
+	bool archived = __start_mw_alloc_text != NULL;
+	const char *start = archived ? __start_mw_alloc_text : __ehdr_start, *stop = archived ? __stop_mw_alloc_text : etext;
+
+	return pc >= (uintptr_t)start && pc < (uintptr_t)stop;
 }
 
 #define START_BYTES 512u
@@ -489,10 +495,7 @@ static noinline unsigned walk_here(uint64_t *frames, unsigned max)
 
 #endif
 
-/*
- * Up to @max return addresses above this library, innermost first. Linked statically
- * the library's own frames cannot be told from the program's and stay.
- */
+/* Up to @max return addresses above this library, innermost first. */
 unsigned mw__unwind(uint64_t *frames, unsigned max)
 {
 	uint64_t all[MW_STACK_DEPTH + MAX_OWN];
@@ -501,8 +504,6 @@ unsigned mw__unwind(uint64_t *frames, unsigned max)
 
 	while (own < n && is_own(all[own]))
 		own++;
-	if (own == n)
-		own = 0;
 	n -= own;
 	if (!mw__options.unwind && n > 1)
 		n = 1;

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char no_room[] = "[stacks for which there was no room]";
+static const char no_stack[] = "[no stack: not followed, or no room]";
 
 /* What people call a function of this name in the symbol table; free() it. NULL without memory. */
 static char *plain_name(const char *symbol)
@@ -266,7 +266,7 @@ static uint64_t location_without_stack(struct pprof *p)
 		return id;
 	mw__str_reset(&p->message);
 	put_number(&p->message, LOCATION_ID, id);
-	add_line(p, no_room, "", 0);
+	add_line(p, no_stack, "", 0);
 	put_message(&p->out, PROFILE_LOCATION, &p->message);
 	return id;
 }
@@ -452,7 +452,7 @@ static void fold_site(struct mw__str *s, const char *program, const struct mw__o
 	if (site->is_private)
 		fold_name(s, private_heap_name(site, name, sizeof(name)));
 	if (!site->n_frames)
-		fold_name(s, no_room);
+		fold_name(s, no_stack);
 	for (uint32_t i = site->n_frames; i-- > 0;)
 		fold_frame(s, &site->frames[i]);
 	mw__str_add(s, "", 1);

@@ -109,11 +109,11 @@ static void print_site(struct mw__heap_view *v, const struct mw__own_site *s)
 		      (unsigned long long)s->samples, !s->is_private ? "" : s->heap ? ", private heap \"" : ", private heaps without name",
 		      s->heap ? s->heap : "", s->heap ? "\"" : "");
 	if (!s->n_frames)
-		mw__doc_line(v->root, "    stacks for which there was no room", NULL, 0);
+		mw__doc_line(v->root, "    no stack: it could not be followed, or there was no room for it", NULL, 0);
 	for (uint32_t i = 0; i < shown; i++)
 		frame_line(v->root, &s->frames[i]);
 	if (shown < s->n_frames)
-		mw__doc_linef(v->root, NULL, 0, "    and %u callers above (--all)", s->n_frames - shown);
+		mw__doc_linef(v->root, NULL, 0, "    and %u caller%s above (--all)", s->n_frames - shown, s->n_frames - shown == 1 ? "" : "s");
 }
 
 void mw__view_heap_sites(struct mw__heap_view *v)

@@ -455,6 +455,16 @@ def check_screens(t):
         t.check("every screen prints", out)
 
 
+def check_linked_stacks(t):
+    """The archive's functions are the program's neighbours, and not part of a stack all the same."""
+    with Program(program="books-linked", wrapper=False) as p:
+        p.ask("grow\n")
+        sites = heap(p.proc.pid, "--lines=never")["sites"]
+        callers = {s["frames"][0]["function"] for s in sites if s["frames"]} - {None}  # libc's may have no names
+        t.check("linked in: stacks begin with who called malloc or realloc", [] if callers and
+                not any(f.startswith(("mw__", "allocate_", "malloc", "realloc")) for f in callers) else [str(callers)])
+
+
 def main():
     t = Tap()
     os.environ["MEMWHY_MALLOC"] = "background=off"  # free memory stays where it is between two looks
@@ -463,6 +473,7 @@ def main():
     check_books(t, "hard", "--hard", audit=True)
     if os.path.exists(f"{BUILD}/tests/heap/books-linked"):
         check_books(t, "linked in", program="books-linked", wrapper=False)
+        check_linked_stacks(t)
     else:
         t.skip("linked in", "could not be built")
     check_private(t)
