@@ -32,6 +32,7 @@
 #define FAULT_NS 500
 /* How often samples on their way are waited for, a ms each. */
 #define SETTLE_TRIES 100
+#define KERNEL_HALF (UINT64_C(1) << 63)
 
 struct recorder {
 	struct mw_faults_opts opts;
@@ -184,6 +185,13 @@ static int enter_program(struct recorder *r)
 	return add_mark(r, r->watch.no_linker ? MW__PHASE_INIT : MW__PHASE_LDSO, now_in(r), MW__PROVEN, "stopped at the end of execve");
 }
 
+/* It executed a program that was not stopped at its begin. */
+static void miss_program(struct recorder *r)
+{
+	mw__phases_collect(&r->watch, r->events.zero_ns, r->rec);
+	r->flt_base = MW_UNKNOWN;
+}
+
 /* Until the command ended; *cut when it was to stop before. */
 static int follow_command(struct recorder *r, uint64_t deadline)
 {
@@ -198,12 +206,19 @@ static int follow_command(struct recorder *r, uint64_t deadline)
 
 		if (rc == 0 && e == MW__CHILD_EXEC)
 			rc = enter_program(r);
+		if (e == MW__CHILD_RENEWED)
+			miss_program(r);
 		if (e == MW__CHILD_ENDING)
 			look_last(r);
-		if (e == MW__CHILD_EXEC || e == MW__CHILD_ENDING)
+		if (e == MW__CHILD_EXEC || e == MW__CHILD_RENEWED || e == MW__CHILD_ENDING)
 			mw__child_continue(&r->child);
-		if (e == MW__CHILD_ENDED)
+		if (e == MW__CHILD_ENDED) {
+			if (!r->child.was_last) {	/* so the last look was some time before */
+				r->rec->took_ns = now_in(r);
+				r->rec->task_faults = MW_UNKNOWN;
+			}
 			return rc;
+		}
 		if (stop) {
 			r->rec->is_cut = true;
 			look_last(r);
@@ -295,17 +310,65 @@ static void add_notes(struct recorder *r)
 				   (unsigned long long)rec->lost_moves);
 }
 
-/* From each execve on, the kernel sets up the program. */
-static int mark_execs(struct mw_recording *rec)
+/* When the program of the execve at this time began to run, if nobody saw it: its first fault that is not the kernel's. */
+static uint64_t begin_unseen(const struct mw_recording *rec, uint64_t exec)
 {
+	uint64_t next = MW_UNKNOWN, begin = MW_UNKNOWN;
+
+	for (size_t i = 0; i < rec->moves.n; i++)
+		if (rec->moves.v[i].kind == MW__MOVE_EXEC && rec->moves.v[i].pid == rec->pid && rec->moves.v[i].time_ns > exec)
+			next = mw__min(next, rec->moves.v[i].time_ns);
+	for (size_t i = 0; i < rec->marks.n; i++)
+		if (rec->marks.v[i].phase != MW__PHASE_EXEC && rec->marks.v[i].time_ns >= exec && rec->marks.v[i].time_ns < next)
+			return MW_UNKNOWN;
+	for (size_t i = 0; i < rec->faults.n; i++) {
+		const struct mw__fault *f = &rec->faults.v[i];
+
+		if (f->pid == rec->pid && f->time_ns >= exec && f->time_ns < next && f->ip < KERNEL_HALF)
+			begin = mw__min(begin, f->time_ns);
+	}
+	return begin;
+}
+
+/* From each execve on, the kernel sets up the program. */
+static int mark_execs(struct recorder *r)
+{
+	struct mw_recording *rec = r->rec;
+
 	for (size_t i = 0; i < rec->moves.n; i++) {
 		const struct mw__move *v = &rec->moves.v[i];
-		struct mw__mark *m = v->kind == MW__MOVE_EXEC && v->pid == rec->pid ? MW_VEC_PUSH(&rec->marks) : NULL;
 
-		if (m)
-			*m = (struct mw__mark){ v->time_ns, MW__PHASE_EXEC, MW__PROVEN, "execve" };
+		if (v->kind != MW__MOVE_EXEC || v->pid != rec->pid)
+			continue;
+		uint64_t begin = begin_unseen(rec, v->time_ns);
+
+		if (begin != MW_UNKNOWN)
+			mw__recording_note(rec, "phases", NULL, "a program was executed whose begin was not seen: its faults count "
+					   "as those of the dynamic linker, whatever it did");
+		if (add_mark(r, MW__PHASE_EXEC, v->time_ns, MW__PROVEN, "execve") < 0 ||
+		    (begin != MW_UNKNOWN && add_mark(r, MW__PHASE_LDSO, begin, MW__PROVEN, "its first fault by an instruction of it") < 0))
+			return -MW_E_NOMEM;
 	}
 	return 0;
+}
+
+/* The last look may have been when a thread ended that was not the last. Of a program that was replaced it tells nothing. */
+static void judge_last_look(struct recorder *r)
+{
+	struct mw_recording *rec = r->rec;
+
+	for (size_t i = 0; i < rec->moves.n; i++) {
+		const struct mw__move *v = &rec->moves.v[i];
+
+		if (v->kind != MW__MOVE_EXEC || v->pid != rec->pid || !rec->after || v->time_ns < rec->after_ns)
+			continue;
+		mw_snapshot_destroy(rec->after);
+		rec->after = NULL;
+		mw__recording_note(rec, "page scan", NULL, "the process ended before its resident pages could be looked at");
+	}
+	if (rec->after && r->child.ended && !r->child.was_last && !rec->is_cut)
+		mw__recording_note(rec, "page scan", NULL, "the resident pages are those when one of its threads ended, which was "
+				   "not the last");
 }
 
 /* Times of a command count from its execve. */
@@ -336,9 +399,10 @@ static int finish(struct recorder *r, struct mw_err *err)
 		r->rec->took_ns = now_in(r);
 	mw__phases_collect(&r->watch, r->events.zero_ns, r->rec);
 	if (rc == 0)
-		rc = mark_execs(r->rec);
-	if (rc == 0)
 		rc = mw__events_merge(&r->events, r->rec);
+	if (rc == 0)
+		rc = mark_execs(r);
+	judge_last_look(r);
 	if (!r->rec->is_attached)
 		start_at_exec(r->rec);
 	mw__events_close(&r->events);
@@ -440,6 +504,8 @@ static int run_command(struct recorder *r, char *const argv[], struct mw_err *er
 	if (!r->child.traced)
 		mw__recording_note(r->rec, "ptrace", NULL, "the command cannot be traced, so the pages at its end are unknown");
 	rc = follow_command(r, deadline_of(r));
+	if (r->child.traced && !r->rec->after_ns)
+		mw__recording_note(r->rec, "page scan", NULL, "the process ended before its resident pages could be looked at");
 	return rc < 0 ? mw__fail_nomem(err, "recording") : 0;
 }
 

@@ -141,17 +141,24 @@ MW_MUST_CHECK int mw__program_drain(struct mw__program *p, struct mw__decoder *d
 
 struct mw__child {
 	pid_t pid;
+	pid_t tid;		/* the thread that is traced: the first, or another when that has ended */
+	pid_t stopped;		/* who is held by EXEC, RENEWED or ENDING */
 	int ready, report;	/* pipes: let it exec; errno of a failed exec */
 	bool traced, ended;
+	bool is_renewed;	/* it executed a program, and is told to stop */
+	bool is_ending, was_last;	/* the thread that is held ends; the one before was the last */
 	int status;		/* as wait(2) gave it, when ended */
 };
-enum mw__child_event { MW__CHILD_NOTHING, MW__CHILD_EXEC, MW__CHILD_ENDING, MW__CHILD_ENDED };
+enum mw__child_event { MW__CHILD_NOTHING, MW__CHILD_EXEC, MW__CHILD_RENEWED, MW__CHILD_ENDING, MW__CHILD_ENDED };
 
 /* Fork; the child waits. */
 MW_MUST_CHECK int mw__child_start(struct mw__child *c, char *const argv[], struct mw_err *err);
 /* Let it execute the command. Fails when there is no such command. */
 MW_MUST_CHECK int mw__child_release(struct mw__child *c, const char *name, struct mw_err *err);
-/* What happened to it, without waiting. EXEC and ENDING leave it stopped. */
+/*
+ * What happened to it, without waiting. EXEC, RENEWED (it executed a program a moment ago, which runs already) and
+ * ENDING (a thread of it ends, and perhaps all) leave it stopped.
+ */
 enum mw__child_event mw__child_poll(struct mw__child *c);
 void mw__child_continue(struct mw__child *c);
 /* Make it end, if it has not, and take its status. */

@@ -620,6 +620,68 @@ def check_renewed(directory):
     ok(have == [(path, ".data", hex(5 * PAGE))], name, have)
 
 
+# The first thread ends before another touches memory; or another executes a program that touches some.
+LEADERLESS = b"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static void touch(size_t n)
+{
+	volatile char *p = mmap(0, n * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	madvise((void *)p, n * 4096, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < n; i++)
+		p[i * 4096] = 1;
+}
+static void *work(void *path)
+{
+	usleep(50000);
+	touch(3000);
+	if (path)
+		execl(path, path, "again", (char *)0);
+	usleep(50000);
+	return 0;
+}
+int main(int argc, char **argv)
+{
+	pthread_t other;
+
+	if (argc > 1 && !strcmp(argv[1], "again")) {
+		touch(300);
+		usleep(200000);
+		return 0;
+	}
+	pthread_create(&other, 0, work, argc > 1 ? argv[0] : 0);
+	if (argc > 1)
+		for (;;)
+			pause();
+	pthread_exit(0);
+}
+"""
+
+
+def check_leaderless(directory):
+    """The pages at the end are looked at when the last thread ends, whichever program it executed."""
+    path = os.path.join(directory, "leaderless")
+    built = subprocess.run([*os.environ.get("CC", "gcc").split(), "-O1", "-w", "-pthread", "-x", "c", "-", "-o", path], input=LEADERLESS,
+                           stderr=subprocess.PIPE)
+    for name, args, least, most in (("a first thread that ends first", [], 3000, 6000), ("a thread that executes a program", ["exec"], 300, 3000)):
+        for _ in range(3):  # the program may have run, or the threads ended, before one could be traced
+            doc = record([], [path, *args])[1] if built.returncode == 0 else None
+            if not doc or doc["rss"]:
+                break
+        if not doc or any(n["source"] == "ptrace" for n in doc["notes"]):
+            skip(name, "it cannot be built or traced here")
+        elif ok(doc["rss"], f"{name}: its pages are known", doc["notes"]):
+            check_numbers(doc, name)
+            unseen = next(r["bytes"] for r in doc["sources"] if r["source"] == "unseen")
+            ok(least * PAGE <= doc["rss"]["after"] < most * PAGE and unseen < 50 * PAGE, f"{name}: they are those of its end",
+               (doc["rss"], doc["sources"]))
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -839,6 +901,7 @@ def main():
         check_static_phases(tmp)
         check_kinds_of_program(tmp)
         check_renewed(tmp)
+        check_leaderless(tmp)
         check_twins(tmp)
     check_majors()
     attached(check_lost_moves)
