@@ -108,7 +108,8 @@ static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint
 	if (!mw__dwarf_exists(elf))
 		return ask_go(snap, img, &now, fd, addrs, n);
 	if (n > MAX_ADDRS) {
-		mw__note(snap, MW__INFO, "line tables", "fewer addresses", "source lines of a file with DWARF are looked up for %u addresses at most: %s",
+		mw__note(snap, MW__INFO, "line tables", "fewer addresses",
+			 "source lines of a file with DWARF are looked up for %u addresses at most: %s",
 			 MAX_ADDRS, img->path);
 		return 0;
 	}

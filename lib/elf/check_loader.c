@@ -294,8 +294,11 @@ static void check_loads(const struct mw_elf *elf, uint64_t page, struct mw__chec
 	}
 	uint64_t end = mw__align_up(last->vaddr + last->memsz, page);
 
-	for (size_t i = 0; i < elf->n_ph; i++)
-		outside |= elf->ph[i].type == PT_LOAD && (elf->ph[i].vaddr < mw__align_down(first->vaddr, page) || elf->ph[i].vaddr + elf->ph[i].memsz > end);
+	for (size_t i = 0; i < elf->n_ph; i++) {
+		const struct mw__phdr *p = &elf->ph[i];
+
+		outside |= p->type == PT_LOAD && (p->vaddr < mw__align_down(first->vaddr, page) || p->vaddr + p->memsz > end);
+	}
 	if (end <= first->vaddr)
 		answer(ret, refuses, "the last PT_LOAD segment ends before the first one starts");
 	else if (outside)

@@ -161,7 +161,8 @@ const char *mw__name_segment_flags(uint64_t flags, char *buf)
 static const struct { uint64_t bit; char letter; uint16_t machine; } section_bits[] = {
 	{ SHF_WRITE, 'W', 0 }, { SHF_ALLOC, 'A', 0 }, { SHF_EXECINSTR, 'X', 0 }, { SHF_MERGE, 'M', 0 }, { SHF_STRINGS, 'S', 0 },
 	{ SHF_INFO_LINK, 'I', 0 }, { SHF_LINK_ORDER, 'L', 0 }, { SHF_OS_NONCONFORMING, 'O', 0 }, { SHF_GROUP, 'G', 0 },
-	{ SHF_TLS, 'T', 0 }, { SHF_COMPRESSED, 'C', 0 }, { 1u << 21, 'R', 0 }, { 1u << 24, 'D', 0 }, { 1u << 28, 'l', EM_X86_64 }, { 0x20000000, 'y', EM_ARM }, { 0x10000000, 'v', EM_PPC },
+	{ SHF_TLS, 'T', 0 }, { SHF_COMPRESSED, 'C', 0 }, { 1u << 21, 'R', 0 }, { 1u << 24, 'D', 0 },
+	{ 1u << 28, 'l', EM_X86_64 }, { 0x20000000, 'y', EM_ARM }, { 0x10000000, 'v', EM_PPC },
 	{ SHF_EXCLUDE, 'E', 0 },
 };
 const char mw__section_flags_key[] =

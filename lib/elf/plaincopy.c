@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../base/cleanup.h"
+#include "../base/size.h"
 #include "contents.h"
 
 enum { TYPE = 1, FLAGS = 2, OFF = 4, SIZE = 5 };	/* of mw__shdr_fields */
@@ -62,7 +63,7 @@ static bool move_contents(const struct mw_elf *elf, int fd, size_t i, struct mw_
 		  put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
 		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c->size);
 
-	*end += (c->size + 15) & ~UINT64_C(15);
+	*end += mw__align_up(c->size, 16);
 	mw__contents_deinit(c);
 	return ok;
 }
@@ -114,7 +115,7 @@ static uint64_t *choose_bases(struct mw_elf *elf, bool by_offset)
 int mw__elf_linked_copy(struct mw_elf *elf, bool by_offset)
 {
 	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-copy", MFD_CLOEXEC);
-	uint64_t end = (elf->size + 15) & ~UINT64_C(15);
+	uint64_t end = mw__align_up(elf->size, 16);
 	const uint64_t *bases = choose_bases(elf, by_offset);
 
 	if (fd < 0 || !bases || !copy_bytes(elf, fd))
@@ -132,7 +133,7 @@ int mw__elf_linked_copy(struct mw_elf *elf, bool by_offset)
 int mw__elf_plain_copy(struct mw_elf *elf)
 {
 	MW_CLEANUP(mw__closep) int fd = memfd_create("memwhy-copy", MFD_CLOEXEC);
-	uint64_t end = (elf->size + 15) & ~UINT64_C(15);
+	uint64_t end = mw__align_up(elf->size, 16);
 
 	if (fd < 0 || !copy_bytes(elf, fd))
 		return -1;

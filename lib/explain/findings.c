@@ -397,7 +397,8 @@ static void find_peak(struct facts *f)
 
 	if (hwm == MW_UNKNOWN || hwm < f->rss + f->rss / 4 || hwm - f->rss < MIB)
 		return;
-	struct mw__finding *x = add(f, "peak", "RSS was \001 at its peak, \001 more than now: that much was given back, swapped or, of files, dropped.");
+	struct mw__finding *x = add(f, "peak",
+		"RSS was \001 at its peak, \001 more than now: that much was given back, swapped or, of files, dropped.");
 
 	size(x, "peak_rss", hwm);
 	size(x, "below_peak", hwm - f->rss);

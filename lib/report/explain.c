@@ -296,7 +296,8 @@ static int add_waterfall(struct view *v)
 		fall_row(t, "", text, rest_regions, rest, gap, false);
 	bool is_less = v->acc->residual != MW__NO_RESIDUAL && v->acc->residual < 0;
 
-	fall_row(t, "", is_less ? "residual: all causes less VmSize" : "residual: VmSize less all causes", 0, mw__residual_size(v->acc->residual), 0, false);
+	fall_row(t, "", is_less ? "residual: all causes less VmSize" : "residual: VmSize less all causes", 0,
+		 mw__residual_size(v->acc->residual), 0, false);
 	fall_row(t, "", unread ? "RSS as the kernel counts it, part of the above" : "RSS: what is left", 0,
 		 mw__account_rss(v->snap, v->acc), 0, true);
 	if (!v->opts->all)
