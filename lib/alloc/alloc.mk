@@ -16,7 +16,7 @@ $(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
 
 OBJCOPY ?= objcopy
 # In a program its code is told from the program's by a section (unwind.c).
-ARCHIVE_OBJ := $(patsubst $(B)/alloc/%.o,$(B)/alloc/archive/%.o,$(filter-out %/early.o %/deepbind.o,$(ALLOC_OBJ)))
+ARCHIVE_OBJ := $(patsubst $(B)/alloc/%.o,$(B)/alloc/archive/%.o,$(filter-out %/early.o %/deepbind.o %/sandbox.o,$(ALLOC_OBJ)))
 $(B)/alloc/archive/%.o: $(B)/alloc/%.o
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --rename-section .text=mw_alloc_text --rename-section .text.unlikely=mw_alloc_text $< $@

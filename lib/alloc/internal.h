@@ -163,6 +163,7 @@ void mw__os_hugepages(void *addr, size_t size);
 void mw__os_protect(void *addr, size_t size, bool readable);
 void mw__os_write(int fd, const char *text, size_t size);
 long mw__os_read_file(const char *path, char *buf, size_t size);
+long mw__os_prctl(int op, const unsigned long args[4]); /* negative: the error */
 int mw__os_tid(void);
 int mw__os_pid(void);
 uint64_t mw__os_coarse_ms(void);

@@ -185,6 +185,11 @@ long mw__os_read_file(const char *path, char *buf, size_t size)
 	return got;
 }
 
+long mw__os_prctl(int op, const unsigned long args[4])
+{
+	return sys6(SYS_prctl, op, (long)args[0], (long)args[1], (long)args[2], (long)args[3], 0);
+}
+
 int mw__os_tid(void)
 {
 	return (int)sys6(SYS_gettid, 0, 0, 0, 0, 0, 0);
