@@ -753,6 +753,29 @@ static void test_files(struct tree *t)
 	mw__snapshot_deinit(&snap);
 }
 
+/* More than the table of files has room for at first, each mapped again behind all of them. */
+static void test_many_files(struct tree *t)
+{
+	enum { FILES = 300 };
+	struct mw_snapshot snap;
+	struct mw__proc proc;
+	char maps[64 * 2 * FILES], *p = maps;
+	size_t same = 0;
+
+	for (unsigned i = 0; i < 2 * FILES; i++)
+		p += sprintf(p, "%x000-%x000 r--p 00000000 fe:01 %u /lib/%u\n", i + 1, i + 2, 1000 + i % FILES, i % FILES);
+	tree_put(t, "maps", maps);
+	mw__snapshot_init(&snap);
+	ok(mw__proc_open(&proc, t->root, TREE_PID, NULL) == 0 && mw__maps_read(&proc, &snap, NULL) == 0 &&
+	   mw__files_collect(&proc, &snap, NULL) == 0 && snap.vmas.n == 2 * FILES, "many files");
+	is_int((long long)snap.files.n, FILES, "each is there once");
+	for (size_t i = 0; i < FILES && snap.vmas.n == 2 * FILES; i++)
+		same += snap.vmas.v[i].file == snap.vmas.v[i + FILES].file;
+	is_int((long long)same, FILES, "both mappings have it");
+	mw__proc_close(&proc);
+	mw__snapshot_deinit(&snap);
+}
+
 /* --------------------------------------------------------------- page runs */
 
 static void test_pages_add(void)
@@ -815,6 +838,7 @@ int main(void)
 	test_cmdline(&t);
 	test_kinds(&t);
 	test_files(&t);
+	test_many_files(&t);
 	test_pages_add();
 	tree_destroy(&t);
 	mw__arena_deinit(&arena);
