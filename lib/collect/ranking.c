@@ -36,7 +36,7 @@
 #define PFN_MASK ((UINT64_C(1) << 55) - 1)
 #define BATCH 4096u
 #define EXPLAINED 16u		/* of so many the mappings are read, */
-#define LARGE_PART 64u		/* if they have this part of what all have together, */
+#define LARGE_PART 32u		/* if they have this part of what all have together, */
 #define LIST_ROOM (16u << 10)	/* and a list of less, which is of some 200 mappings */
 #define MAX_FRAMES (UINT64_C(1) << 27)	/* a GiB of numbers, 512 GiB of pages */
 

@@ -82,11 +82,11 @@ def frames_of(pid):
 
 
 def check_reason(tap, what, pid, word):
-    """Of the large ones alone the mappings are read: the 16 with most memory, and not of those with a 64th of all or less."""
+    """Of the large ones alone the mappings are read: the 16 with most memory, and not of those with a 32nd of all or less."""
     doc = memwhy("top", "--json")
     at = next((i for i, r in enumerate(doc["processes"]) if r["pid"] == pid), None)
     row = doc["processes"][at]
-    if at >= 16 or row["rss"] <= doc["sum"]["rss_sum"] // 64:
+    if at >= 16 or row["rss"] <= doc["sum"]["rss_sum"] // 32:
         tap.skip(what, "others have much more memory")
     else:
         tap.check(what, [] if row["why"] == word else [row["why"]])
