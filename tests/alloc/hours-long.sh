@@ -43,8 +43,8 @@ while ! enough; do
 	seed=$((seed + 1)) round=$((round + 1))
 	own "$build/tests/alloc/stress" "${STRESS_SECONDS:-60}" $seed 4
 	told "stress, seed $seed"
-	own env MEMWHY_MALLOC="$1" "$build/tests/alloc/heap"
-	told "private heaps${1:+ ($1)}"
+	own "$build/tests/alloc/heap"
+	told "private heaps"
 	for part in interpreters compilers pythons repository browser redis; do
 		enough && break
 		# what has not ended a minute after the end is cut off
