@@ -284,3 +284,23 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	(printf 'a\n'; sleep 0.2; yes || true) 2>/dev/null | { run elf -h -; [ "$status" = 3 ]; [[ "$output" == *"starts with 61 0a 79 0a"* ]]; }
 	(head -c 3 "$T/prog"; sleep 0.2; tail -c +4 "$T/prog") | elf -h - | diff - <(elf -h "$T/prog")
 }
+
+@test "what a file has not is said" {
+	# a header alone: without tables, and without where they would be
+	{ head -c 32 "$T/prog"; head -c 16 /dev/zero; head -c 54 "$T/prog" | tail -c +49; head -c 10 /dev/zero; } >"$T/bare"
+	[ "$(stat -c %s "$T/bare")" -eq 64 ]
+	while read -r view text; do
+		elf "$view" "$T/bare" | grep -qF "$text" || { echo "$view: not: $text"; return 1; }
+	done <<-END
+		-l There are no program headers.
+		-S There are no section headers.
+		-g There are no section groups.
+		-d There is no dynamic table.
+		-V There are no symbol versions.
+		-r There are no relocations.
+		-s There are no symbols.
+		-n There are no notes.
+		-u There are no unwind tables.
+	END
+	elf --type=nosuch "$T/prog" | grep -qF "There is no complete type of the name nosuch."
+}
