@@ -148,6 +148,23 @@ def test_units(tmp):
     check('and in the file its debug information besides', in_file == want, (in_file, want, rows, lines))
 
 
+def test_same_names(tmp):
+    """two units of one name, compiled in two directories, and one of its own by a relative and an absolute name"""
+    objects = []
+    for where, source in (('a', 'same.c'), ('b', 'same.c'), ('a', 'alone.c'), ('b', os.path.join(tmp, 'b', 'whole.c'))):
+        d = os.path.join(tmp, where)
+        os.makedirs(d, exist_ok=True)
+        with open(os.path.join(d, os.path.basename(source)), 'w') as f:
+            f.write('int %s_%s(void) { return 1; }\n' % (os.path.basename(source)[:-2], where))
+        objects.append(os.path.join(d, os.path.basename(source)[:-1] + 'o'))
+        run(CC, '-g', '-O1', '-c', '-o', objects[-1], source, cwd=d)
+    lib = os.path.join(tmp, 'names.so')
+    run(CC, '-shared', '-nostdlib', '-o', lib, *objects)
+    got = sorted(n for n in owners(lib, 'unit') if n.endswith('.c'))
+    want = sorted([os.path.join(tmp, 'a', 'same.c'), os.path.join(tmp, 'b', 'same.c'), 'alone.c', os.path.join(tmp, 'b', 'whole.c')])
+    check('units of one name have their directories, others do not', got == want, (got, want))
+
+
 def test_lines(tmp):
     prog = os.path.join(tmp, 'prog')
     want = decoded_lines(prog)
@@ -331,6 +348,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         build(tmp)
         test_units(tmp)
+        test_same_names(tmp)
         test_lines(tmp)
         test_objects(tmp)
         test_split(tmp)
