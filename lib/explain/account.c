@@ -457,8 +457,8 @@ enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw
 {
 	if (snap->target.is_torn)
 		return MW_TORN;
-	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced ||
-	    account->residual) /* NOLINT(clang-analyzer-core.NullDereference) */
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+	if (!snap->target.has_maps || account->total.unread || account->zeros_unplaced || account->residual)
 		return MW_PARTIAL;
 	int64_t lag = (int64_t)mw__counter_lag(snap);
 

@@ -220,8 +220,8 @@ static int add_fault(struct reader *r, struct json_object *a)
 
 	if (rc < 0)
 		return rc;
-	if (!fits(&v[1], 2, UINT32_MAX) || v[5] > 1 || v[7] > UINT16_MAX ||
-	    (v[7] && v[6] >= MW__NONE)) /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult) */
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
+	if (!fits(&v[1], 2, UINT32_MAX) || v[5] > 1 || v[7] > UINT16_MAX || (v[7] && v[6] >= MW__NONE))
 		return fail(r, "a fault out of range");
 	struct mw__fault *f = r->rec->faults.n < FAULTS_MAX ? MW_VEC_PUSH(&r->rec->faults) : NULL;
 
