@@ -57,6 +57,8 @@ $(B)/tests/alloc/%: tests/alloc/%.c $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)
 
+$(B)/tests/alloc/bits: lib/alloc/bits.h lib/alloc/internal.h
+
 $(B)/tests/alloc/cxx: tests/alloc/cxx.cc $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 	@mkdir -p $(@D)
 	$(Q)g++ -std=c++17 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)

@@ -101,22 +101,18 @@ static inline uint32_t find_groups(const uint64_t *bits, uint32_t w, uint32_t n,
 	uint32_t run = 0;
 
 	for (; w < MW_ARENA_WORDS; w++) {
-		uint64_t free = bits[w] == 0 || bits[w] == ~0ULL ? ~bits[w] : whole_groups(~bits[w], g);
-		uint32_t low = free == ~0ULL ? 64 : (uint32_t)__builtin_ctzll(~free);
+		uint64_t word = bits[w];
+		uint32_t low = word ? (uint32_t)__builtin_ctzll(word) & -g : 64;
 
 		if (run + low >= n)
 			return w * 64 - run;
-		if (low == 64) {
-			run += 64;
-			continue;
-		}
-		if (n <= 64 && free) {
-			uint32_t at = run_in_word(free, n);
+		if (n <= 64 && ~word) {
+			uint32_t at = run_in_word(whole_groups(~word, g), n);
 
 			if (at < 64)
 				return w * 64 + at;
 		}
-		run = free ? (uint32_t)__builtin_clzll(~free) : 0;
+		run = word ? (uint32_t)__builtin_clzll(word) & -g : run + 64;
 	}
 	return MW_ARENA_PAGES;
 }
