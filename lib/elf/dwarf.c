@@ -302,20 +302,28 @@ struct search {
 	struct frame frames[MAX_DEPTH];	/* outermost first */
 	size_t n;
 	int depth;
+	bool is_deep;
 };
+
+/* A lambda is a function in a type that is in the function where it is written, which need not have code of its own. */
+static bool may_enclose(const struct search *s, Dwarf_Half tag)
+{
+	return tag == DW_TAG_namespace ||
+	       (s->is_deep && !s->n && (tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block || tag == DW_TAG_structure_type ||
+					tag == DW_TAG_class_type || tag == DW_TAG_union_type));
+}
 
 static bool find_frames(void *ctx, Dwarf_Die die)
 {
 	struct search *s = ctx;
 	Dwarf_Half tag = tag_of(die);
 	bool is_code = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
-	bool is_scope = tag == DW_TAG_lexical_block || tag == DW_TAG_namespace || tag == DW_TAG_try_block;
+	bool is_block = tag == DW_TAG_lexical_block || tag == DW_TAG_try_block;
+	bool is_here = (is_code || is_block) && holds(s->c, die, s->base, s->addr);
 
-	if ((!is_code && !is_scope) || s->depth >= MAX_DEPTH || s->n >= MAX_DEPTH)
+	if ((!is_here && !may_enclose(s, tag)) || s->depth >= MAX_DEPTH || s->n >= MAX_DEPTH)
 		return true;
-	if (tag != DW_TAG_namespace && !holds(s->c, die, s->base, s->addr))
-		return true;
-	if (is_code) {
+	if (is_here && is_code) {
 		struct frame *f = &s->frames[s->n++];
 
 		function_name(s->c, die, f->name, sizeof(f->name), 0);
@@ -326,7 +334,7 @@ static bool find_frames(void *ctx, Dwarf_Die die)
 	s->depth++;
 	each_child(s->c, die, find_frames, s);
 	s->depth--;
-	return tag == DW_TAG_namespace && !s->n;
+	return !is_here && !s->n;
 }
 
 /* The first of n ascending addresses that is not below addr. */
@@ -465,6 +473,10 @@ static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, con
 	s->addr = addr;
 	bounds_of(cu, &s->base, &high);
 	each_child(c, cu, find_frames, s);
+	if (!s->n) {
+		s->is_deep = true;
+		each_child(c, cu, find_frames, s);
+	}
 	send_frames(s, rows, row, cu);
 	free(s);
 }

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import target
 from target import BUILD, PAGE, READY, Tap, memwhy, running
@@ -161,6 +162,48 @@ def check_source(tap, process, claims):
         if ours != theirs and "?" not in theirs:
             wrong.append(f"{a:#x}: {ours}, addr2line: {theirs}")
     tap.check(f"source lines of {len(picks)} addresses are addr2line's", wrong)
+
+
+# The code of the lambda is described inside its type, inside a function that has no code of its own.
+LAMBDA = """
+#include <stdio.h>
+static volatile int one = 1;
+static inline __attribute__((always_inline)) int inner(int x) { return x * one; }
+static inline __attribute__((always_inline)) int middle(int x) { return inner(x) + one; }
+template<typename T> struct Box {
+	T n;
+	T outer(T k) const { return [this, k]() __attribute__((noipa)) { return middle(k) + n; }(); }
+};
+int main() { Box<int> box = { one }; printf("{\\"ready\\":true}\\n"); fflush(stdout); return box.outer(getchar()); }
+"""
+
+
+def check_inlined(tap):
+    """What was inlined into what, in all code of a program."""
+    title = "callers that were inlined, in a lambda too, are addr2line's"
+    with tempfile.TemporaryDirectory(prefix="memwhy-at-") as directory:
+        source, path = os.path.join(directory, "lambda.cc"), os.path.join(directory, "lambda")
+        with open(source, "w") as file:
+            file.write(LAMBDA)
+        built = shutil.which("g++") and subprocess.run(["g++", "-O2", "-g", "-no-pie", "-o", path, source], capture_output=True).returncode == 0
+        if not built or not shutil.which("addr2line"):
+            tap.skip(title, "no g++, or no addr2line")
+            return
+        start, size = text_section(path)
+        picks = list(range(start, start + size, max(1, size // 60 + 1)))
+        symbols = subprocess.run(["nm", "-S", path], capture_output=True, text=True, check=True).stdout
+        code = [(int(x[0], 16), int(x[1], 16)) for x in map(str.split, symbols.splitlines()) if len(x) == 4 and "outer" in x[3]]
+        wrong, lines, out = [], [], ""
+        with running([path], READY) as p:
+            for group in [picks[:60]] + [[at + i for i in range(min(n, 60))] for at, n in code]:
+                out = subprocess.run(["addr2line", "-ai", "-e", path], input="\n".join(map(hex, group)), capture_output=True, text=True,
+                                     timeout=60).stdout
+                lines = [re.findall(r"([^/\s]+:\d+)(?: |$)", part, flags=re.M) for part in re.split("^0x.*$", out, flags=re.M)[1:]]
+                found = memwhy("at", "--json", p.pid, *map(hex, group))["addresses"]
+                ours = [[f"{s['file'].split('/')[-1]}:{s['line']}" for s in d["source"]] for d in found]
+                wrong += [f"{a:#x}: {o}, addr2line: {t}" for a, o, t in zip(group, ours, lines) if t and o != t]
+    # the last ones were of the lambda: something must have been inlined there
+    tap.check(title, wrong[:20] if wrong or any(len(t) > 1 for t in lines) else ["nothing is inlined", out])
 
 
 TWICE = """
@@ -326,6 +369,7 @@ def main():
         check_stubs(tap, p)
     with running([os.path.join(PROGRAMS, "touch-now")], READY) as p:
         check_stubs(tap, p)
+    check_inlined(tap)
     check_twice(tap)
     check_huge(tap)
     check_gdb(tap)
