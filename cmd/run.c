@@ -51,6 +51,8 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, NULL };
 
+#define DYNAMIC_MAX (1u << 20)	/* bytes of a dynamic section that is looked through */
+
 struct plan {
 	const char *lib;
 	bool report;
@@ -184,6 +186,51 @@ static const char *read_interpreter(int fd, const Elf64_Ehdr *e, char *buf, size
 	return "";
 }
 
+/* Of a loaded address; 0 where the file has nothing of it. */
+static off_t offset_of(int fd, const Elf64_Ehdr *e, uint64_t addr)
+{
+	for (unsigned i = 0; i < e->e_phnum; i++) {
+		Elf64_Phdr p;
+
+		if (pread(fd, &p, sizeof(p), (off_t)(e->e_phoff + i * sizeof(p))) == sizeof(p) && p.p_type == PT_LOAD &&
+		    addr - p.p_vaddr < p.p_filesz)
+			return (off_t)(p.p_offset + (addr - p.p_vaddr));
+	}
+	return 0;
+}
+
+/*
+ * A sanitizer's library that it is linked with, in name: its malloc must come first, and it knows which addresses
+ * are free.
+ */
+static bool needs_sanitizer(int fd, const Elf64_Ehdr *e, char name[24])
+{
+	static const char *const libraries[] = { "libasan.so", "libtsan.so", "libhwasan.so" };
+	uint64_t at = 0, end = 0;
+	off_t names = 0;
+	Elf64_Dyn d;
+
+	for (unsigned i = 0; i < e->e_phnum; i++) {
+		Elf64_Phdr p;
+
+		if (pread(fd, &p, sizeof(p), (off_t)(e->e_phoff + i * sizeof(p))) == sizeof(p) && p.p_type == PT_DYNAMIC) {
+			at = p.p_offset;
+			end = p.p_filesz < DYNAMIC_MAX ? at + p.p_filesz : at;
+		}
+	}
+	for (uint64_t k = at; k < end && !names && pread(fd, &d, sizeof(d), (off_t)k) == sizeof(d); k += sizeof(d))
+		names = d.d_tag == DT_STRTAB ? offset_of(fd, e, d.d_un.d_ptr) : 0;
+	for (; names && at < end && pread(fd, &d, sizeof(d), (off_t)at) == sizeof(d) && d.d_tag != DT_NULL; at += sizeof(d)) {
+		ssize_t n = d.d_tag == DT_NEEDED ? pread(fd, name, 23, names + (off_t)d.d_un.d_val) : -1;
+
+		name[n > 0 ? n : 0] = '\0';
+		for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+			if (!strncmp(name, libraries[i], strlen(libraries[i])))
+				return true;
+	}
+	return false;
+}
+
 /* Will it run with other rights than ours (AT_SECURE)? As execve(2) decides. */
 static bool raises_privileges(int fd)
 {
@@ -198,12 +245,12 @@ static bool raises_privileges(int fd)
 }
 
 /*
- * Programs that the loader will not preload run all the same, with the allocator they have. False: musl's
- * loader would not start it with the allocator, which is made for glibc.
+ * Programs that the loader will not preload run all the same, with the allocator they have. False: it would not
+ * start with ours, which is made for glibc's loader and for a program without a sanitizer.
  */
 static bool warn_if_not_preloaded(const char *name)
 {
-	char buf[PATHS];
+	char buf[PATHS], sanitizer[24];
 	int fd = open_command(name);
 	Elf64_Ehdr e;
 
@@ -220,11 +267,14 @@ static bool warn_if_not_preloaded(const char *name)
 
 	if (loader && !*loader)
 		fail_text(0, NULL, "%s: it is statically linked, so the allocator cannot be preloaded", name);
+	bool sanitized = loader && *loader && needs_sanitizer(fd, &e, sanitizer), musl = loader && strstr(loader, "/ld-musl");
+
 	close(fd);
-	if (!loader || !strstr(loader, "/ld-musl"))
-		return true;
-	fail_text(0, NULL, "%s: it runs on musl, for which the allocator is not made: not preloaded", name);
-	return false;
+	if (sanitized)
+		fail_text(0, NULL, "%s: it is linked with %s, whose malloc must come first: not preloaded", name, sanitizer);
+	else if (musl)
+		fail_text(0, NULL, "%s: it runs on musl, for which the allocator is not made: not preloaded", name);
+	return !sanitized && !musl;
 }
 
 static int say_not_started(const char *name, int error)

@@ -102,6 +102,16 @@ else
 	n=$((n + 1))
 	echo "ok $n - a program on musl runs # SKIP no musl-gcc"
 fi
+for which in address thread; do
+	if ${CC:-cc} -fsanitize=$which -o "$tmp/sanitized" "$tmp/seven.c" 2>/dev/null && [ "$(status_of "$tmp/sanitized")" = 7 ] &&
+		readelf -d "$tmp/sanitized" | grep -q 'NEEDED.*lib[at]san'; then
+		ok "a program with -fsanitize=$which runs" is "$(status_of "$M" run "$tmp/sanitized")" 7
+		ok "and it is said that nothing was preloaded" has "$tmp/err" 'linked with lib[at]san'
+	else
+		n=$((n + 1))
+		echo "ok $n - a program with -fsanitize=$which runs # SKIP the compiler makes none, or not with a library"
+	fi
+done
 if ${CC:-cc} -m32 -nostdlib -static -o "$tmp/small" -x c - 2>/dev/null <<END; then
 void _start(void) { __asm__ volatile("int \$0x80" : : "a"(1), "b"(9)); }
 END
