@@ -21,14 +21,32 @@ static int by_pid(struct settings *s, pid_t pid, struct mw_snapshot **ret)
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 }
 
+static const char elf_hint[] = "memwhy explain -- PROGRAM starts it and explains it, memwhy elf FILE inspects the file";
+
+/* A program is no target by itself. */
+static bool is_elf(const char *path)
+{
+	char magic[4] = "";
+	struct stat st;
+	/* opening a pipe again might wait */
+	FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
+	bool is = f && fread(magic, 1, sizeof(magic), f) == sizeof(magic) && !memcmp(magic, "\177ELF", sizeof(magic));
+
+	if (f)
+		fclose(f);
+	return is;
+}
+
 static int by_file(struct settings *s, const char *path, struct mw_snapshot **ret)
 {
 	struct mw_err err = {};
 
 	s->is_saved = true;
-	int rc = mw_is_core(path) ? mw_collect_core(path, &s->collect, ret, &err) : mw_collect_saved(path, &s->collect, ret, &err);
-
-	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+	if (mw_is_core(path))
+		return mw_collect_core(path, &s->collect, ret, &err) < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
+	if (mw_collect_saved(path, &s->collect, ret, &err) >= 0)
+		return EXIT_OK;
+	return is_elf(path) ? fail_text(EXIT_TARGET, elf_hint, "%s", err.text) : fail(EXIT_TARGET, &err);
 }
 
 #define LISTED 8u

@@ -288,3 +288,10 @@ in_other_proc() { # MOUNT [ARGUMENT...]
 	expect 2 completion tcsh
 	well_said
 }
+
+@test "a program's file is no target, and the hint says what to do with it" {
+	expect 3 explain /bin/ls
+	well_said
+	contains "$err" "hint: memwhy explain -- PROGRAM"
+	timeout 10 "$memwhy" explain <(head -c 100 /bin/ls) 2>&1 >/dev/null | grep -q '^memwhy: '
+}
