@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* Line tables are walked whole: more addresses are answered without. */
-#define MAX_ADDRS 64u
+#define MAX_ADDRS 2048u
 
 int mw__collect_open_image(struct mw_snapshot *snap, const struct mw__image *img, struct mw__image *now)
 {
@@ -117,6 +117,8 @@ static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint
 
 	if (rc < 0)
 		return rc == -MW_E_NOMEM ? rc : 0;
+	if (answer.trouble[0])
+		mw__note(snap, MW__INFO, "line tables", NULL, "source lines may be missing: %s: %s", img->path, answer.trouble);
 	rc = keep_answer(snap, img, &answer);
 	mw__dwarf_answer_deinit(&answer);
 	return rc;
