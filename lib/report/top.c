@@ -190,6 +190,8 @@ static const char *reason(const struct mw__ranked *p)
 		{ s->rss_anon, half, "anonymous" },
 	};
 
+	if (!p->user)	/* who is shown was looked at, if it was still there */
+		return "ended meanwhile";
 	for (size_t i = 0; rss != MW_UNKNOWN && i < MW__COUNT(rules); i++)
 		/* what is known of one mapping says more than a kind of page */
 		if (p->most && rules[i].more_than == half)

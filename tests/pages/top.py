@@ -242,6 +242,28 @@ def check_screen_rows(tap):
         tap.check("amounts on the screen are those of status and smaps_rollup", wrong)
 
 
+def check_headless(tap):
+    """Of a process whose first thread has ended, the files of that tell of no memory."""
+    code = "import ctypes, sys, threading\ndef work():\n b = bytearray(300 << 20)\n b[::4096] = b'1' * len(b[::4096])\n" \
+           " print('{\"ready\":true}', flush=True)\n sys.stdin.read()\nthreading.Thread(target=work).start()\n" \
+           "ctypes.CDLL(None).pthread_exit(None)\n"
+    with running([sys.executable, "-c", code], READY) as p:
+        with open(f"/proc/{p.pid}/stat", encoding="ascii") as file:
+            ended = file.read().rsplit(")", 1)[1].split()[0] == "Z"
+        wrong = []
+        for args in ([], ["--stall=60000"], ["--fast"]):
+            row = screen("--all", *args).get(p.pid, {})
+            wrong += [] if row.get("rss", 0) >= 300 << 20 and ("--fast" in args or row.get("uss", 0) >= 300 << 20) else [f"{args}: {row}"]
+            shown = screen(*args)
+            if len(shown) == 16 and min(r["rss"] for r in shown.values()) > 400 << 20:
+                continue  # 16 larger ones leave no room for it
+            wrong += [] if shown.get(p.pid, {}).get("rss", 0) >= 300 << 20 else [f"screen {args}: {shown.get(p.pid)}"]
+        if ended:
+            tap.check("a process whose first thread has ended", wrong)
+        else:
+            tap.skip("a process whose first thread has ended", "it has not")
+
+
 def check_screen(tap):
     text, rows = memwhy("top").splitlines(), memwhy("top", "--json")["processes"]
     head = next(i for i, line in enumerate(text) if line.split()[:1] == ["PID"])
@@ -270,6 +292,7 @@ def main():
         check_mappers(tap, pids)
         check_screen(tap)
     check_screen_rows(tap)
+    check_headless(tap)
     check_growing(tap)
     check_most(tap)
     check_hugetlb(tap)
