@@ -143,7 +143,7 @@ bool mw__proc_use_thread(struct mw__proc *proc)
 
 	for (pid_t tid; dir && (tid = mw__proc_next_task(dir));) {
 		struct mw__proc thread = *proc;
-		struct mw__stat stat;
+		struct mw__stat stat = {};
 		char name[16];
 
 		snprintf(name, sizeof(name), "%d", tid);
