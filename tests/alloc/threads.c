@@ -309,6 +309,8 @@ static int run_apart(int (*fn)(void))
 	pid = fork();
 	if (pid == 0)
 		_exit(fn());
+	if (pid < 0)
+		return -1;
 	for (int i = 0; i < 6000; i++, usleep(10000))
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return status;

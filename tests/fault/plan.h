@@ -148,6 +148,13 @@ ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned l
 static char *target_path;
 static pid_t target;
 
+/* Where fork() failed this would be everybody. */
+static void signal_target(int sig)
+{
+	if (target > 0)
+		kill(target, sig);
+}
+
 /* The target lies beside the test. */
 __attribute__((unused)) static bool set_target_path(const char *argv0)
 {
@@ -204,13 +211,13 @@ __attribute__((unused)) static void kill_target(void)
 {
 	siginfo_t info;
 
-	kill(target, SIGKILL);
+	signal_target(SIGKILL);
 	waitid(P_PID, (id_t)target, &info, WEXITED | WNOWAIT);
 }
 
 __attribute__((unused)) static void reap_target(void)
 {
-	kill(target, SIGKILL);
+	signal_target(SIGKILL);
 	waitpid(target, NULL, 0);
 }
 
@@ -218,7 +225,7 @@ __attribute__((unused)) static void exec_target(void)
 {
 	char path[64], name[16] = "";
 
-	kill(target, SIGUSR1);
+	signal_target(SIGUSR1);
 	snprintf(path, sizeof(path), "/proc/%d/comm", target);
 	for (int i = 0; i < 500 && strncmp(name, "sleep", 5); i++) {
 		int fd = __real_open64(path, O_RDONLY | O_CLOEXEC, 0);

@@ -51,7 +51,7 @@ static void world_init(struct world *w, uint8_t word)
 	w->snap.target.page_size = 4096;
 	w->snap.target.pid = 100;
 	w->mem = (struct mw__mem){ read_world, w, word };
-	w->walk = (struct mw__walk){ &w->snap, &w->mem, 4096 };
+	w->walk = (struct mw__walk){ .snap = &w->snap, .mem = &w->mem, .page_size = 4096 };
 }
 
 static void world_deinit(struct world *w)
