@@ -196,7 +196,7 @@ int mw__collect_mappers(struct mw__collector *c, struct mw_err *err)
 	MW_VEC_FREE(&s.list);
 	c->snap->mappers_known = rc == 0;
 	if (c->snap->mappers_unread)
-		mw__note(c->snap, MW__INFO, "pagemap", "root may read them", "%llu process%s could not be asked whether they map these pages",
+		mw__note(c->snap, MW__INFO, "pagemap", "root may read them", "%llu process%s could not be asked for these pages",
 			 (unsigned long long)c->snap->mappers_unread, c->snap->mappers_unread == 1 ? "" : "es");
 	if (c->snap->frame_places.n >= MAX_PLACES)
 		mw__note(c->snap, MW__INFO, "pagemap", "a smaller range", "which process maps which page is kept for %u entries only", MAX_PLACES);

@@ -86,7 +86,7 @@ static int find_range(const char *text, struct mw__place *ret, struct mw_err *er
 	if (is_size && __builtin_add_overflow(start, stop, &stop))
 		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range beyond the end of memory", text);
 	if (start >= stop)
-		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range that ends before it starts", text);
+		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range that %s", text, start > stop ? "ends before it starts" : "has no bytes");
 	ret->is_address = true;
 	return add(ret, start, stop, text) < 0 ? mw__fail_nomem(err, text) : 1;
 }

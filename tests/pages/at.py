@@ -335,8 +335,8 @@ def check_addr2line(tap, process):
 
 def check_stubs(tap, process):
     """No symbol table has the stubs of a procedure linkage table; objdump names them by relocations, too."""
-    if not shutil.which("objdump"):
-        tap.skip("stubs are named as objdump does", "no objdump")
+    if not shutil.which("objdump") or os.uname().machine != "x86_64":
+        tap.skip("stubs are named as objdump does", "no objdump, or stubs that are not known")
         return
     wrong, count, bases = [], 0, {}
     for start, _, _, _, name in target.mappings(process.pid):

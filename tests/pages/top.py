@@ -249,7 +249,7 @@ def check_headless(tap):
            "ctypes.CDLL(None).pthread_exit(None)\n"
     with running([sys.executable, "-c", code], READY) as p:
         with open(f"/proc/{p.pid}/stat", encoding="ascii") as file:
-            ended = file.read().rsplit(")", 1)[1].split()[0] == "Z"
+            ended = file.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir(f"/proc/{p.pid}/task")) > 1
         wrong = []
         for args in ([], ["--stall=60000"], ["--fast"]):
             row = screen("--all", *args).get(p.pid, {})
