@@ -73,6 +73,21 @@ static void double_free_long_ago(void)
 	free(v);
 }
 
+/* Written to in between, so that only their spans know; side by side, so that they come back as one. */
+static void double_free_written(void)
+{
+	enum { N = 40 };
+	static volatile uintptr_t *p[N];
+
+	for (int i = 0; i < N; i++)
+		p[i] = malloc(64);
+	for (int i = 0; i < 2 * N; i++) {
+		free((void *)p[i % N]);
+		*p[i % N] = 0;
+	}
+	malloc_trim(0);
+}
+
 static pthread_barrier_t freed, ended;
 
 static void *free_and_stay(void *p)
@@ -527,6 +542,7 @@ static const struct {
 	{ "double free, another between", "", "double free", double_free_interleaved,
 	  MW_ERROR_DOUBLE_FREE },
 	{ "double free, a hundred between", "", "double free", double_free_long_ago, MW_ERROR_DOUBLE_FREE },
+	{ "double free, written to between", "", "double free", double_free_written, MW_ERROR_DOUBLE_FREE },
 	{ "double free, freed by another thread", "", "double free", double_free_elsewhere, MW_ERROR_DOUBLE_FREE },
 	{ "double free, thousands between", "", "double free", double_free_passed_on, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
