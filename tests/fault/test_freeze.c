@@ -291,7 +291,8 @@ static void check_threads(void)
 		hold_and_die(&proc);
 	}
 	mw__proc_close(&proc);
-	kill(target, SIGKILL);
+	if (target > 0)
+		kill(target, SIGKILL);
 	waitpid(target, NULL, 0);
 }
 
