@@ -87,7 +87,8 @@ static int64_t number_of(struct numbers *t, const void *bytes, size_t len, bool 
 	for (; t->slots[at]; at = (at + 1) & (t->n_slots - 1)) {
 		const struct item *it = &t->items.v[t->slots[at] - 1];
 
-		if (it->hash == h && it->len == len && (!len || !memcmp(t->bytes.v + it->off, bytes, len)))
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): where there is an item, there are bytes */
+		if (it->hash == h && it->len == len && !memcmp(t->bytes.v + it->off, bytes, len))
 			return t->slots[at] - 1;
 	}
 	struct item *new = MW_VEC_PUSH(&t->items);

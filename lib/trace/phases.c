@@ -43,7 +43,7 @@ static bool read_auxv(pid_t pid, bool is_32, struct program *p)
 {
 	MW_CLEANUP(mw__closep) int fd = -1;
 	char path[40];
-	uint32_t half[2];
+	uint32_t half[2] = {};
 	uint64_t v[2];
 	void *buf = is_32 ? (void *)half : (void *)v;
 	ssize_t size = is_32 ? sizeof(half) : sizeof(v);
