@@ -25,7 +25,8 @@ MW_EXPORT int prctl(int op, ...)
 	for (int i = 0; i < 4; i++)
 		a[i] = va_arg(ap, unsigned long);
 	va_end(ap);
-	if (op == PR_SET_NO_NEW_PRIVS || op == PR_SET_SECCOMP)
+	/* a vfork child has its parent's memory; 0: nothing was allocated yet */
+	if ((op == PR_SET_NO_NEW_PRIVS || op == PR_SET_SECCOMP) && (!region.pid || region.pid == mw__os_pid()))
 		mw__options.background = 0;
 	ret = mw__os_prctl(op, a);
 	if (ret >= 0)
