@@ -290,23 +290,54 @@ struct streak {
 	uint32_t rows[5];		/* of sections, symbols, callers, threads, mappings; MW__NONE: none */
 };
 
+/* What became of what was mapped at these addresses at the time of a fault. */
+struct fate {
+	const struct mw__space *space;
+	size_t moves;			/* played */
+	uint64_t start, end;
+	bool is_replaced;
+};
+
 struct counting {
 	struct streak streak;
 	struct mw__fault_report *r;
+	struct mw__spaces final;	/* as it is when the pages are looked at last */
+	struct fate fate;		/* of the last fault */
 	struct mw__faulted faulted;	/* pages of the last program are in space 0 */
 	uint64_t program_ns;		/* when the last program began to run */
 };
 
+/*
+ * Memory where a file was, or a file where memory was: the page is another one than that which faulted. Of a mapping
+ * that is made over its like this cannot be told, for a change of its rights is recorded in the same way.
+ */
+static bool is_replaced(struct counting *c, const struct mw__fault_at *at)
+{
+	struct mw__space *final = at->is_last_program && at->space ? mw__spaces_find(&c->final, c->r->rec->pid) : NULL;
+	uint64_t addr = at->fault->addr;
+	struct fate *f = &c->fate;
+
+	if (!final || (f->space == at->space && f->moves == c->r->spaces.next && addr >= f->start && addr < f->end))
+		return final && f->is_replaced;
+	const struct mw__range *then = mw__space_at(at->space, addr), *now = then ? mw__space_at(final, addr) : NULL;
+
+	if (!now)
+		return false;
+	*f = (struct fate){ at->space, c->r->spaces.next, mw__max(then->start, now->start), mw__min(then->end, now->end),
+			    then->id != now->id && then->is_file != now->is_file };
+	return f->is_replaced;
+}
+
 /* Is it the first fault on its page, in its address space? */
-static int is_first(struct counting *c, const struct mw__fault_at *at)
+static int is_first(struct counting *c, const struct mw__fault_at *at, bool is_last)
 {
 	uint64_t generation = at->space ? at->space->generation : 0;
 
-	return mw__faulted_add(&c->faulted, at->is_last_program ? 0 : (at->fault->pid * UINT64_C(31) + generation) % 0xfffffff + 1,
+	return mw__faulted_add(&c->faulted, is_last ? 0 : (at->fault->pid * UINT64_C(31) + generation) % 0xfffffff + 1,
 			       at->fault->addr);
 }
 
-static enum mw__outcome outcome_of(const struct mw__fault_report *r, const struct mw__fault_at *at, bool first)
+static enum mw__outcome outcome_of(const struct mw__fault_report *r, const struct mw__fault_at *at, bool first, bool replaced)
 {
 	const struct mw_recording *rec = r->rec;
 
@@ -320,6 +351,8 @@ static enum mw__outcome outcome_of(const struct mw__fault_report *r, const struc
 		return MW__OUTCOME_LATER;
 	if (!first)
 		return MW__OUTCOME_AGAIN;
+	if (replaced)
+		return MW__OUTCOME_GONE;
 	if (rec->before && mw__page_state(rec->before, at->fault->addr) & MW__PRESENT)
 		return MW__OUTCOME_BEFORE;
 	uint32_t state = mw__page_state(rec->after, at->fault->addr);
@@ -408,7 +441,8 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 	struct counting *c = ctx;
 	struct mw__fault_report *r = c->r;
 	struct mw__fault_place p, from;
-	int first = is_first(c, at);
+	bool replaced = is_replaced(c, at);
+	int first = is_first(c, at, at->is_last_program && !replaced);
 
 	if (first < 0)
 		return first;
@@ -418,7 +452,7 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 	r->faults_in_program += at->is_last_program && at->fault->time_ns >= c->program_ns &&
 				(!r->rec->after || at->fault->time_ns <= r->rec->after_ns);
 	count_phase(c, at, first);
-	r->outcomes[outcome_of(r, at, first)]++;
+	r->outcomes[outcome_of(r, at, first, replaced)]++;
 	if (continues(c, at)) {
 		c->streak.faults++;
 		c->streak.majors += at->fault->is_major;
@@ -526,8 +560,12 @@ int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_repor
 	ret->n_processes = count_processes(rec);
 	int rc = name_extents(ret);
 
+	mw__spaces_init(&c.final, rec);
+	if (rc == 0)
+		rc = mw__spaces_play(&c.final, rec->after ? rec->after_ns : 0);
 	if (rc == 0)
 		rc = mw__faults_each(ret, count_fault, &c);
+	mw__spaces_deinit(&c.final);
 	end_streak(&c);
 	if (rc == 0)
 		rc = mw__reconcile(ret, &c.faulted);

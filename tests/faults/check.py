@@ -620,6 +620,41 @@ def check_renewed(directory):
     ok(have == [(path, ".data", hex(5 * PAGE))], name, have)
 
 
+# Reads pages of a file, and has memory there afterwards that the kernel fills without a fault.
+REPLACED = b"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/mman.h>
+char data[64 * 4096] = { 1 };
+int main(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+	volatile char *p = mmap(0, 48 * 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	int sum = 0;
+
+	for (int i = 0; i < 48; i++)
+		sum += p[i * 4096];
+	return mmap((void *)p, 48 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0) != p || sum < 0;
+}
+"""
+
+
+def check_replaced(directory):
+    """A fault explains the page that it brought, not the one that is at its address at the end."""
+    path, name = os.path.join(directory, "replaced"), "faults on a file do not explain memory that is there later"
+    built = subprocess.run([*os.environ.get("CC", "gcc").split(), "-O1", "-w", "-x", "c", "-", "-o", path], input=REPLACED, stderr=subprocess.PIPE)
+    doc = record(["--list"], [path])[1] if built.returncode == 0 else None
+    if not doc or not doc["rss"]:
+        skip(name, "it cannot be built, recorded or traced here")
+        return
+    check_numbers(doc, name)
+    have = {r["source"]: r["bytes"] for r in doc["sources"]}
+    read = sum(f["object"] == path and f["caller"] == "main" for f in doc["faults"])
+    gone = next(r["faults"] for r in doc["outcomes"] if r["outcome"] == "gone")
+    # without the kernel's faults it is not known whether there was one
+    ok(have["unseen"] + (have["lost"] if doc["taken_by_kernel"] is None else 0) >= 48 * PAGE and gone >= read > 0, name, (have, gone, read))
+
+
 # The first thread ends before another touches memory; or another executes a program that touches some.
 LEADERLESS = b"""
 #define _GNU_SOURCE
@@ -901,6 +936,7 @@ def main():
         check_static_phases(tmp)
         check_kinds_of_program(tmp)
         check_renewed(tmp)
+        check_replaced(tmp)
         check_leaderless(tmp)
         check_twins(tmp)
     check_majors()
