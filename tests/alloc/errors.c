@@ -79,8 +79,10 @@ static void double_free_written(void)
 	enum { N = 40 };
 	static volatile uintptr_t *p[N];
 
+	v = malloc(64); /* its span stays */
 	for (int i = 0; i < N; i++)
 		p[i] = malloc(64);
+	malloc_trim(0);
 	for (int i = 0; i < 2 * N; i++) {
 		free((void *)p[i % N]);
 		*p[i % N] = 0;
