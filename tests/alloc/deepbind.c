@@ -110,7 +110,7 @@ int main(void)
 		take(ours);
 		free(theirs);
 	}
-	ok(same, "blocks go to and fro, grow on either side, and have one size");
+	ok(same, "blocks go both ways, grow on either side, and have one size");
 	ok(mw_alloc_check() == 0, "the heap is sound");
 
 	libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
