@@ -477,6 +477,20 @@ static void check_some_smaps(void)
 	mw_snapshot_destroy(snap);
 }
 
+/* What a file has not is unknown, not 0: numbers, limits and the letter of the state. */
+static void check_absent(void)
+{
+	struct mw_snapshot *snap = NULL;
+
+	ok(load(head, sizeof(head) - 1, &snap, NULL) < 0, "a head alone is cut off");
+	static const char text[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096},\"status\":{\"vm_rss\":4096}}\n" END(0);
+
+	ok(load(text, sizeof(text) - 1, &snap, NULL) == 0 && snap->status.vm_rss == 4096 && snap->status.vm_size == MW_UNKNOWN &&
+	   snap->limits.as_soft == MW_UNKNOWN && snap->cgroup.max == MW_UNKNOWN && snap->status.state == '?',
+	   "what the head of a file has not is unknown");
+	mw_snapshot_destroy(snap);
+}
+
 static void check_nul(void)
 {
 	static const char text[] = "{\"schema\":\"memwhy/snapshot/1\",\"target\":{\"page_size\":4096}}\0x\n" END(0);
@@ -735,6 +749,7 @@ int main(void)
 	check_bodies();
 	check_heads();
 	check_some_smaps();
+	check_absent();
 	check_nul();
 	check_long_line();
 	check_caps();
