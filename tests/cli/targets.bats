@@ -43,26 +43,29 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	contains "$err" "hint: give one of the pids"
 }
 
-@test "a snapshot gives the same text and JSON as the process" {
-	start_target
-	expect 0 record -o "$BATS_TEST_TMPDIR/a.snap" "$target"
-	# what the first look at a file brings into the page cache is there now
-	expect 0 record -o "$BATS_TEST_TMPDIR/a.snap" "$target"
-	# PSS is divided by whoever maps the libraries at the moment
+# live or saved: what $1 looks like in each view, without what changes from moment to moment: PSS is
+# divided by whoever maps the libraries, and a look at pages refers to them
+views() {
+	expect 0 maps --json --smaps=always "$1"
+	jq 'del(.target) | del(.maps[] | .smaps_pss, .smaps_pss_dirty, .smaps_swap_pss, .smaps_shared_clean,
+		.smaps_private_clean, .smaps_shared_dirty, .smaps_private_dirty, .smaps_referenced, .dirty)' <<<"$out"
 	for view in "explain --all --smaps=always" maps "maps -o +rule,object"; do
 		# shellcheck disable=SC2086
-		expect 0 $view --pss=always "$target"
-		live=$out
-		# shellcheck disable=SC2086
-		expect 0 $view "$BATS_TEST_TMPDIR/a.snap"
-		diff <(grep -vE 'control group|PSS' <<<"$live") <(grep -vE 'control group|PSS' <<<"$out")
+		expect 0 $view --pss=always "$1"
+		grep -vE 'control group|PSS' <<<"$out"
 	done
-	expect 0 maps --json "$BATS_TEST_TMPDIR/a.snap"
-	still='del(.target) | del(.maps[] | .smaps_pss, .smaps_pss_dirty, .smaps_swap_pss, .smaps_shared_clean,
-		.smaps_private_clean, .smaps_shared_dirty, .smaps_private_dirty, .smaps_referenced, .dirty)'
-	saved=$(jq "$still" <<<"$out")
-	expect 0 maps --json --smaps=always "$target"
-	diff <(jq "$still" <<<"$out") <(echo "$saved")
+}
+
+@test "a snapshot gives the same text and JSON as the process" {
+	start_target
+	# until nothing of the files comes into the page cache, which is everybody's, or leaves it meanwhile
+	for _ in 1 2 3 4 5 6 7 8; do
+		views "$target" >"$BATS_TEST_TMPDIR/live"
+		expect 0 record -o "$BATS_TEST_TMPDIR/a.snap" "$target"
+		views "$target" >"$BATS_TEST_TMPDIR/again"
+		cmp -s "$BATS_TEST_TMPDIR/live" "$BATS_TEST_TMPDIR/again" && break
+	done
+	diff "$BATS_TEST_TMPDIR/live" <(views "$BATS_TEST_TMPDIR/a.snap")
 }
 
 @test "record -o FILE.gz is compressed, and read like any other" {
