@@ -16,7 +16,7 @@ n=0 round=0 under=0
 # what a part said, numbered on; the time spent under the library
 told() {
 	awk -v n="$n" -v part="$1" '/^(not )?ok / { sub(/ok [0-9]+ - /, "ok " ++n " - " part ": "); print } /^# \|/' "$dir/out"
-	grep -A 5 '^not ok' "$dir/out" | grep '^#'
+	grep -C 12 '^not ok' "$dir/out" | sed 's/^#* */# /'
 	n=$((n + $(grep -cE '^(not )?ok ' "$dir/out")))
 	grep -q '^1\.\.' "$dir/out" || [ "$status" = 124 ] || { n=$((n + 1)); echo "not ok $n - $1: it broke off"; }
 	under=$(awk -v sum="$under" '/of CPU under the library$/ { sum += $(NF - 6) } END { print sum }' "$dir/out")
