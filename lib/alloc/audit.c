@@ -267,7 +267,7 @@ size_t mw__audit_usable(const mspan *s, const void *p)
 	return exact ? s->elemsize - slack[idx] : 0;
 }
 
-/* In place, when the object is long enough, and not half empty if it shrinks. */
+/* In place, when the object is long enough, and not half empty if it shrinks. The lock of its mcentral, or heap. */
 bool mw__audit_resize(mspan *s, void *p, size_t n)
 {
 	bool exact;

@@ -518,13 +518,22 @@ static void rebook(mspan *s, size_t n)
 	mw__audit_seal(s);
 }
 
+/* Who frees a neighbour looks at its canary meanwhile. */
+static bool resize_audited(mspan *s, void *p, size_t n)
+{
+	mcentral *m = mw__central_lock(s->cls);
+	bool stays = mw__audit_resize(s, p, n);
+
+	mw__central_unlock(m);
+	return stays;
+}
+
 static bool resize_in_place(mspan *s, void *p, size_t n)
 {
 	uint32_t pages = s->npages;
 
 	if (s->state == MW_SPAN_SMALL)
-		return option(MW_OPT_NO_CACHE) ? mw__audit_resize(s, p, n)
-					       : fits_well(n, s->elemsize);
+		return option(MW_OPT_NO_CACHE) ? resize_audited(s, p, n) : fits_well(n, s->elemsize);
 	if (option(MW_OPT_AUDIT))
 		return n == s->requested; /* else it moves, so that its end is looked at */
 	if (p != mw__span_block(s) || !resize_single(s, n))

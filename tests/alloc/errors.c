@@ -532,6 +532,44 @@ static int looks_free(void)
 	return 0;
 }
 
+static int shifting;
+
+/* The end of the block moves within the object. */
+static void *shift(void *p)
+{
+	while (__atomic_load_n(&shifting, __ATOMIC_RELAXED)) {
+		p = memset(realloc(p, 250), 1, 250);
+		p = realloc(p, 180);
+	}
+	return p;
+}
+
+/* Neighbours of a block come and go while another thread resizes it. 0: that is no error. */
+static int resized_beside(void)
+{
+	enum { N = 9, MIDDLE = N / 2 };
+	char *p[N];
+	pthread_t t;
+	void *end;
+
+	for (int i = 0; i < N; i++)
+		p[i] = malloc(250);
+	shifting = 1;
+	pthread_create(&t, NULL, shift, p[MIDDLE]);
+	for (int i = 0; i < 500000; i++)
+		for (int k = -1; k <= 1; k += 2) {
+			free(p[MIDDLE + k]);
+			p[MIDDLE + k] = malloc(250);
+		}
+	__atomic_store_n(&shifting, 0, __ATOMIC_RELAXED);
+	pthread_join(t, &end);
+	free(end);
+	return 0;
+}
+
+static int (*const innocent[])(void) = { looks_free, resized_beside };
+static const char *const innocent_names[] = { "a block that looks freed is freed", "a block is resized beside one that is freed" };
+
 static const struct {
 	const char *name, *options, *words;
 	void (*run)(void);
@@ -683,8 +721,8 @@ int main(int argc, char **argv)
 {
 	char text[4096];
 
-	if (argc > 1 && atoi(argv[1]) == (int)(N_CASES + N_ENDS + N_SETTINGS))
-		return looks_free();
+	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS + N_SETTINGS))
+		return innocent[atoi(argv[1]) - (int)(N_CASES + N_ENDS + N_SETTINGS)]();
 	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS))
 		return !has_bits(settings[atoi(argv[1]) - (int)(N_CASES + N_ENDS)].bits);
 	if (argc > 1 && atoi(argv[1]) >= (int)N_CASES)
@@ -698,11 +736,11 @@ int main(int argc, char **argv)
 			      (settings[i].told ? !!strstr(text, settings[i].told) : !*text),
 		      "options: ", settings[i].told ? settings[i].told : settings[i].options, status, text);
 	}
-	for (int audit = 0; audit < 2; audit++) {
-		int status = child((int)(N_CASES + N_ENDS + N_SETTINGS), audit ? "audit=1" : "", 0, text, sizeof(text));
+	for (int i = 0; i < 4; i++) {
+		int status = child((int)(N_CASES + N_ENDS + N_SETTINGS) + i / 2, i % 2 ? "audit=1" : "", 0, text, sizeof(text));
 
-		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 && !*text, "a block that looks freed is freed",
-		      audit ? " (audit)" : "", status, text);
+		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 && !*text, innocent_names[i / 2], i % 2 ? " (audit)" : "",
+		      status, text);
 	}
 	for (size_t i = 0; i < N_ENDS; i++) {
 		int status = child((int)(N_CASES + i), ends[i].options, 0, text, sizeof(text));
