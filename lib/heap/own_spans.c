@@ -185,7 +185,8 @@ static int64_t read_page(struct mw__own_reader *r, const struct mw_heap_arena *a
 
 static int read_arena(struct mw__own_reader *r, uint64_t at, struct mw_heap_arena *a)
 {
-	if (!mw__own_element(r, at, r->region.sizeof_arena, 0, a, sizeof(*a)) || a->base % MW_ARENA_SIZE ||
+	/* what free() reads is not needed here */
+	if (!mw__own_element(r, at, r->region.sizeof_arena, 0, a, offsetof(struct mw_heap_arena, page_desc)) || a->base % MW_ARENA_SIZE ||
 	    a->base > UINT64_MAX - MW_ARENA_SIZE) {
 		r->own->bad_records++;
 		return 0;
