@@ -346,7 +346,7 @@ static int mark_execs(struct recorder *r)
 			mw__recording_note(rec, "phases", NULL, "a program was executed whose begin was not seen: its faults count "
 					   "as those of the dynamic linker, whatever it did");
 		if (add_mark(r, MW__PHASE_EXEC, v->time_ns, MW__PROVEN, "execve") < 0 ||
-		    (begin != MW_UNKNOWN && add_mark(r, MW__PHASE_LDSO, begin, MW__PROVEN, "its first fault by an instruction of it") < 0))
+		    (begin != MW_UNKNOWN && add_mark(r, MW__PHASE_LDSO, begin, MW__LIKELY, "its first fault by an instruction of it") < 0))
 			return -MW_E_NOMEM;
 	}
 	return 0;

@@ -715,6 +715,9 @@ def check_leaderless(directory):
             unseen = next(r["bytes"] for r in doc["sources"] if r["source"] == "unseen")
             ok(least * PAGE <= doc["rss"]["after"] < most * PAGE and unseen < 50 * PAGE, f"{name}: they are those of its end",
                (doc["rss"], doc["sources"]))
+            guessed = [r for r in doc["phases"] if "first fault" in (r["rule"] or "")]
+            ok(all(r["certainty"] == "likely" for r in guessed) and bool(guessed) == any("begin was not seen" in n["reason"] for n in doc["notes"]),
+               f"{name}: a phase whose begin nobody saw is a guess", doc["phases"])
 
 
 def check_real():
