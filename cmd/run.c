@@ -224,7 +224,7 @@ static bool needs_sanitizer(int fd, const Elf64_Ehdr *e, char name[24])
 		ssize_t n = d.d_tag == DT_NEEDED ? pread(fd, name, 23, names + (off_t)d.d_un.d_val) : -1;
 
 		name[n > 0 ? n : 0] = '\0';
-		for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+		for (size_t i = 0; i < COUNT(libraries); i++)
 			if (!strncmp(name, libraries[i], strlen(libraries[i])))
 				return true;
 	}

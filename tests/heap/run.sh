@@ -4,7 +4,7 @@
 # input and output are the program's own, with an end report and without.
 set -u
 M=${MEMWHY:-build/memwhy}
-n=0
+. tests/lib/points.sh
 ok() { # NAME CONDITION...
 	name=$1
 	shift
@@ -75,8 +75,7 @@ done
 
 ok "the library is preloaded" is "$("$M" run -- sh -c 'grep -c libmemwhy-malloc /proc/self/maps | grep -qv "^0" && echo yes')" yes
 if [ -n "${MEMWHY_SANITIZED:-}" ]; then	# its runtime must be the first library
-	n=$((n + 1))
-	echo "ok $n - what was preloaded stays so # SKIP the build has a sanitizer"
+	skip "what was preloaded stays so" "the build has a sanitizer"
 else
 	LD_PRELOAD=libm.so.6 "$M" run env >"$tmp/out" 2>"$tmp/err"
 	ok "what was preloaded stays so" has "$tmp/out" '^LD_PRELOAD=/.*/libmemwhy-malloc\.so:libm\.so\.6$'
@@ -99,8 +98,7 @@ if command -v musl-gcc >/dev/null && musl-gcc -o "$tmp/seven" "$tmp/seven.c" 2>/
 	ok "a program on musl runs" is "$(status_of "$M" run "$tmp/seven")" 7
 	ok "and it is said that nothing was preloaded" has "$tmp/err" 'runs on musl'
 else
-	n=$((n + 1))
-	echo "ok $n - a program on musl runs # SKIP no musl-gcc"
+	skip "a program on musl runs" "no musl-gcc"
 fi
 for which in address thread; do
 	if ${CC:-cc} -fsanitize=$which -o "$tmp/sanitized" "$tmp/seven.c" 2>/dev/null && [ "$(status_of "$tmp/sanitized")" = 7 ] &&
@@ -108,8 +106,7 @@ for which in address thread; do
 		ok "a program with -fsanitize=$which runs" is "$(status_of "$M" run "$tmp/sanitized")" 7
 		ok "and it is said that nothing was preloaded" has "$tmp/err" 'linked with lib[at]san'
 	else
-		n=$((n + 1))
-		echo "ok $n - a program with -fsanitize=$which runs # SKIP the compiler makes none, or not with a library"
+		skip "a program with -fsanitize=$which runs" "the compiler makes none, or not with a library"
 	fi
 done
 if ${CC:-cc} -m32 -nostdlib -static -o "$tmp/small" -x c - 2>/dev/null <<END; then
@@ -119,12 +116,10 @@ END
 		ok "a 32-bit program runs" is "$(status_of "$M" run "$tmp/small")" 9
 		ok "and it is said that nothing was preloaded" has "$tmp/err" '32-bit program'
 	else
-		n=$((n + 1))
-		echo "ok $n - a 32-bit program runs # SKIP the kernel runs none"
+		skip "a 32-bit program runs" "the kernel runs none"
 	fi
 else
-	n=$((n + 1))
-	echo "ok $n - a 32-bit program runs # SKIP the compiler makes none"
+	skip "a 32-bit program runs" "the compiler makes none"
 fi
 "$M" run --report -- sh -c 'echo out' >"$tmp/out" 2>"$tmp/err"
 ok "the end report goes to standard error" has "$tmp/err" 'requested: what the program asked for'
@@ -138,9 +133,7 @@ if [ "$(id -u)" = 0 ] && cp /bin/grep "$tmp/theirs" && chown 1 "$tmp/theirs" && 
 	chown 0 "$tmp/theirs" && chmod 4755 "$tmp/theirs"
 	ok "our own are no raised ones" is "$(status_of "$M" run "$tmp/theirs" -q memwhy-malloc /proc/self/maps; cat "$tmp/err")" 0
 else
-	n=$((n + 3))
-	echo "ok $((n - 2)) - raised privileges # SKIP only root can make such a program, and not everywhere"
-	for i in 1 0; do echo "ok $((n - i)) - # SKIP the same"; done
+	for _ in 1 2 3; do skip "raised privileges" "only root can make such a program, and not everywhere"; done
 fi
 cat >"$tmp/last.c" <<END
 #include <pthread.h>
@@ -173,9 +166,7 @@ if ${CC:-cc} -w -fno-builtin -o "$tmp/last" "$tmp/last.c" -pthread 2>/dev/null; 
 	ok "another thread becomes a program: its status" is "$(status_of timeout 60 "$M" run --report "$tmp/last" exec)" 0
 	ok "which is looked at" has "$tmp/err" '^sleep (pid'
 else
-	n=$((n + 4))
-	echo "ok $((n - 3)) - the end of programs with threads # SKIP no compiler"
-	for i in 2 1 0; do echo "ok $((n - i)) - # SKIP the same"; done
+	for _ in 1 2 3 4; do skip "the end of programs with threads" "no compiler"; done
 fi
 mkdir "$tmp/with space" && cp "${BUILD:-build}/libmemwhy-malloc.so" "$tmp/with space/x.so"
 ok "a library that the loader could not find: 125" is "$(status_of "$M" run --lib="$tmp/with space/x.so" true)" 125
