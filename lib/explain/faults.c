@@ -42,7 +42,7 @@ static size_t hash_row(const struct mw__fault_row *k)
 
 	h = (h ^ (uintptr_t)k->section) * UINT64_C(0xff51afd7ed558ccd);
 	h = (h ^ (uintptr_t)k->name ^ k->key) * UINT64_C(0xc4ceb9fe1a85ec53);
-	return (size_t)(h >> 17);
+	return (size_t)(h >> 32);
 }
 
 static bool is_same(const struct mw__fault_row *a, const struct mw__fault_row *b)
