@@ -177,7 +177,7 @@ static bool idle_put(mspan *s)
 	uint64_t cap = heap.pages_in_use / 4;
 
 	cap = cap > IDLE_PAGES_MIN ? cap : IDLE_PAGES_MIN;
-	if (heap.huge_idle_pages + s->npages > cap || option(MW_OPT_NO_CACHE) || !mw__options.purge)
+	if (heap.huge_idle_pages + s->npages > cap || option(MW_OPT_NO_CACHE) || !mw__options.purge || s->flags & MW_SPAN_GUARDED)
 		return false;
 	for (int i = 0; i < N_IDLE; i++) {
 		if (idle[i].span)
@@ -322,10 +322,27 @@ static size_t with_slack(size_t size)
 	return round_up(size + size / 8, MW_PAGE_SIZE);
 }
 
+static size_t guard_size(void)
+{
+	return option(MW_OPT_GUARD) ? MW_PAGE_SIZE : 0;
+}
+
+static size_t bytes_of(const mspan *s)
+{
+	return (size_t)s->npages << MW_PAGE_SHIFT;
+}
+
+/* What is behind the block's last page is unreadable; a freed one is unmapped. */
+static void put_guard(mspan *s)
+{
+	mw__os_protect((void *)(s->base + bytes_of(s) - MW_PAGE_SIZE), MW_PAGE_SIZE, false);
+	s->flags |= MW_SPAN_GUARDED;
+}
+
 mspan *mw__huge_alloc(size_t requested, size_t align, bool roomy)
 {
 	/* audit wants one byte behind the block */
-	size_t size = round_up(requested ? requested + !!option(MW_OPT_AUDIT) : 1, MW_PAGE_SIZE);
+	size_t size = round_up(requested ? requested + !!option(MW_OPT_AUDIT) : 1, MW_PAGE_SIZE) + guard_size();
 	mspan *s;
 
 	if (size < requested || with_slack(size) >> MW_PAGE_SHIFT > UINT32_MAX)
@@ -333,7 +350,10 @@ mspan *mw__huge_alloc(size_t requested, size_t align, bool roomy)
 	s = new_span((uint32_t)(size >> MW_PAGE_SHIFT), align);
 	if (!s)
 		return NULL;
+	roomy &= !guard_size();
 	if (s->base || (roomy && map_block(s, with_slack(size), align)) || map_block(s, size, align)) {
+		if (guard_size())
+			put_guard(s);
 		if (register_block(s, requested))
 			return s;
 		unmap(s);
@@ -360,11 +380,6 @@ void mw__huge_free(mspan *s)
 	mw__scavenge_tick();
 }
 
-static size_t bytes_of(const mspan *s)
-{
-	return (size_t)s->npages << MW_PAGE_SHIFT;
-}
-
 /* The table must not know the span while its address changes. Heap lock. */
 static bool remap(mspan *s, size_t size)
 {
@@ -384,12 +399,14 @@ static bool remap(mspan *s, size_t size)
 	return true;
 }
 
-/* A shorter one keeps its place, and its end until a quarter of it would be idle. */
+/* A shorter one keeps its place, and its end until a quarter of it would be idle. A guard stays at the end. */
 bool mw__huge_resize(mspan *s, size_t requested, bool roomy)
 {
 	size_t size = round_up(requested, MW_PAGE_SIZE), have = bytes_of(s);
 	bool ok;
 
+	if (s->flags & MW_SPAN_GUARDED)
+		return size == have - MW_PAGE_SIZE;
 	if (size < requested || with_slack(size) >> MW_PAGE_SHIFT > UINT32_MAX)
 		return false;
 	if (size <= have && size >= have - have / 4)
@@ -424,6 +441,8 @@ bool mw__huge_from_run(mspan *s, size_t requested)
 	size_t size = with_slack(round_up(requested, MW_PAGE_SIZE)), old = bytes_of(s);
 	void *moved = NULL, *p = NULL;
 
+	if (option(MW_OPT_GUARD))
+		return false;
 	mw__heap_lock();
 	if (table_has_room() && (moved = mw__os_move_out((void *)s->base, old)))
 		p = mw__os_remap(moved, old, size);

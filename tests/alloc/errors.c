@@ -468,6 +468,28 @@ static void write_after_free_large(void)
 	v[50000] = 1;
 }
 
+#define HUGE_BYTES 50000000u
+
+/* Behind the last page of it, in a mapping that has another one before and behind. */
+static void overflow_huge(void)
+{
+	char *before = malloc(HUGE_BYTES), *behind;
+
+	v = malloc(HUGE_BYTES);
+	behind = malloc(HUGE_BYTES);
+	v = realloc(v, 2 * HUGE_BYTES);
+	v[(2 * HUGE_BYTES + 8191) / 8192 * 8192] ^= 1;
+	free(before);
+	free(behind);
+}
+
+static void write_after_free_huge(void)
+{
+	v = malloc(HUGE_BYTES);
+	free(v);
+	v[50000] = 1;
+}
+
 /* These are seen at the end of the program, or stopped by the processor. */
 static const struct {
 	const char *name, *options, *words;
@@ -482,6 +504,8 @@ static const struct {
 	{ "past a large block, guarded", "guard=1", "", overflow_whole_pages, SIGSEGV },
 	{ "past a sampled block, guarded", "guard=1,sample=1", "", overflow_far, SIGSEGV },
 	{ "write to a large block after its free, guarded", "guard=1", "", write_after_free_large, SIGSEGV },
+	{ "past a huge block that has grown, guarded", "guard=1", "", overflow_huge, SIGSEGV },
+	{ "write to a huge block after its free, guarded", "guard=1", "", write_after_free_huge, SIGSEGV },
 };
 #define N_ENDS (sizeof(ends) / sizeof(ends[0]))
 
