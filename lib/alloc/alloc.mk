@@ -16,7 +16,7 @@ $(B)/libmemwhy-malloc.so: $(ALLOC_OBJ) lib/alloc/alloc.map
 
 OBJCOPY ?= objcopy
 # In a program its code is told from the program's by a section (unwind.c).
-ARCHIVE_OBJ := $(patsubst $(B)/alloc/%.o,$(B)/alloc/archive/%.o,$(filter-out %/early.o %/deepbind.o %/sandbox.o,$(ALLOC_OBJ)))
+ARCHIVE_OBJ := $(patsubst $(B)/alloc/%.o,$(B)/alloc/archive/%.o,$(filter-out %/early.o %/deepbind.o %/sandbox.o %/cxx_nothrow.o,$(ALLOC_OBJ)))
 $(B)/alloc/archive/%.o: $(B)/alloc/%.o
 	@mkdir -p $(@D)
 	$(Q)$(OBJCOPY) --rename-section .text=mw_alloc_text --rename-section .text.unlikely=mw_alloc_text $< $@
@@ -45,7 +45,7 @@ ALL_EXTRA += $(B)/libmemwhy-malloc.so $(B)/libmemwhy-malloc.a $(B)/alloc/mkclass
 # tests: one executable a topic, linked with the library they test
 ALLOC_TEST_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/alloc/*.c))
 ALLOC_TEST_BIN += $(if $(wildcard tests/alloc/api.c),$(B)/tests/alloc/api-static)
-ALLOC_TEST_BIN += $(and $(shell command -v g++),$(wildcard tests/alloc/cxx.cc),$(B)/tests/alloc/cxx)
+ALLOC_TEST_BIN += $(and $(shell command -v g++),$(wildcard tests/alloc/cxx.cc),$(addprefix $(B)/tests/alloc/,cxx cxx-static))
 ALLOC_TESTS_HEAVY += $(wildcard tests/alloc/*-long.sh)
 ALLOC_TESTS += $(filter-out $(ALLOC_TESTS_HEAVY),$(wildcard tests/alloc/*.sh)) $(ALLOC_TEST_BIN)
 ALLOC_TEST_CFLAGS := -O1 -g -Wall -Wextra -Wno-deprecated-declarations \
@@ -62,6 +62,10 @@ $(B)/tests/alloc/bits: lib/alloc/bits.h lib/alloc/internal.h
 $(B)/tests/alloc/cxx: tests/alloc/cxx.cc $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.so
 	@mkdir -p $(@D)
 	$(Q)g++ -std=c++17 $(ALLOC_TEST_CFLAGS) -o $@ $< $(ALLOC_TEST_LINK)
+
+$(B)/tests/alloc/cxx-static: tests/alloc/cxx.cc $(ALLOC_TEST_DEPS) $(B)/libmemwhy-malloc.a
+	@mkdir -p $(@D)
+	$(Q)g++ -std=c++17 -static $(ALLOC_TEST_CFLAGS) -o $@ $< $(B)/libmemwhy-malloc.a -pthread 2>/dev/null
 
 $(B)/tests/alloc/deepbind: $(B)/tests/alloc/deepbind-plugin.so
 $(B)/tests/alloc/deepbind: ALLOC_TEST_LINK += -Wl,-rpath,'$$ORIGIN'

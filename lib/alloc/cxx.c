@@ -6,51 +6,56 @@
  * that statically linked and foreign runtimes meet the same heap. When memory runs
  * out the program's new_handler is asked, then std::bad_alloc is thrown: both by the
  * C++ runtime, which is looked for when needed (this library does not link it).
- * The file is compiled with -fexceptions so that the exception can pass.
+ * The file is compiled with -fexceptions so that the exception can pass. The nothrow
+ * forms of new are in cxx_nothrow.c.
  */
 #include "internal.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
 
-typedef void (*handler)(void);
-
-extern handler _ZSt15get_new_handlerv(void) __attribute__((weak));
+extern mw_handler _ZSt15get_new_handlerv(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 
 /* A runtime that a plugin brought along is not in the global scope. */
-static void *find(const char *name)
+void *mw__cxx_runtime(const char *name)
 {
-	void *lib = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
-	void *sym = lib ? dlsym(lib, name) : NULL;
+	static const char *const libs[] = { "libstdc++.so.6", "libc++.so.1" };
+	void *sym = NULL;
 
-	if (lib)
+	for (unsigned i = 0; i < 2 && !sym; i++) {
+		void *lib = dlopen(libs[i], RTLD_LAZY | RTLD_NOLOAD);
+
+		if (!lib)
+			continue;
+		sym = dlsym(lib, name);
 		dlclose(lib);
+	}
 	return sym;
 }
 
-static handler new_handler(void)
+mw_handler mw__new_handler(void)
 {
-	handler (*get)(void) = _ZSt15get_new_handlerv;	/* weak: NULL in a C program */
+	mw_handler (*get)(void) = _ZSt15get_new_handlerv;	/* weak: NULL in a C program */
 
 	if (!get)	/* cppcheck-suppress legacyUninitvar */
-		get = (handler(*)(void))find("_ZSt15get_new_handlerv");
+		get = (mw_handler(*)(void))mw__cxx_runtime("_ZSt15get_new_handlerv");
 	return get ? get() : NULL;
 }
 
 static void throw_bad_alloc(void)
 {
-	handler throw = _ZSt17__throw_bad_allocv;
+	mw_handler throw = _ZSt17__throw_bad_allocv;
 
 	if (!throw)
-		throw = (handler)find("_ZSt17__throw_bad_allocv");
+		throw = (mw_handler)mw__cxx_runtime("_ZSt17__throw_bad_allocv");
 	if (throw)
 		throw();
 	mw__os_write(2, "memwhy-malloc: out of memory in operator new\n", 45);
 	abort();
 }
 
-static void *new_aligned(enum mw_origin by, size_t align, size_t n)
+void *mw__new_aligned(enum mw_origin by, size_t align, size_t n)
 {
 	void *p = mw__malloc_aligned(align, n);
 
@@ -59,50 +64,39 @@ static void *new_aligned(enum mw_origin by, size_t align, size_t n)
 	return p;
 }
 
-static inline void *try_new(enum mw_origin by, size_t align, size_t n)
+void *mw__new_again(enum mw_origin by, size_t align, size_t n)
 {
-	return align ? new_aligned(by, align, n) : mw__new(n, by);
-}
+	mw_handler h;
+	void *p = NULL;
 
-static noinline void *new_slow(enum mw_origin by, size_t align, size_t n, bool throws)
-{
-	handler h;
-	void *p;
-
-	while ((h = new_handler())) {
+	while (!p && (h = mw__new_handler())) {
 		h();
-		if ((p = try_new(by, align, n)))
-			return p;
+		p = align ? mw__new_aligned(by, align, n) : mw__new(n, by);
 	}
-	if (throws)
+	return p;
+}
+
+static noinline void *new_slow(enum mw_origin by, size_t align, size_t n)
+{
+	void *p = mw__new_again(by, align, n);
+
+	if (!p)
 		throw_bad_alloc();
-	return NULL;
+	return p;
 }
 
-static inline void *new_any(enum mw_origin by, size_t align, size_t n, bool throws)
+static inline void *new_any(enum mw_origin by, size_t align, size_t n)
 {
-	void *p = try_new(by, align, n);
+	void *p = align ? mw__new_aligned(by, align, n) : mw__new(n, by);
 
-	return likely(p != NULL) ? p : new_slow(by, align, n, throws);
+	return likely(p != NULL) ? p : new_slow(by, align, n);
 }
 
-/* new, new[]: plain, nothrow, aligned, aligned nothrow */
-MW_EXPORT void *_Znwm(size_t n) { return new_any(BY_NEW, 0, n, true); }
-MW_EXPORT void *_Znam(size_t n) { return new_any(BY_NEW_ARRAY, 0, n, true); }
-MW_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(BY_NEW, 0, n, false); }
-MW_EXPORT void *_ZnamRKSt9nothrow_t(size_t n, void *t) { (void)t; return new_any(BY_NEW_ARRAY, 0, n, false); }
-MW_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW, a, n, true); }
-MW_EXPORT void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW_ARRAY, a, n, true); }
-MW_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
-{
-	(void)t;
-	return new_any(BY_NEW, a, n, false);
-}
-MW_EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, void *t)
-{
-	(void)t;
-	return new_any(BY_NEW_ARRAY, a, n, false);
-}
+/* new, new[]: plain, aligned */
+MW_EXPORT void *_Znwm(size_t n) { return new_any(BY_NEW, 0, n); }
+MW_EXPORT void *_Znam(size_t n) { return new_any(BY_NEW_ARRAY, 0, n); }
+MW_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW, a, n); }
+MW_EXPORT void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_any(BY_NEW_ARRAY, a, n); }
 
 /* The size and alignment say nothing that free() needs; audit compares them. Size 0: any. */
 static inline void delete_known(enum mw_origin by, void *p, size_t n, size_t align)

@@ -411,6 +411,13 @@ void mw__check_align(void *p, size_t align); /* nor its alignment */
 
 bool mw__recover(size_t size); /* let go of memory that nobody needs; true: try again */
 
+/* cxx.c */
+typedef void (*mw_handler)(void);
+mw_handler mw__new_handler(void);        /* the program's, or NULL */
+void *mw__cxx_runtime(const char *name); /* a function of libstdc++ or libc++, or NULL */
+void *mw__new_aligned(enum mw_origin by, size_t align, size_t n);
+void *mw__new_again(enum mw_origin by, size_t align, size_t n); /* asks the handler until there is none */
+
 /* private.c, private_walk.c */
 extern struct mw_lock mw__heaps_lock;
 void mw__private_lock_for_fork(void);

@@ -27,6 +27,12 @@ static void give_up()
 		std::set_new_handler(nullptr);
 }
 
+static void throw_up()
+{
+	handler_runs++;
+	throw std::bad_alloc();
+}
+
 static bool throws(size_t n)
 {
 	try {
@@ -80,6 +86,15 @@ static void test_failure()
 	ok(operator new(too_much, std::nothrow) == nullptr, "nothrow new returns null");
 	std::set_new_handler(give_up);
 	ok(throws(too_much) && handler_runs == 3, "the new_handler is asked until it gives up");
+	std::set_new_handler(throw_up);
+	handler_runs = 0;
+	ok(throws(too_much) && handler_runs == 1, "a new_handler may throw bad_alloc");
+	const std::align_val_t a{ 128 };
+	ok(!operator new(too_much, std::nothrow) && !operator new[](too_much, std::nothrow) &&
+		   !operator new(too_much, a, std::nothrow) && !operator new[](too_much, a, std::nothrow) &&
+		   handler_runs == 5,
+	   "which the nothrow forms turn into null");
+	std::set_new_handler(nullptr);
 	bool caught = false;
 	try {
 		std::vector<char> v(too_much / 2);
