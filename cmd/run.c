@@ -246,9 +246,10 @@ static bool raises_privileges(int fd)
 
 /*
  * Programs that the loader will not preload run all the same, with the allocator they have. False: it would not
- * start with ours, which is made for glibc's loader and for a program without a sanitizer.
+ * start with ours, which is made for glibc's loader and for a program without a sanitizer. One that raises its
+ * privileges is not traced either: it would not get them.
  */
-static bool warn_if_not_preloaded(const char *name)
+static bool warn_if_not_preloaded(const char *name, bool *report)
 {
 	char buf[PATHS], sanitizer[24];
 	int fd = open_command(name);
@@ -260,7 +261,8 @@ static bool warn_if_not_preloaded(const char *name)
 	bool is_elf = pread(fd, &e, sizeof(e), 0) == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG);
 
 	if (privileged)
-		fail_text(0, NULL, "%s: it runs with raised privileges, so the loader ignores LD_PRELOAD", name);
+		fail_text(0, NULL, "%s: it runs with raised privileges, so the loader ignores LD_PRELOAD%s", name,
+			  *report ? ", and there is no report" : "");
 	else if (is_elf && e.e_ident[EI_CLASS] == ELFCLASS32)
 		fail_text(0, NULL, "%s: a 32-bit program, so the allocator cannot be preloaded", name);
 	const char *loader = is_elf && e.e_ident[EI_CLASS] == ELFCLASS64 ? read_interpreter(fd, &e, buf, sizeof(buf)) : NULL;
@@ -270,6 +272,7 @@ static bool warn_if_not_preloaded(const char *name)
 	bool sanitized = loader && *loader && needs_sanitizer(fd, &e, sanitizer), musl = loader && strstr(loader, "/ld-musl");
 
 	close(fd);
+	*report &= !privileged;
 	if (sanitized)
 		fail_text(0, NULL, "%s: it is linked with %s, whose malloc must come first: not preloaded", name, sanitizer);
 	else if (musl)
@@ -350,7 +353,7 @@ static int run(int argc, char **argv)
 
 	if (code)
 		return code;
-	if (warn_if_not_preloaded(argv[optind]))
+	if (warn_if_not_preloaded(argv[optind], &p.report))
 		code = set_environment(&p);
 	if (code)
 		return code;

@@ -130,10 +130,14 @@ if [ "$(id -u)" = 0 ] && cp /bin/grep "$tmp/theirs" && chown 1 "$tmp/theirs" && 
 	[ "$("$tmp/theirs" -c '^Uid:.0.1' /proc/self/status)" = 1 ]; then
 	ok "raised privileges: nothing is preloaded" is "$("$M" run "$tmp/theirs" -c memwhy-malloc /proc/self/maps 2>"$tmp/err")" 0
 	ok "and that is said" has "$tmp/err" 'raised privileges'
+	# a tracer without rights would take them away
+	cp "$M" "$(dirname "$M")/libmemwhy-malloc.so" "$tmp"
+	ok "with --report it has them too" is "$(setpriv --reuid=2 --clear-groups "$tmp/memwhy" run --report "$tmp/theirs" -c '^Uid:.2.1' /proc/self/status 2>"$tmp/err")" 1
+	ok "and that there is no report is said" has "$tmp/err" 'no report'
 	chown 0 "$tmp/theirs" && chmod 4755 "$tmp/theirs"
 	ok "our own are no raised ones" is "$(status_of "$M" run "$tmp/theirs" -q memwhy-malloc /proc/self/maps; cat "$tmp/err")" 0
 else
-	for _ in 1 2 3; do skip "raised privileges" "only root can make such a program, and not everywhere"; done
+	for _ in 1 2 3 4 5; do skip "raised privileges" "only root can make such a program, and not everywhere"; done
 fi
 cat >"$tmp/last.c" <<END
 #include <pthread.h>
