@@ -13,8 +13,9 @@
  * The shape is only a candidate: Go's heap has the same. A heap is proven when ar_ptr points into a heap
  * of the same kind, size <= mprotect_size, and the writable part really ends at mprotect_size.
  *
- * A block beyond the mmap threshold is a mapping of its own, or the upper end of a merged one: a chunk
- * header {0, size | IS_MMAPPED} whose size ends with the mapping makes it likely.
+ * A block beyond the mmap threshold is a mapping of its own, or with others a part of a merged one: mappings
+ * grow downwards, so the last one made is lowest, and the block before it follows. A chunk header
+ * {skipped, size | IS_MMAPPED} whose size ends a page within the mapping makes each likely.
  *
  * The main arena's heap is the kernel's [heap] in maps. A core has no names: there it is the first memory above
  * the program, and main_arena.top, somewhere in the C library's data, points to a chunk that ends with it.
@@ -135,24 +136,48 @@ static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v, uint64
 	return rc;
 }
 
-/* One or more mmapped chunks that end with the mapping: only the one at its start is looked for. */
-static int walk_block(const struct mw__walk *w, const struct mw__vma *v)
+/* Where the mmapped chunk at an address ends, if its header stands so many bytes above; otherwise the address. */
+static uint64_t chunk_end(const struct mw__walk *w, const struct mw__vma *v, uint64_t at, uint64_t above)
 {
 	uint64_t prev, size;
 
-	if (v->end - v->start < MMAP_THRESHOLD || !mw__mem_word(w->mem, v->start, &prev) || prev ||
-	    !mw__mem_word(w->mem, v->start + w->mem->word, &size) || (size & 7) != IS_MMAPPED)
+	if (!mw__mem_word(w->mem, at + above, &prev) || prev != above ||
+	    !mw__mem_word(w->mem, at + above + w->mem->word, &size) || (size & 7) != IS_MMAPPED)
+		return at;
+	size = (size & ~UINT64_C(7)) + above;
+	return size % w->page_size || size < MMAP_THRESHOLD || size > v->end - at ? at : at + size;
+}
+
+/* With words of 4 bytes, blocks are aligned to 16 since 2.26, so that their headers cannot start a page. */
+static uint64_t block_end(const struct mw__walk *w, const struct mw__vma *v, uint64_t at)
+{
+	uint64_t end = v->end - at < MMAP_THRESHOLD ? at : chunk_end(w, v, at, 0);
+
+	return end == at && w->mem->word == 4 && v->end - at >= MMAP_THRESHOLD ? chunk_end(w, v, at, 8) : end;
+}
+
+/* One or more mmapped chunks, from the start of the mapping on. */
+static int walk_blocks(const struct mw__walk *w, const struct mw__vma *v, unsigned *left)
+{
+	uint64_t end = v->start;
+
+	while (*left) {
+		uint64_t next = block_end(w, v, end);
+
+		--*left;
+		if (next == end)
+			break;
+		end = next;
+	}
+	if (end == v->start)
 		return 0;
-	size &= ~UINT64_C(7);
-	if (size % w->page_size || size < MMAP_THRESHOLD || size > v->end - v->start)
-		return 0;
-	return mw__claim(w->snap, v->start, v->start + size, MW__OWNER_MALLOC_BLOCK, MW__LIKELY, MW__CLAIM_SHAPE,
-			 "chunk header of a mmapped block", NULL);
+	return mw__claim(w->snap, v->start, end, MW__OWNER_MALLOC_BLOCK, MW__LIKELY, MW__CLAIM_SHAPE,
+			 "chunk headers of mmapped blocks", NULL);
 }
 
 int mw__heap_glibc(const struct mw__walk *w)
 {
-	unsigned blocks = 0;
+	unsigned blocks = MAX_BLOCKS;
 	uint64_t left = MAX_HEAPS;
 
 	for (size_t i = 0; i < w->snap->vmas.n; i++) {
@@ -162,8 +187,8 @@ int mw__heap_glibc(const struct mw__walk *w)
 		if (v->kind != MW__ANON || *v->name || !(v->prot & MW__W) || (!v->n_runs && !w->is_copy))
 			continue;
 		rc = walk_arenas(w, v, &left);
-		if (rc == 0 && blocks++ < MAX_BLOCKS)
-			rc = walk_block(w, v);
+		if (rc == 0)
+			rc = walk_blocks(w, v, &blocks);
 		if (rc < 0)
 			return rc;
 	}

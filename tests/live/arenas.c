@@ -3,7 +3,8 @@
  * glibc's arenas: four threads that allocate, one of them enough for a second
  * heap. A heap is aligned to its size, so a chunk's address gives it;
  * its header says how much of it may be touched. Layout: struct heap_info of
- * glibc's malloc/arena.c, the same from 2.10 on.
+ * glibc's malloc/arena.c, the same from 2.10 on. Then three blocks that are too
+ * large for any heap.
  */
 #include "truth.h"
 #include <malloc.h>
@@ -76,6 +77,33 @@ static void say_heap(const char *name, const void *chunk)
 		.causes = {{"N9", HEAP - head}}});
 }
 
+/* Blocks beyond the threshold are mappings of their own; neighbours merge into one. */
+static void say_large_blocks(void)
+{
+	const size_t each = 2 * MIB + PAGE;
+	char *low, *before = NULL;
+	uint64_t start, end;
+	int in_a_row = 0;
+
+	/* The first ones fill holes that the heaps' alignment left. */
+	for (int i = 0; i < 100 && in_a_row < 3; i++, before = low) {
+		low = (char *)((uintptr_t)malloc(2 * MIB) & ~(PAGE - 1));
+		write_pages(low + (size_t)(i + 1) * 2 * PAGE, 3);
+		in_a_row = before == low + each ? in_a_row + 1 : 1;
+	}
+	if (in_a_row < 3 || !find_mapping(low, &start, &end) || start != (uintptr_t)low) {
+		say_skip("large-blocks", "malloc did not lay three large blocks side by side");
+		return;
+	}
+
+	char *high = low + 3 * each;
+	struct expect e = measure_anon(low, (size_t)(high - low), "N21");
+
+	e.not_alone = end != (uintptr_t)high;
+	e.owner = "malloc-block";
+	say("large-blocks", low, (size_t)(high - low), e);
+}
+
 int main(void)
 {
 	static const char *const names[] = {"arena-tiny", "arena-small", "arena-5m",
@@ -97,5 +125,6 @@ int main(void)
 	for (size_t i = 0; i < THREADS; i++)
 		say_heap(names[i], owners[i].first);
 	say_heap("arena-second-heap", owners[THREADS - 1].last);
+	say_large_blocks();
 	hold();
 }
