@@ -103,13 +103,14 @@ $(B)/libmemwhy.so.$(SOVER): $(LIB_OBJ) lib/memwhy.map
 $(B)/libmemwhy.so: $(B)/libmemwhy.so.$(SOVER)
 	@ln -sf $(<F) $@
 
-$(B)/libmemwhy.pc: lib/memwhy.h Makefile
+# Who builds for one prefix and installs to another gets a file of the second.
+$(B)/libmemwhy.pc: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	@pc=$$(printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 		'Name: libmemwhy' 'Description: explains the memory of a process' \
 		'Version: $(VERSION)' 'Requires.private: libelf libproc2 smartcols json-c' \
 		'Libs: -L$${libdir} -lmemwhy' 'Libs.private: -ldwarf -liberty -lz -lzstd -llzma -lm' \
-		'Cflags: -I$${includedir}' >$@
+		'Cflags: -I$${includedir}') && { [ "$$pc" = "$$(cat '$@' 2>/dev/null)" ] || echo "$$pc" >'$@'; }
 
 $(B)/late.S: cmd/late.sh Makefile $(CMD_OBJ) $(B)/libmemwhy.a
 	$(call say,LATE,$@)

@@ -23,6 +23,8 @@ check "the files are there" "$(for f in bin/memwhy include/memwhy.h lib/libmemwh
 check "every page of the manual is installed" "$(for m in man/*.[1-8]; do
 	cmp "$m" "$root/usr/share/man/man${m##*.}/${m##*/}" 2>&1; done)"
 check "the command runs" "$(quiet timeout 20 "$root/usr/bin/memwhy" explain $$)"
+check "libmemwhy.pc names the prefix that was installed to, whatever was built for" \
+	"$(grep -x 'prefix=.*' "$root/usr/lib/pkgconfig/libmemwhy.pc" | grep -vx 'prefix=/usr')"
 if command -v pkg-config >/dev/null; then
 	export PKG_CONFIG_PATH=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
 	check "pkg-config knows the version" "$([ "$(pkg-config --modversion libmemwhy 2>&1)" = \
