@@ -55,5 +55,7 @@ int main(int argc, char **argv)
 
 	if (cmd)
 		return cmd->run(argc - 1, argv + 1);
+	if (argc > 2 && *argv[1] != '-' && *argv[2] != '-')
+		return fail_text(EXIT_USAGE, "memwhy --help lists the commands; a target stands alone", "%s: no such command", argv[1]);
 	return cmd_explain.run(argc, argv);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Targets, the same everywhere: a pid, the name of a process, a core or saved snapshot, or -- COMMAND to start
- * one. Digits are a pid; what holds a slash or is a file is a snapshot; the rest is a name.
+ * one. Digits are a pid; what holds a slash or is a file is a core or snapshot; the rest is a name, and so is a
+ * program in the working directory, where people stand who wrote what is running.
  */
 #include "cmd.h"
 
@@ -23,14 +24,15 @@ static int by_pid(struct settings *s, pid_t pid, struct mw_snapshot **ret)
 
 static const char elf_hint[] = "memwhy explain -- PROGRAM starts it and explains it, memwhy elf FILE inspects the file";
 
-/* A program is no target by itself. */
-static bool is_elf(const char *path)
+/* A program, or a script, is no target by itself. */
+static bool is_program(const char *path)
 {
 	char magic[4] = "";
 	struct stat st;
 	/* opening a pipe again might wait */
 	FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
-	bool is = f && fread(magic, 1, sizeof(magic), f) == sizeof(magic) && !memcmp(magic, "\177ELF", sizeof(magic));
+	bool is = f && fread(magic, 1, sizeof(magic), f) == sizeof(magic) &&
+		  ((!memcmp(magic, "\177ELF", sizeof(magic)) && !mw_is_core(path)) || !memcmp(magic, "#!", 2));
 
 	if (f)
 		fclose(f);
@@ -46,7 +48,7 @@ static int by_file(struct settings *s, const char *path, struct mw_snapshot **re
 		return mw_collect_core(path, &s->collect, ret, &err) < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
 	if (mw_collect_saved(path, &s->collect, ret, &err) >= 0)
 		return EXIT_OK;
-	return is_elf(path) ? fail_text(EXIT_TARGET, elf_hint, "%s", err.text) : fail(EXIT_TARGET, &err);
+	return is_program(path) ? fail_text(EXIT_TARGET, elf_hint, "%s", err.text) : fail(EXIT_TARGET, &err);
 }
 
 #define LISTED 8u
@@ -90,6 +92,7 @@ static int by_name(struct settings *s, const char *name, struct mw_snapshot **re
 	if (mw_process_find(name, &pids, &n, &err) < 0)
 		return fail(EXIT_TARGET, &err);
 	int rc = n == 1 ? by_pid(s, pids[0], ret) : n ? say_ambiguous(name, pids, n) :
+		 is_program(name) ? by_file(s, name, ret) :
 		 fail_text(EXIT_TARGET, "a target is a pid, the name of a process, a core or saved snapshot, or -- COMMAND",
 			   "%s: no process of this name, no file, and no command", name);
 
@@ -126,7 +129,7 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 			return fail_text(EXIT_TARGET, NULL, "%s: no such process: pids go from 1 to %d", argv[0], PID_LIMIT);
 		return by_pid(s, (pid_t)pid, ret);
 	}
-	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode)))
+	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode) && !is_program(argv[0])))
 		return by_file(s, argv[0], ret);
 	return by_name(s, argv[0], ret);
 }

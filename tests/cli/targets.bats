@@ -43,6 +43,29 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	contains "$err" "hint: give one of the pids"
 }
 
+@test "a process is found by name where its program or script lies, too" {
+	start_target "mw-name-$$"
+	cd "$BATS_TEST_TMPDIR"
+	expect 0 explain "mw-name-$$"
+	contains "$out" "(pid $target)"
+	end_targets || :
+	expect 3 explain "mw-name-$$"
+	well_said
+	contains "$err" "hint: memwhy explain -- PROGRAM starts it"
+	printf '#!%s -f\n' "$(command -v tail)" >"mw-script-$$"
+	chmod +x "mw-script-$$"
+	start_target "mw-script-$$" 2>/dev/null
+	expect 0 explain "mw-script-$$"
+	contains "$out" "(pid $target)"
+}
+
+@test "a mistyped command is called one" {
+	expect 2 exlpain 1
+	well_said
+	contains "$err" "exlpain: no such command"
+	contains "$err" "hint: memwhy --help"
+}
+
 # live or saved: what $1 looks like in each view, without what changes from moment to moment: PSS is
 # divided by whoever maps the libraries, and a look at pages refers to them
 views() {
