@@ -9,6 +9,8 @@
  * Where to look: below the address that get_robust_list(2) gave; otherwise at the end of every mapping that
  * has an inaccessible one right below. There a descriptor without a living thread's id is a stack that the
  * library keeps for the next thread. A stack pointer inside such a mapping is a lesser sign: likely.
+ *
+ * glibc notes the size that the program asked for, which need be no multiple of a page; mmap rounded it up.
  */
 #include "heap.h"
 
@@ -49,7 +51,7 @@ static bool is_mapped(const struct threads *t, uint64_t start, uint64_t size)
 	return v && size <= t->until[v - t->w->snap->vmas.v] - start;
 }
 
-/* Two neighbouring words: start and size of a page-aligned range around the descriptor, all of it mapped. */
+/* Two neighbouring words: start and size of a range around the descriptor from a page on, all of it mapped. */
 static bool find_block(const struct threads *t, uint64_t descriptor, struct block *ret)
 {
 	const struct mw__walk *w = t->w;
@@ -60,8 +62,13 @@ static bool find_block(const struct threads *t, uint64_t descriptor, struct bloc
 		if (!mw__mem_word(w->mem, descriptor + off, &start))
 			return false;
 		if (!start || start % w->page_size || start >= descriptor || descriptor - start > MAX_BLOCK ||
-		    !mw__mem_word(w->mem, descriptor + off + w->mem->word, &size) || size % w->page_size ||
-		    size > MAX_BLOCK || descriptor - start >= size || !is_mapped(t, start, size))
+		    !mw__mem_word(w->mem, descriptor + off + w->mem->word, &size) || size % 16 ||
+		    size > MAX_BLOCK || descriptor - start >= size)
+			continue;
+		bool is_odd = size % w->page_size;
+
+		size = mw__align_up(size, w->page_size);
+		if (!is_mapped(t, start, size) || (is_odd && start + size - descriptor > TOP))
 			continue;
 		*ret = (struct block){ start, size };
 		return true;
@@ -102,15 +109,21 @@ static bool holds_tid(const struct mw__walk *w, uint64_t descriptor, pid_t tid)
 	return false;
 }
 
+/* May the mapping be a guard? Of a core by gdb, which lists it as readable. */
+static bool may_be_guard(const struct mw__walk *w, const struct mw__vma *v)
+{
+	return v->kind == MW__ANON && !(w->is_copy ? v->prot & MW__W : v->prot);
+}
+
 /* The part at the start of [start, end) that cannot be accessed. */
-static uint64_t inaccessible_until(const struct mw_snapshot *snap, uint64_t start, uint64_t end)
+static uint64_t inaccessible_until(const struct mw__walk *w, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
 
 	while (at < end) {
-		const struct mw__vma *v = mw__snapshot_vma_at(snap, at);
+		const struct mw__vma *v = mw__snapshot_vma_at(w->snap, at);
 
-		if (!v || v->prot || v->kind != MW__ANON)
+		if (!v || !may_be_guard(w, v))
 			break;
 		at = v->end;
 	}
@@ -132,7 +145,7 @@ static int claim_stack(const struct threads *t, const struct mw__task *task, con
 {
 	struct mw_snapshot *snap = t->w->snap;
 	char detail[96];
-	uint64_t guard = inaccessible_until(snap, b->start, b->start + b->size);
+	uint64_t guard = inaccessible_until(t->w, b->start, b->start + b->size);
 	enum mw__claim_priority priority = certainty == MW__PROVEN ? MW__CLAIM_STACK : MW__CLAIM_SHAPE;
 
 	label(detail, sizeof(detail), task);
@@ -196,19 +209,18 @@ static const struct mw__task *task_of(const struct threads *t, uint64_t descript
 }
 
 /* An inaccessible mapping right below v, or NULL. */
-static const struct mw__vma *guard_below(const struct mw_snapshot *snap, const struct mw__vma *v)
+static const struct mw__vma *guard_below(const struct mw__walk *w, const struct mw__vma *v)
 {
 	const struct mw__vma *below = v - 1;
 
-	if (v == snap->vmas.v || below->end != v->start || below->prot || below->kind != MW__ANON ||
-	    below->end - below->start > MAX_GUARD)
+	if (v == w->snap->vmas.v || below->end != v->start || !may_be_guard(w, below) || below->end - below->start > MAX_GUARD)
 		return NULL;
 	return below;
 }
 
-static bool may_be_stack(const struct mw__vma *v)
+static bool may_be_stack(const struct mw__walk *w, const struct mw__vma *v)
 {
-	return v->kind == MW__ANON && !*v->name && v->prot & MW__W && v->n_runs && v->end - v->start >= MIN_STACK;
+	return v->kind == MW__ANON && !*v->name && v->prot & MW__W && (v->n_runs || w->is_copy) && v->end - v->start >= MIN_STACK;
 }
 
 /*
@@ -240,7 +252,7 @@ static int find_by_sp(const struct threads *t, const struct mw__task *task)
 {
 	const struct mw_snapshot *snap = t->w->snap;
 	const struct mw__vma *v = task->sp != MW_UNKNOWN ? mw__snapshot_vma_at(snap, task->sp) : NULL;
-	const struct mw__vma *guard = v && may_be_stack(v) ? guard_below(snap, v) : NULL;
+	const struct mw__vma *guard = v && may_be_stack(t->w, v) ? guard_below(t->w, v) : NULL;
 
 	if (!guard)
 		return 0;
@@ -258,7 +270,7 @@ static int find_all(struct threads *t)
 		if (snap->tasks.v[i].tid != snap->target.pid)
 			rc = find_by_list(t, &snap->tasks.v[i]);
 	for (size_t i = 0; rc == 0 && i < snap->vmas.n; i++)
-		if (may_be_stack(&snap->vmas.v[i]) && guard_below(snap, &snap->vmas.v[i]))
+		if (may_be_stack(t->w, &snap->vmas.v[i]) && guard_below(t->w, &snap->vmas.v[i]))
 			rc = find_by_shape(t, &snap->vmas.v[i]);
 	for (size_t i = 0; rc == 0 && i < snap->tasks.n; i++)
 		if (!t->found[i] && snap->tasks.v[i].tid != snap->target.pid)

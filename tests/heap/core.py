@@ -325,8 +325,8 @@ def check_shared(t, where):
     t.check("a core does not tell shared from private mappings of files, and memwhy says so", [] if said else notes)
 
 
-OWNED = ("heap (brk)", "glibc malloc arena", "glibc malloc arena reserve", "thread stack", "main stack", "Go heap arena",
-         "Go heap arena reserve", "Go heap arena map", "Go page summaries", "Go scavenge index")
+OWNED = ("heap (brk)", "glibc malloc arena", "glibc malloc arena reserve", "thread stack", "thread stack guard", "main stack",
+         "Go heap arena", "Go heap arena reserve", "Go heap arena map", "Go page summaries", "Go scavenge index")
 
 
 def extents(target):
@@ -347,7 +347,7 @@ def owner_complaints(live, core):
 
 def check_owners(tap, where):
     """Arenas, the brk heap, stacks and what Go reserved, by a core of the kernel and by one of gdb."""
-    for name, least in (("arenas", 12), ("heap", 2), ("threads", 3), ("server", 12)):
+    for name, least in (("arenas", 12), ("heap", 2), ("threads", 3), ("m32-threads", 3), ("server", 12)):
         program, place = os.path.abspath(f"{BUILD}/tests/live/{name}"), os.path.join(where, name)
         if not os.path.exists(program):
             tap.skip(f"owners in a core of {name}", "it could not be built")
@@ -362,7 +362,7 @@ def check_owners(tap, where):
             live = extents(p.pid)
             owned = sum(x[2] in OWNED for x in live)
             tap.check(f"{name}: it has what can be owned", [] if owned >= least else [f"{owned} extents"])
-            if name == "heap":  # gdb writes what is reserved, too: that of the others is large
+            if name in ("heap", "threads", "m32-threads"):  # gdb writes what is reserved, too: that of the others is large
                 core, why = gcore(p.pid, place)
                 if core:
                     tap.check(f"{name}: owners in a core of gdb", owner_complaints(live, extents(core)))

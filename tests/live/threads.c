@@ -47,7 +47,9 @@ static void note_stack(struct worker *w)
 	pthread_attr_getstack(&attr, &low, &w->size);
 	pthread_attr_getguardsize(&attr, &w->real_guard);
 	pthread_attr_destroy(&attr);
+	/* glibc takes the size as it is, and mmap rounds it up */
 	w->low = low;
+	w->size = (w->size + PAGE - 1) & ~(PAGE - 1);
 	w->tid = (pid_t)syscall(SYS_gettid);
 }
 
@@ -178,6 +180,7 @@ int main(void)
 		{.name = "guard-64k", .guard = 64 * KIB, .stack_size = MIB},
 		{.name = "ended", .guard = SIZE_MAX, .stack_size = 3 * MIB,
 		 .deep = MIB, .ends = true},
+		{.name = "odd-size", .guard = SIZE_MAX, .stack_size = 256 * KIB + 4000, .spins = true},
 		{.name = "given", .guard = SIZE_MAX, .stack_size = 512 * KIB, .deep = SIZE},
 	};
 	size_t count = sizeof(workers) / sizeof(workers[0]);
