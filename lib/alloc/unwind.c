@@ -42,13 +42,6 @@ static bool is_own(uint64_t pc)
 	return pc >= (uintptr_t)start && pc < (uintptr_t)stop;
 }
 
-#define START_BYTES 512u
-
-static bool is_start(uint64_t pc)
-{
-	return &__libc_start_main && pc - (uintptr_t)&__libc_start_main + START_BYTES < 2 * START_BYTES;
-}
-
 /* The end of the stack that @sp is on; a guess where nothing is known. */
 static uint64_t stack_end(uint64_t sp)
 {
@@ -438,6 +431,13 @@ static row cached_row(uint64_t pc)
 }
 
 /* --- the walk ------------------------------------------------------------------------- */
+
+#define START_BYTES 512u
+
+static bool is_start(uint64_t pc)
+{
+	return &__libc_start_main && pc - (uintptr_t)&__libc_start_main + START_BYTES < 2 * START_BYTES;
+}
 
 static unsigned walk(uint64_t *frames, unsigned max, uint64_t pc, uint64_t sp, uint64_t bp)
 {
