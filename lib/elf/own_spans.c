@@ -118,6 +118,49 @@ static bool add_symtab(struct job *j, struct mw_elf *from, const char *label)
 
 /* ---------------------------------------------------------------------- Go */
 
+#define STEP 32	/* the linker aligns the table to so many bytes */
+
+/* Does a table begin here (runtime/symtab.go, pcHeader)? */
+static bool is_pclntab(const uint8_t *p)
+{
+	return p[0] >= 0xf0 && p[1] == 0xff && p[2] == 0xff && p[3] == 0xff && !p[4] && !p[5] &&
+	       (p[6] == 1 || p[6] == 2 || p[6] == 4) && (p[7] == 4 || p[7] == 8);
+}
+
+/* The first place in a segment that looks like it. */
+static bool search_segment(struct mw_elf *elf, const struct mw__phdr *p, uint64_t *off, uint64_t *size)
+{
+	uint64_t start = mw__align_up(p->off, STEP), end = p->off + p->filesz;
+	size_t n = mw__sub0(end, start) / STEP, i = 0;
+	struct mw__elf_window w;
+
+	if (!mw__elf_window_open(elf, start, n, STEP, ELF_T_BYTE, "a segment", &w))
+		return false;
+	while (i < n && !is_pclntab(mw__elf_window_at(&w, i)))
+		i++;
+	mw__elf_window_close(&w);
+	*off = start + i * STEP;
+	*size = end - *off;
+	return i < n;
+}
+
+/* Segments that lie over each other are not searched again and again: no more than the file has. */
+static bool search_pclntab(struct mw_elf *elf, uint64_t *off, uint64_t *size)
+{
+	uint64_t left = elf->size;
+
+	for (size_t i = 0; i < elf->n_ph; i++) {
+		const struct mw__phdr *p = &elf->ph[i];
+
+		if (p->type != PT_LOAD || (p->flags & PF_X) || !mw__fits(p->off, p->filesz, elf->size) || p->filesz > left)
+			continue;
+		left -= p->filesz;
+		if (search_segment(elf, p, off, size))
+			return true;
+	}
+	return false;
+}
+
 /* Where the table is: its section, or, without sections, the first place that looks like its header. */
 static bool find_pclntab(struct mw_elf *elf, uint64_t *off, uint64_t *size)
 {
@@ -131,24 +174,7 @@ static bool find_pclntab(struct mw_elf *elf, uint64_t *off, uint64_t *size)
 		*size = mw__elf_section_bytes(elf, i);
 		return *size;
 	}
-	for (size_t i = 0; elf->n_sh <= 1 && i < elf->n_ph; i++) {
-		const struct mw__phdr *p = &elf->ph[i];
-		uint8_t head[8];
-
-		if (p->type != PT_LOAD || (p->flags & PF_X) || !mw__fits(p->off, p->filesz, elf->size))
-			continue;
-		for (uint64_t at = mw__align_up(p->off, 32); mw__fits(at, 8, p->off + p->filesz); at += 32) {
-			if (!mw__elf_read(elf, at, head, 8))
-				break;
-			if (head[0] < 0xf0 || head[1] != 0xff || head[2] != 0xff || head[3] != 0xff || head[4] || head[5] ||
-			    (head[6] != 1 && head[6] != 2 && head[6] != 4) || (head[7] != 4 && head[7] != 8))
-				continue;
-			*off = at;
-			*size = p->off + p->filesz - at;
-			return true;
-		}
-	}
-	return false;
+	return elf->n_sh <= 1 && search_pclntab(elf, off, size);
 }
 
 static bool add_go(struct job *j)

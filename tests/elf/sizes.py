@@ -7,7 +7,9 @@ import collections
 import json
 import os
 import re
+import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -329,6 +331,19 @@ def test_go(tmp):
         check('sums of the Go program %s' % x, not sums(os.path.join(tmp, x)), sums(os.path.join(tmp, x)))
 
 
+def test_overlaid(tmp):
+    """Without section headers the segments are searched for Go's table: not once for each that names the same bytes."""
+    path, count, size = os.path.join(tmp, 'overlaid'), 20000, 8 << 20
+    head = b'\x7fELF\x02\x01\x01'.ljust(16, b'\0') + struct.pack('<HHIQQQIHHHHHH', 2, 62, 1, 0x400000, 64, 0, 0, 64, 56, count, 64, 0, 0)
+    with open(path, 'wb') as f:
+        f.write(head + struct.pack('<IIQQQQQQ', 1, 4, 0, 0x400000, 0x400000, size, size, 4096) * count)
+        f.truncate(size)
+    p = subprocess.run([MEMWHY, 'elf', '--json', '--sizes=symbol', path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (20, 20)))
+    check('%d segments over each other, each of all the file' % count, p.returncode in (0, 1) and
+          json.loads(p.stdout)['files'][0]['sizes']['file'] == size, (p.returncode, p.stderr))
+
+
 def test_diff(tmp):
     a, b = os.path.join(tmp, 'stripped'), os.path.join(tmp, 'prog')
     for by in VIEWS:
@@ -366,6 +381,7 @@ def main():
         for x in sorted({p for p in system + list(maps) if os.path.exists(p)}):
             w = sums(x)
             check('sums of %s' % x, not w, w)
+        test_overlaid(tmp)
         test_go(tmp)
     return end()
 
