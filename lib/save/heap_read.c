@@ -113,4 +113,3 @@ int mw__read_heap_lines(struct mw__reader *r, struct json_object *o)
 {
 	return mw__read_rows(r, o, "heap_lines", read_heap_line);
 }
-

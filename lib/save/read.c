@@ -26,83 +26,6 @@ enum {
 	FRAMES_MAX = 1 << 28, SOURCES_MAX = 1 << 20,
 };
 
-/* -------------------------------------------------------------------- lines */
-
-/* The first bytes tell whether the file is compressed. 0 or -MW_E_NOMEM. */
-static int start(struct mw__reader *r)
-{
-	r->is_started = true;
-	r->n = fread(r->buf, 1, sizeof(r->buf), r->file);
-	if (!mw__is_gzip(r->buf, r->n))
-		return 0;
-	size_t n = r->n;
-
-	r->n = 0;
-	return mw__gunzip_begin(&r->gz, r->file, r->buf, n, MW__SAVE_EXPANDED_MAX);
-}
-
-/* More bytes in buf. False at the end of the file, and when reading fails. */
-static bool refill(struct mw__reader *r)
-{
-	long n = 0;
-
-	r->start = 0;
-	if (!r->is_started && start(r) < 0) {
-		r->line.failed = true;
-		return false;
-	}
-	if (r->n)
-		return true;
-	if (r->gz.is_open)
-		n = mw__gunzip_read(&r->gz, r->buf, sizeof(r->buf));
-	else
-		n = (long)fread(r->buf, 1, sizeof(r->buf), r->file);
-	r->read_failed = n < 0 || ferror(r->file);
-	r->n = n > 0 ? (size_t)n : 0;
-	return r->n > 0;
-}
-
-/* Move bytes to line, up to a newline. True when there was one. */
-static bool take_bytes(struct mw__reader *r)
-{
-	const char *from = r->buf + r->start, *end = from + r->n;
-	const char *newline = mw__find(from, end, '\n');
-	size_t len = newline - from;
-
-	mw__str_add(&r->line, from, len);
-	len += newline < end;
-	r->start += len;
-	r->n -= len;
-	return newline < end;
-}
-
-/* The next line without its newline. 1, 0 at the end, or an error. */
-static int read_line(struct mw__reader *r)
-{
-	bool has_all = false;
-
-	mw__str_reset(&r->line);
-	while (!has_all && (r->n || refill(r))) {
-		has_all = take_bytes(r);
-		if (r->line.failed)
-			return mw__reader_nomem(r);
-		if (r->line.n > MW__SAVE_LINE_MAX) {
-			r->line_no++;
-			return mw__reader_fail(r, "longer than %u bytes", MW__SAVE_LINE_MAX);
-		}
-	}
-	if (r->line.failed)
-		return mw__reader_nomem(r);
-	if (r->read_failed && r->gz.why)
-		return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: %s", r->name, r->gz.why);
-	if (r->read_failed)
-		return mw__fail(r->err, MW_E_OS, errno, "%s: read", r->name);
-	if (!has_all && !r->line.n)
-		return 0;
-	r->line_no++;
-	return 1;
-}
-
 /* ------------------------------------------------------------------- records */
 
 /* [page, pages, state], counted from the start of the mapping. */
@@ -511,16 +434,16 @@ static int parse_line(struct mw__reader *r, struct json_object **ret)
 {
 	json_tokener_reset(r->tokener);
 	/* with its NUL, which ends a number at the end of the line */
-	struct json_object *o = json_tokener_parse_ex(r->tokener, r->line.v, (int)r->line.n + 1);
+	struct json_object *o = json_tokener_parse_ex(r->tokener, r->lines->line.v, (int)r->lines->line.n + 1);
 	enum json_tokener_error error = json_tokener_get_error(r->tokener);
 
-	if (error == json_tokener_success && json_tokener_get_parse_end(r->tokener) >= r->line.n &&
+	if (error == json_tokener_success && json_tokener_get_parse_end(r->tokener) >= r->lines->line.n &&
 	    json_object_is_type(o, json_type_object)) {
 		*ret = o;
 		return 0;
 	}
 	json_object_put(o);
-	if (r->line_no == 1)
+	if (!r->has_head)
 		return mw__reader_fail(r, "this is not a snapshot of memwhy");
 	return mw__reader_fail(r, "not an object of JSON: %s",
 		    error == json_tokener_success ? "something else is there" : json_tokener_error_desc(error));
@@ -538,7 +461,7 @@ static const char *skip_blank(const char *p, const char *end)
 /* The first key of the line is the kind of its record. False if it does not begin like {"KEY": */
 static bool find_kind(const struct mw__reader *r, const char **key, size_t *len)
 {
-	const char *end = r->line.v + r->line.n, *p = skip_blank(r->line.v, end);
+	const char *end = r->lines->line.v + r->lines->line.n, *p = skip_blank(r->lines->line.v, end);
 
 	if (p == end || *p != '{')
 		return false;
@@ -592,30 +515,30 @@ static int read_object(struct mw__reader *r)
 {
 	MW_CLEANUP(put_json) struct json_object *head = NULL;
 
-	if (r->has_end)
-		return mw__reader_fail(r, "there is more behind the end");
-	if (!r->line.n)
+	if (!r->lines->line.n)
 		return mw__reader_fail(r, "the line is empty");
-	if (r->line_no > 1)
+	if (r->has_head)
 		return read_record(r);
 	int rc = parse_line(r, &head);
 
+	r->has_head = true;
 	return rc < 0 ? rc : read_head(r, head);
 }
 
+/* Up to its end. */
 static int read_lines(struct mw__reader *r)
 {
 	int rc;
 
-	while ((rc = read_line(r)) > 0) {
-		rc = read_object(r);
+	while (!r->has_end && (rc = mw__save_lines_next(r->lines, r->err)) != 0) {
+		if (rc > 0)
+			rc = read_object(r);
 		if (rc < 0)
 			return rc;
 	}
-	if (rc < 0)
-		return rc;
-	if (!r->line_no)
-		return mw__fail(r->err, MW_E_FORMAT, 0, "%s: the file is empty", r->name);
+	if (!r->has_head)
+		return mw__fail(r->err, MW_E_FORMAT, 0, "%s: %s", r->lines->name,
+				r->lines->line_no ? "a snapshot is missing" : "the file is empty");
 	if (!r->has_end)
 		return mw__reader_fail(r, "the file ends here, but its end is missing: it was cut off");
 	rc = close_image(r);
@@ -629,7 +552,7 @@ static int freeze(struct mw__reader *r)
 	struct mw_err err;
 	int rc = mw__snapshot_freeze(r->snap, &err);
 
-	return rc ? mw__fail(r->err, (enum mw_errcode)-rc, 0, "%.80s: %.160s", r->name, err.text) : 0;
+	return rc ? mw__fail(r->err, (enum mw_errcode)-rc, 0, "%.80s: %.160s", r->lines->name, err.text) : 0;
 }
 
 static void free_reader(struct mw__reader **rp)
@@ -641,8 +564,6 @@ static void free_reader(struct mw__reader **rp)
 	mw_snapshot_destroy(r->snap);
 	if (r->tokener)
 		json_tokener_free(r->tokener);
-	mw__str_deinit(&r->line);
-	mw__gunzip_end(&r->gz);
 	MW_VEC_FREE(&r->segments);
 	MW_VEC_FREE(&r->sections);
 	MW_VEC_FREE(&r->symbols);
@@ -650,14 +571,13 @@ static void free_reader(struct mw__reader **rp)
 	free(r);
 }
 
-static struct mw__reader *create_reader(FILE *file, const char *name, struct mw_err *err)
+static struct mw__reader *create_reader(struct mw__save_lines *lines, struct mw_err *err)
 {
 	struct mw__reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->file = file;
-	r->name = name;
+	r->lines = lines;
 	r->err = err;
 	r->tokener = json_tokener_new_ex(DEPTH_MAX);
 	r->snap = calloc(1, sizeof(*r->snap));
@@ -670,12 +590,12 @@ static struct mw__reader *create_reader(FILE *file, const char *name, struct mw_
 	return r;
 }
 
-int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret, struct mw_err *err)
+int mw__save_read_lines(struct mw__save_lines *lines, struct mw_snapshot **ret, struct mw_err *err)
 {
-	MW_CLEANUP(free_reader) struct mw__reader *r = create_reader(file, name, err);
+	MW_CLEANUP(free_reader) struct mw__reader *r = create_reader(lines, err);
 
 	if (!r)
-		return mw__fail_nomem(err, name);
+		return mw__fail_nomem(err, lines->name);
 	int rc = read_lines(r);
 
 	if (rc == 0)
@@ -684,6 +604,36 @@ int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret, struct
 		*ret = r->snap;
 		r->snap = NULL;
 	}
+	return rc;
+}
+
+static void free_lines(struct mw__save_lines **lines)
+{
+	if (*lines)
+		mw__save_lines_deinit(*lines);
+	free(*lines);
+}
+
+int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret, struct mw_err *err)
+{
+	MW_CLEANUP(free_lines) struct mw__save_lines *lines = calloc(1, sizeof(*lines));
+	struct mw_snapshot *snap = NULL;
+
+	if (!lines)
+		return mw__fail_nomem(err, name);
+	lines->file = file;
+	lines->name = name;
+	int rc = mw__save_read_lines(lines, &snap, err);
+
+	if (rc == 0)
+		rc = mw__save_lines_next(lines, err);
+	if (rc > 0)
+		rc = mw__fail(err, MW_E_FORMAT, 0, "%.80s: line %llu: there is more behind the end", name,
+			      (unsigned long long)lines->line_no);
+	if (rc < 0)
+		mw_snapshot_destroy(snap);
+	else
+		*ret = snap;
 	return rc;
 }
 

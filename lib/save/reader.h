@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the parts of the snapshot reader share: the lines (read.c), the values in them (values.c), the heap
+ * What the parts of the snapshot reader share: the records (read.c), the values in them (values.c), the heap
  * (heap_read.c). Only these, recording_read.c and version.c include json-c.
  */
 #ifndef MW_SAVE_READER_H
@@ -8,25 +8,19 @@
 
 #include <json-c/json.h>
 
-#include "../base/gzip.h"
-#include "../base/str.h"
 #include "fields.h"
 #include "own_fields.h"
 #include "save.h"
 
 struct mw__reader {
-	FILE *file;
-	struct mw__gunzip gz;	/* open if the file is compressed */
-	bool is_started, read_failed;
-	const char *name;
+	struct mw__save_lines *lines;
 	struct mw_err *err;
 	struct mw_snapshot *snap;
 	struct json_tokener *tokener;
 	int failure;		/* why an element could not be added */
-	struct mw__str line;
-	uint64_t line_no, records;
+	uint64_t records;
 	uint64_t n_parts, n_symbols;	/* of all images */
-	bool has_end;
+	bool has_head, has_end;
 	size_t n_smaps, cap_smaps;	/* of snap->smaps */
 	MW_VEC(struct mw__segment) segments;	/* of the image read last */
 	MW_VEC(struct mw__section) sections;
@@ -34,8 +28,6 @@ struct mw__reader {
 	MW_VEC(struct mw__symbol) symbols;
 	MW_VEC(struct mw__reloc_page) reloc_pages;
 	size_t n_classes;	/* of the heap */
-	size_t start, n;	/* unread bytes of buf */
-	char buf[16384];
 };
 
 /* An error at this line; MW_E_FORMAT. */

@@ -25,8 +25,7 @@
 
 #define MW__FAULTS_SCHEMA "memwhy/faults/"
 #define MW__FAULTS_MAJOR "1"
-#define MW__FAULTS_LINE_MAX (1u << 20)	/* bytes; a longer line is refused */
-#define MW__FAULTS_BATCH 256		/* elements of a list on one line */
+#define MW__FAULTS_BATCH 256		/* elements of a list on one line, at most */
 
 /* The numbers of the head, so that writing and reading cannot differ. */
 struct mw__faults_number {

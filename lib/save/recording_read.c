@@ -7,34 +7,30 @@
 #include "recording.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "../base/cleanup.h"
 #include "../base/count.h"
 #include "../base/err.h"
-#include "../base/str.h"
 #include "save.h"
 
 #define DEPTH_MAX 8
 enum {
+	RECORDS_MAX = 1 << 24,
 	FAULTS_MAX = 1 << 28, MOVES_MAX = 1 << 24, CHAINS_MAX = 1 << 29, OBJECTS_MAX = 1 << 16, PARTS_MAX = 1 << 20,
 	MARKS_MAX = 1 << 16, NOTES_MAX = 1 << 12,
 };
 
 struct reader {
-	FILE *file;
-	const char *name;
+	struct mw__save_lines lines;
 	struct mw_err *err;
 	struct mw_recording *rec;
 	struct json_tokener *tokener;
-	char *line;
-	size_t cap, len;
-	uint64_t line_no, records;
+	uint64_t records;
 	bool has_end, has_before, has_after;
 	bool lost_text;		/* for want of memory, not because it was none */
+	int failure;		/* why an element could not be added */
 	MW_VEC(struct mw__segment) segments;	/* of the object read last */
 	MW_VEC(struct mw__section) sections;
 	MW_VEC(struct mw__fault_symbol) symbols;
@@ -43,28 +39,23 @@ struct reader {
 static int fail(struct reader *r, const char *why)
 {
 	if (r->lost_text)
-		return mw__fail_nomem(r->err, r->name);
-	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->name, (unsigned long long)r->line_no, why);
+		return mw__fail_nomem(r->err, r->lines.name);
+	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->lines.name, (unsigned long long)r->lines.line_no, why);
 }
 
 static int fail_nomem(struct reader *r)
 {
-	return mw__fail_nomem(r->err, r->name);
+	return mw__fail_nomem(r->err, r->lines.name);
 }
 
-/* 1 and a line, 0 at the end of the file, or an error. */
-static int next_line(struct reader *r)
-{
-	ssize_t n = getline(&r->line, &r->cap, r->file);
-
-	r->line_no++;
-	if (n < 0)
-		return ferror(r->file) ? mw__fail(r->err, MW_E_OS, errno, "%.80s: read", r->name) : 0;
-	if ((size_t)n > MW__FAULTS_LINE_MAX)
-		return fail(r, "a line of more than 1 MiB");
-	r->len = (size_t)n;
-	return 1;
-}
+/* A new element, or NULL and r->failure. */
+#define ADD(r, vec, max, what)                                                  \
+	({                                                                      \
+		__typeof__((vec)->v) elem_ = (vec)->n < (max) ? MW_VEC_PUSH(vec) : NULL; \
+		if (!elem_)                                                     \
+			(r)->failure = (vec)->n < (max) ? fail_nomem(r) : fail(r, "too many " what); \
+		elem_;                                                          \
+	})
 
 /* ------------------------------------------------------------------ elements */
 
@@ -121,10 +112,10 @@ static int add_segment(struct reader *r, struct json_object *a)
 
 	if (rc < 0)
 		return rc;
-	struct mw__segment *s = r->segments.n < PARTS_MAX ? MW_VEC_PUSH(&r->segments) : NULL;
+	struct mw__segment *s = ADD(r, &r->segments, PARTS_MAX, "segments");
 
 	if (!s)
-		return fail_nomem(r);
+		return r->failure;
 	*s = (struct mw__segment){ (uint32_t)v[0], (uint32_t)v[1], v[2], v[3], v[4], v[5], v[6] };
 	return 0;
 }
@@ -137,10 +128,10 @@ static int add_section(struct reader *r, struct json_object *a)
 
 	if (rc < 0)
 		return rc;
-	struct mw__section *s = r->sections.n < PARTS_MAX ? MW_VEC_PUSH(&r->sections) : NULL;
+	struct mw__section *s = ADD(r, &r->sections, PARTS_MAX, "sections");
 
 	if (!s)
-		return fail_nomem(r);
+		return r->failure;
 	*s = (struct mw__section){ .name = name, .type = (uint32_t)v[0], .flags = v[1], .addr = v[2], .size = v[3], .off = v[4] };
 	return 0;
 }
@@ -153,10 +144,10 @@ static int add_symbol(struct reader *r, struct json_object *a)
 
 	if (rc < 0)
 		return rc;
-	struct mw__fault_symbol *s = r->symbols.n < PARTS_MAX ? MW_VEC_PUSH(&r->symbols) : NULL;
+	struct mw__fault_symbol *s = ADD(r, &r->symbols, PARTS_MAX, "symbols");
 
 	if (!s)
-		return fail_nomem(r);
+		return r->failure;
 	*s = (struct mw__fault_symbol){ v[0], v[1], name };
 	return 0;
 }
@@ -171,10 +162,10 @@ static int add_move(struct reader *r, struct json_object *a)
 		return rc;
 	if (v[1] >= MW__N_MOVES || !fits(&v[2], 3, UINT32_MAX) || v[9] > 7 || (v[8] != MW_UNKNOWN && v[8] >= MW__NONE))
 		return fail(r, "a change out of range");
-	struct mw__move *m = r->rec->moves.n < MOVES_MAX ? MW_VEC_PUSH(&r->rec->moves) : NULL;
+	struct mw__move *m = ADD(r, &r->rec->moves, MOVES_MAX, "changes");
 
 	if (!m)
-		return fail_nomem(r);
+		return r->failure;
 	*m = (struct mw__move){ .time_ns = v[0], .kind = (uint8_t)v[1], .pid = (uint32_t)v[2], .tid = (uint32_t)v[3],
 				.parent = (uint32_t)v[4], .start = v[5], .end = v[6], .off = v[7],
 				.object = v[8] == MW_UNKNOWN ? MW__NONE : (uint32_t)v[8], .prot = (uint8_t)v[9], .name = name };
@@ -191,10 +182,10 @@ static int add_mark(struct reader *r, struct json_object *a)
 		return rc;
 	if (v[1] >= MW__N_PHASES || v[2] > MW__PROVEN)
 		return fail(r, "a mark out of range");
-	struct mw__mark *m = r->rec->marks.n < MARKS_MAX ? MW_VEC_PUSH(&r->rec->marks) : NULL;
+	struct mw__mark *m = ADD(r, &r->rec->marks, MARKS_MAX, "marks");
 
 	if (!m)
-		return fail_nomem(r);
+		return r->failure;
 	*m = (struct mw__mark){ v[0], (uint8_t)v[1], (uint8_t)v[2], rule };
 	return 0;
 }
@@ -205,10 +196,10 @@ static int add_chain(struct reader *r, struct json_object *v)
 
 	if (!get_u64(v, &ip))
 		return fail(r, "an element is not a number");
-	uint64_t *slot = r->rec->chains.n < CHAINS_MAX ? MW_VEC_PUSH(&r->rec->chains) : NULL;
+	uint64_t *slot = ADD(r, &r->rec->chains, CHAINS_MAX, "callers");
 
 	if (!slot)
-		return fail_nomem(r);
+		return r->failure;
 	*slot = ip;
 	return 0;
 }
@@ -223,10 +214,10 @@ static int add_fault(struct reader *r, struct json_object *a)
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 	if (!fits(&v[1], 2, UINT32_MAX) || v[5] > 1 || v[7] > UINT16_MAX || (v[7] && v[6] >= MW__NONE))
 		return fail(r, "a fault out of range");
-	struct mw__fault *f = r->rec->faults.n < FAULTS_MAX ? MW_VEC_PUSH(&r->rec->faults) : NULL;
+	struct mw__fault *f = ADD(r, &r->rec->faults, FAULTS_MAX, "faults");
 
 	if (!f)
-		return fail_nomem(r);
+		return r->failure;
 	*f = (struct mw__fault){ .time_ns = v[0], .pid = (uint32_t)v[1], .tid = (uint32_t)v[2], .addr = v[3], .ip = v[4],
 				 .is_major = v[5], .chain = v[7] ? (uint32_t)v[6] : MW__NONE, .n_chain = (uint16_t)v[7] };
 	return 0;
@@ -273,10 +264,10 @@ static int add_object(struct reader *r, struct json_object *v)
 	json_object_object_get_ex(v, "build_id", &id);
 	json_object_object_get_ex(v, "has_symbols", &has);
 	json_object_object_get_ex(v, "elf_class", &class);
-	struct mw__object_file *o = r->rec->objects.n < OBJECTS_MAX ? MW_VEC_PUSH(&r->rec->objects) : NULL;
+	struct mw__object_file *o = ADD(r, &r->rec->objects, OBJECTS_MAX, "files");
 
 	if (!o)
-		return fail_nomem(r);
+		return r->failure;
 	o->path = get_text(r, path);
 	o->image.path = o->path;
 	o->image.file = MW__NONE;
@@ -297,10 +288,10 @@ static int add_note(struct reader *r, struct json_object *v)
 
 	if (!n.source || !n.reason)
 		return fail(r, "a note without text");
-	struct mw__recording_note *slot = r->rec->notes.n < NOTES_MAX ? MW_VEC_PUSH(&r->rec->notes) : NULL;
+	struct mw__recording_note *slot = ADD(r, &r->rec->notes, NOTES_MAX, "notes");
 
 	if (!slot)
-		return fail_nomem(r);
+		return r->failure;
 	*slot = n;
 	return 0;
 }
@@ -345,6 +336,8 @@ static int read_each(struct reader *r, struct json_object *list, int (*each)(str
 
 static int read_record(struct reader *r, struct json_object *line)
 {
+	if (r->records >= RECORDS_MAX)
+		return fail(r, "too many records");
 	for (size_t i = 0; i < MW__COUNT(kinds); i++) {
 		struct json_object *v = NULL;
 
@@ -396,51 +389,24 @@ static int read_head(struct reader *r, struct json_object *head)
 static int read_line(struct reader *r)
 {
 	json_tokener_reset(r->tokener);
-	struct json_object *line = json_tokener_parse_ex(r->tokener, r->line, (int)r->len);
+	struct json_object *line = json_tokener_parse_ex(r->tokener, r->lines.line.v, (int)r->lines.line.n + 1);
 	int rc;
 
 	if (!line || json_object_get_type(line) != json_type_object)
 		rc = fail(r, "not JSON");
 	else
-		rc = r->line_no == 1 ? read_head(r, line) : read_record(r, line);
+		rc = r->lines.line_no == 1 ? read_head(r, line) : read_record(r, line);
 	json_object_put(line);
 	return rc;
 }
 
-/* ----------------------------------------------------------------- snapshots */
-
-static bool is_end(const struct reader *r)
-{
-	return r->len > 7 && !memcmp(r->line, "{\"end\":", 7);
-}
-
-/* The lines of one snapshot, read by the snapshot reader. */
-static int read_snapshot(struct reader *r, struct mw_snapshot **ret)
-{
-	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
-	int rc;
-
-	while ((rc = next_line(r)) > 0) {
-		mw__str_add(&text, r->line, r->len);
-		if (is_end(r))
-			break;
-	}
-	if (rc < 0)
-		return rc;
-	if (text.failed)
-		return fail_nomem(r);
-	if (!text.n)
-		return fail(r, "a snapshot is missing");
-	MW_CLEANUP(mw__fclosep) FILE *file = fmemopen(text.v, text.n, "r");
-
-	return file ? mw__save_read(file, r->name, ret, r->err) : fail_nomem(r);
-}
+/* ---------------------------------------------------------------------- file */
 
 static int read_all(struct reader *r)
 {
 	int rc;
 
-	while ((rc = next_line(r)) > 0 && !r->has_end) {
+	while ((rc = mw__save_lines_next(&r->lines, r->err)) > 0) {
 		rc = read_line(r);
 		if (rc == 0 && r->lost_text)
 			rc = fail_nomem(r);
@@ -449,37 +415,54 @@ static int read_all(struct reader *r)
 	}
 	if (rc < 0)
 		return rc;
+	if (!r->lines.line_no)
+		return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: the file is empty", r->lines.name);
 	if (!r->has_end)
-		return fail(r, r->line_no <= 2 ? "not a recording of memwhy faults" : "it ends too early");
+		return fail(r, "it ends too early");
 	rc = close_object(r);
 	if (rc == 0 && r->has_before)
-		rc = read_snapshot(r, &r->rec->before);
+		rc = mw__save_read_lines(&r->lines, &r->rec->before, r->err);
 	if (rc == 0 && r->has_after)
-		rc = read_snapshot(r, &r->rec->after);
+		rc = mw__save_read_lines(&r->lines, &r->rec->after, r->err);
 	return rc == 0 ? mw__recording_freeze(r->rec, r->err) : rc;
+}
+
+static void free_reader(struct reader **rp)
+{
+	struct reader *r = *rp;
+
+	if (!r)
+		return;
+	mw_recording_destroy(r->rec);
+	if (r->tokener)
+		json_tokener_free(r->tokener);
+	mw__save_lines_deinit(&r->lines);
+	MW_VEC_FREE(&r->segments);
+	MW_VEC_FREE(&r->sections);
+	MW_VEC_FREE(&r->symbols);
+	free(r);
 }
 
 int mw__recording_read(FILE *file, const char *name, struct mw_recording **ret, struct mw_err *err)
 {
-	struct reader r = { .file = file, .name = name, .err = err };
+	MW_CLEANUP(free_reader) struct reader *r = calloc(1, sizeof(*r));
 
-	r.rec = calloc(1, sizeof(*r.rec));
-	if (!r.rec)
+	if (!r)
 		return mw__fail_nomem(err, name);
-	mw__recording_init(r.rec);
-	r.tokener = json_tokener_new_ex(DEPTH_MAX);
-	int rc = r.tokener ? read_all(&r) : fail_nomem(&r);
+	r->lines.file = file;
+	r->lines.name = name;
+	r->err = err;
+	r->rec = calloc(1, sizeof(*r->rec));
+	if (!r->rec)
+		return fail_nomem(r);
+	mw__recording_init(r->rec);
+	r->tokener = json_tokener_new_ex(DEPTH_MAX);
+	int rc = r->tokener ? read_all(r) : fail_nomem(r);
 
-	if (r.tokener)
-		json_tokener_free(r.tokener);
-	free(r.line);
-	MW_VEC_FREE(&r.segments);
-	MW_VEC_FREE(&r.sections);
-	MW_VEC_FREE(&r.symbols);
-	if (rc < 0)
-		mw_recording_destroy(r.rec);
-	else
-		*ret = r.rec;
+	if (rc == 0) {
+		*ret = r->rec;
+		r->rec = NULL;
+	}
 	return rc;
 }
 

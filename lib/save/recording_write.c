@@ -15,14 +15,17 @@ const struct mw__faults_number mw__faults_numbers[] = {
 };
 const size_t mw__n_faults_numbers = MW__COUNT(mw__faults_numbers);
 
+#define LINE_GOAL (64u << 10)	/* a list goes on in a new line after this many bytes: names may be long */
+
 struct writer {
 	const struct mw_recording *rec;
 	struct mw__jsonw w;
-	uint64_t records;
+	uint64_t line_start, records;
 };
 
 static void begin_line(struct writer *w, const char *key)
 {
+	w->line_start = mw__jsonw_count(&w->w);
 	mw__jsonw_begin(&w->w, '{');
 	mw__jsonw_key(&w->w, key);
 }
@@ -59,14 +62,14 @@ static void write_head(struct writer *w)
 	mw__jsonw_newline(&w->w);
 }
 
-/* n elements by fn, MW__FAULTS_BATCH a line. */
+/* n elements by fn, up to MW__FAULTS_BATCH a line. */
 static void write_list(struct writer *w, const char *key, const void *base, size_t n,
 		       void (*fn)(struct mw__jsonw *, const void *base, size_t i))
 {
 	for (size_t i = 0; i < n && !w->w.error;) {
 		begin_line(w, key);
 		mw__jsonw_begin(&w->w, '[');
-		for (size_t stop = i + MW__FAULTS_BATCH; i < n && i < stop; i++)
+		for (size_t stop = i + MW__FAULTS_BATCH; i < n && i < stop && mw__jsonw_count(&w->w) - w->line_start < LINE_GOAL; i++)
 			fn(&w->w, base, i);
 		mw__jsonw_end(&w->w, ']');
 		end_line(w);

@@ -26,6 +26,7 @@
 #include <stdio.h>
 
 #include "../model/snapshot.h"
+#include "lines.h"
 
 #define MW__SAVE_SCHEMA "memwhy/snapshot/"
 #define MW__SAVE_MAJOR 1
@@ -36,6 +37,8 @@
 /* Read a snapshot, which may be compressed by gzip; name is for messages. It is checked and frozen. */
 MW_MUST_CHECK int mw__save_read(FILE *file, const char *name, struct mw_snapshot **ret,
 				struct mw_err *err);
+/* The same from lines that belong to the caller, up to its end; what stands behind it is not read. */
+MW_MUST_CHECK int mw__save_read_lines(struct mw__save_lines *lines, struct mw_snapshot **ret, struct mw_err *err);
 MW_MUST_CHECK int mw__save_read_path(const char *path, struct mw_snapshot **ret, struct mw_err *err);
 
 #endif

@@ -14,13 +14,13 @@ int mw__reader_fail(struct mw__reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->name,
-			(unsigned long long)r->line_no, why);
+	return mw__fail(r->err, MW_E_FORMAT, 0, "%.80s: line %llu: %s", r->lines->name,
+			(unsigned long long)r->lines->line_no, why);
 }
 
 int mw__reader_nomem(struct mw__reader *r)
 {
-	return mw__fail_nomem(r->err, r->name);
+	return mw__fail_nomem(r->err, r->lines->name);
 }
 
 bool mw__reader_has_room(struct mw__reader *r, size_t n, size_t max, const char *what)
@@ -193,4 +193,3 @@ int mw__read_rows(struct mw__reader *r, struct json_object *o, const char *key,
 	}
 	return 0;
 }
-

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A snapshot comes back from its file as it was; a damaged file gives an error and nothing else. */
+#include "save/recording.h"
 #include "save/save.h"
 #include "save/own_fields.h"
 
@@ -604,7 +605,6 @@ static void check_sink(void)
 	mw_snapshot_destroy(snap);
 }
 
-/* A text that is too long is cut, not in the middle of a character. */
 /* Lines that never end. */
 static ssize_t read_endless(void *cookie, char *buf, size_t size)
 {
@@ -626,6 +626,81 @@ static void check_endless(void)
 	ok(file && mw__save_read(file, "endless", &snap, &err) == -MW_E_FORMAT && strstr(err.text, "line 16777218: too many records"),
 	   "reading records that nobody knows comes to an end: %s", err.text);
 	fclose(file);
+}
+
+/* ------------------------------------------------------------------ recordings */
+
+static const char faults_head[] = "{\"schema\":\"memwhy/faults/1\",\"pid\":7,\"samples\":0}\n";
+
+/* A line without end: how much of it is read? */
+static ssize_t read_zeros(void *cookie, char *buf, size_t size)
+{
+	*(uint64_t *)cookie += size;
+	memset(buf, 0, size);
+	return *(uint64_t *)cookie < (64u << 20) ? (ssize_t)size : 0;
+}
+
+static int load_recording(const struct mw__str *text, struct mw_recording **ret, struct mw_err *err)
+{
+	FILE *file = fmemopen(text->v, text->n, "r");
+	int rc = file ? mw__recording_read(file, "sample", ret, err) : -MW_E_OS;
+
+	fclose(file);
+	return rc;
+}
+
+static void check_recording_bounds(void)
+{
+	struct mw__str text = { 0 };
+	struct mw_recording *rec = NULL;
+	struct mw_err err = { .text = "" };
+	uint64_t taken = 0;
+	FILE *file = fopencookie(&taken, "r", (cookie_io_functions_t){ .read = read_zeros });
+
+	int rc = file ? mw__recording_read(file, "zeros", &rec, &err) : 0;
+
+	ok(rc == -MW_E_FORMAT && taken <= (2u << 20), "of a line without end a recording's reader takes no more than 2 MiB: %" PRIu64, taken);
+	fclose(file);
+	mw__str_puts(&text, faults_head);
+	ok(load_recording(&text, &rec, &err) == -MW_E_FORMAT && strstr(err.text, "it ends too early"), "a recording of one line was cut: %s", err.text);
+	for (int i = 0; i < 4097; i++)
+		mw__str_puts(&text, "{\"note\":[\"a\",\"b\",null]}\n");
+	mw__str_puts(&text, "{\"end\":{\"records\":4097}}\n");
+	ok(load_recording(&text, &rec, &err) == -MW_E_FORMAT && strstr(err.text, "line 4098: too many notes"), "too many are not for want of memory: %s",
+	   err.text);
+	mw__str_deinit(&text);
+}
+
+/* The longest names that the kernel tells, of characters that are written as six. */
+static void check_long_moves(void)
+{
+	struct mw_sink sink = { sink_keep, &(struct mw__str){ 0 } };
+	struct mw__str *text = sink.ctx;
+	struct mw_recording rec, *back = NULL;
+	struct mw_err err = { .text = "" };
+	char name[4096];
+	size_t longest = 0;
+
+	memset(name, 1, sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	mw__recording_init(&rec);
+	for (uint64_t i = 0; i < 300; i++) {
+		struct mw__move *m = MW_VEC_PUSH(&rec.moves);
+
+		*m = (struct mw__move){ .time_ns = i, .start = 0x1000, .end = 0x2000, .object = MW__NONE, .name = name };
+	}
+	bool saved = mw__recording_freeze(&rec, &err) == 0 && mw_faults_save(&rec, &sink, &err) == 0;
+
+	for (const char *p = text->v, *end = p + text->n, *nl; saved && p < end; p = nl + 1) {
+		nl = mw__find(p, end, '\n');
+		longest = (size_t)(nl - p) > longest ? (size_t)(nl - p) : longest;
+	}
+	ok(saved && longest < MW__SAVE_LINE_MAX, "no line is too long to be read again: %zu", longest);
+	ok(load_recording(text, &back, &err) == 0 && back->moves.n == 300 && !strcmp(back->moves.v[299].name, name),
+	   "long names of mapped files come back: %s", err.text);
+	mw_recording_destroy(back);
+	mw__recording_deinit(&rec);
+	mw__str_deinit(text);
 }
 
 /* Functions inlined into each other, and one too many. */
@@ -754,6 +829,8 @@ int main(void)
 	check_long_line();
 	check_caps();
 	check_endless();
+	check_recording_bounds();
+	check_long_moves();
 	check_heap_lines();
 	check_paths();
 	check_damage();
