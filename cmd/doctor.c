@@ -23,7 +23,6 @@ static int run(int argc, char **argv)
 	struct mw_doctor_opts opts = { .size = sizeof(opts) };
 	struct settings s;
 	const char *arg, *text = NULL;
-	char *end;
 
 	init_settings(&s);
 	for (int id; (id = next_option(&cmd_doctor, argc, argv, &s, &arg)) != -1;) {
@@ -36,9 +35,12 @@ static int run(int argc, char **argv)
 	if (optind < argc)
 		return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: one process at a time", argv[optind]);
 	if (text) {
-		s.pid = (pid_t)strtol(text, &end, 10);
-		if (end == text || *end || s.pid < 1)
+		char *end;
+		long pid = strtol(text, &end, 10);
+
+		if (end == text || *end || pid < 1 || pid > PID_LIMIT)
 			return fail_text(EXIT_USAGE, "memwhy doctor --help", "%s: not a process id", text);
+		s.pid = (pid_t)pid;
 	}
 	opts.pid = s.pid;
 	return print_report(&s, NULL, report, &opts);

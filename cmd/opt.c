@@ -156,6 +156,16 @@ bool take_number(const char *name, const char *text, double min, double max, dou
 	return false;
 }
 
+/* The same of a number without a fraction, 0 or more. */
+static bool take_whole(const char *name, const char *text, double min, double max, double *ret)
+{
+	if (text[strspn(text, "0123456789")]) {
+		fail_text(0, NULL, "--%s: %s is not a whole number from %.15g to %.15g", name, text, min, max);
+		return false;
+	}
+	return take_number(name, text, min, max, ret);
+}
+
 bool take_word(const char *name, const char *text, const char *const *words, int *ret)
 {
 	for (int i = 0; words[i]; i++)
@@ -188,7 +198,7 @@ static bool set_number(struct settings *s, int id, const char *arg)
 
 	switch (id) {
 	case 'p':
-		if (!take_number("pid", arg, 1, PID_LIMIT, &v))
+		if (!take_whole("pid", arg, 1, PID_LIMIT, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;
@@ -200,12 +210,12 @@ static bool set_number(struct settings *s, int id, const char *arg)
 		s->collect.max_stall_ns = v < 1e-6 ? 1 : (uint64_t)(v * 1e6);
 		return true;
 	case OPT_TRIES:
-		if (!take_number("tries", arg, 1, 1000, &v))
+		if (!take_whole("tries", arg, 1, 1000, &v))
 			return false;
 		s->collect.tries = (unsigned)v;
 		return true;
 	default:
-		if (!take_number("width", arg, 0, 10000, &v))
+		if (!take_whole("width", arg, 0, 10000, &v))
 			return false;
 		s->text.width = (unsigned)v;
 		return true;

@@ -77,9 +77,19 @@ teardown() { end_targets; }
 
 @test "wrong arguments of options: status 2" {
 	for o in --pss=maybe --smaps=x --pages=none --max-stall=x --max-stall=-1 --tries=0 --width=-1 --after=x --pid=x \
-		--pid=0 --color=purple; do
+		--pid=0 --pid=1.5 --pid=4294967297 --tries=1.5 --width=79.9 --color=purple; do
 		expect 2 explain "$o" $$
 		contains "$err" "${o%%=*}"
+		well_said
+	done
+}
+
+@test "doctor: what is no pid is not taken for another process" {
+	for p in 0 1.5 4194305 4294967297 99999999999999999999; do
+		expect 2 doctor "$p"
+		contains "$err" "$p"
+		well_said
+		expect 2 doctor --pid="$p"
 		well_said
 	done
 }
