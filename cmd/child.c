@@ -25,8 +25,8 @@ struct child {
 	bool told;		/* its end has been looked at */
 	bool stopped, stop_it;	/* it stands still; the terminal wants us both to */
 	int status;		/* when it ended */
-	bool keeps_signals;	/* starts with mask, and with the dispositions that we have */
-	sigset_t mask;
+	sigset_t mask;		/* of signals, that it starts with */
+	sighandler_t interrupt, quit;	/* likewise what SIGINT and SIGQUIT do; SIG_ERR: as with us */
 	int in, out;		/* its standard input and output; 0: ours */
 	struct watch *watch;	/* or NULL */
 };
@@ -37,10 +37,10 @@ static void become(const struct child *c, int ready, int report, char **argv)
 	char byte;
 
 	sigprocmask(SIG_SETMASK, &c->mask, NULL);
-	if (!c->keeps_signals) {
-		signal(SIGINT, SIG_DFL);
-		signal(SIGQUIT, SIG_DFL);
-	}
+	if (c->interrupt != SIG_ERR)
+		signal(SIGINT, c->interrupt);
+	if (c->quit != SIG_ERR)
+		signal(SIGQUIT, c->quit);
 	if (read(ready, &byte, 1) != 1 || (c->in && dup2(c->in, STDIN_FILENO) < 0) ||
 	    (c->out && dup2(c->out, STDOUT_FILENO) < 0))
 		_exit(127);
@@ -195,16 +195,16 @@ static int start(struct child *c, char **argv)
 
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 {
-	struct child c = {};	/* mask: none blocked */
+	struct child c = {};
 	struct mw_err err = {};
-	sigset_t set, before;
+	sigset_t set;
 	int code = EXIT_OK;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, &before);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, &c.mask);
+	c.interrupt = signal(SIGINT, SIG_IGN);
+	c.quit = signal(SIGQUIT, SIG_IGN);
 	int error = start(&c, argv);
 
 	if (error) {
@@ -219,9 +219,9 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 	}
 	if (c.pid > 0)
 		end_child(&c);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	signal(SIGINT, c.interrupt);
+	signal(SIGQUIT, c.quit);
+	sigprocmask(SIG_SETMASK, &c.mask, NULL);
 	return code;
 }
 
@@ -397,7 +397,7 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 
 int watch_child(struct watch *w, int *status)
 {
-	struct child c = { .keeps_signals = true, .in = w->in, .out = w->out, .watch = w };
+	struct child c = { .interrupt = SIG_ERR, .quit = SIG_ERR, .in = w->in, .out = w->out, .watch = w };
 	sigset_t set;
 
 	watch_set(&set);
