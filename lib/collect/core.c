@@ -3,8 +3,8 @@
  * A snapshot of a process from its core file. Mappings are what the core has a PT_LOAD for; the files behind
  * them are those of NT_FILE; the rest of what maps tells (device, inode, whether it is shared) is not in a core.
  * gdb writes no PT_LOAD for unchanged parts of files: NT_FILE tells of these, and the ELF segments what may be done
- * with them. Page states are not in a core either, so no mapping has any. A mapping that the core left out as unchanged (read-only
- * parts of files) is read from the file, where that is the same by its build ID.
+ * with them. Page states are not in a core either, so no mapping has any. A mapping that the core left out as
+ * unchanged (read-only parts of files) is read from the file, where that is the same by its build ID.
  */
 #include "collect.h"
 
@@ -34,19 +34,55 @@ static const struct mw__core_file *file_at(const struct mw__core *core, uint64_t
 	return lo < core->files.n && core->files.v[lo].start <= addr ? &core->files.v[lo] : NULL;
 }
 
-/* The index of the file of this path; a core has few of them. */
-static int64_t file_index(struct mw_snapshot *snap, const char *path)
+/* The files of a core by path: each path has one file, and a hostile core a million of them. */
+struct paths {
+	const struct mw__core_file **sorted;
+	uint32_t *file;		/* index into snap->files, of the first of these with this path; MW__NONE: not there yet */
+};
+
+static void free_paths(struct paths *p)
 {
-	for (size_t i = 0; i < snap->files.n; i++)
-		if (!strcmp(snap->files.v[i].path, path))
-			return (int64_t)i;
+	free(p->sorted);
+	free(p->file);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	const struct mw__core_file *x = *(const struct mw__core_file *const *)a, *y = *(const struct mw__core_file *const *)b;
+
+	return strcmp(x->path, y->path);
+}
+
+static int sort_paths(const struct mw__core *core, struct paths *p)
+{
+	size_t n = core->files.n;
+
+	p->sorted = malloc((n + 1) * sizeof(*p->sorted));
+	p->file = malloc((n + 1) * sizeof(*p->file));
+	if (!p->sorted || !p->file)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		p->sorted[i] = &core->files.v[i];
+	qsort(p->sorted, n, sizeof(*p->sorted), compare_paths);
+	memset(p->file, 0xff, n * sizeof(*p->file));	/* MW__NONE */
+	return 0;
+}
+
+/* The index of a file in snap->files, made when there is none. */
+static int64_t file_index(struct mw_snapshot *snap, const struct mw__core *core, struct paths *p, const struct mw__core_file *file)
+{
+	uint32_t *known = &p->file[MW_FIRST(i, core->files.n, strcmp(p->sorted[i]->path, file->path) >= 0)];
+
+	if (*known != MW__NONE)
+		return *known;
 	struct mw__file *f = MW_VEC_PUSH(&snap->files);
-	const char *copy = mw__arena_str(&snap->arena, path);
+	const char *copy = mw__arena_str(&snap->arena, file->path);
 
 	if (!f || !copy)
 		return -MW_E_NOMEM;
 	*f = (struct mw__file){ .path = copy, .ino = MW_UNKNOWN, .size = MW_UNKNOWN };
-	return (int64_t)snap->files.n - 1;
+	*known = (uint32_t)snap->files.n - 1;
+	return *known;
 }
 
 /* Mappings that the kernel names, by what the auxiliary vector and the registers point to. */
@@ -63,7 +99,7 @@ static const char *kernel_name(const struct mw__core *core, const struct mw__cor
 	return NULL;
 }
 
-static int add_mapping(struct mw_snapshot *snap, const struct mw__core *core, const struct mw__core_load *l)
+static int add_mapping(struct mw_snapshot *snap, const struct mw__core *core, struct paths *p, const struct mw__core_load *l)
 {
 	const struct mw__core_file *f = file_at(core, l->start);
 	struct mw__vma *v = MW_VEC_PUSH(&snap->vmas);
@@ -75,7 +111,7 @@ static int add_mapping(struct mw_snapshot *snap, const struct mw__core *core, co
 			       .kind = name && strcmp(name, "[stack]") ? MW__SPECIAL : MW__ANON, .cached = MW_UNKNOWN, .evicted = MW_UNKNOWN };
 	if (!f)
 		return 0;
-	int64_t i = file_index(snap, f->path);
+	int64_t i = file_index(snap, core, p, f);
 
 	if (i < 0)
 		return (int)i;
@@ -89,18 +125,19 @@ static int add_mapping(struct mw_snapshot *snap, const struct mw__core *core, co
 }
 
 /* What NT_FILE tells of [start, end) beyond the PT_LOADs. */
-static int add_left_out(struct mw_snapshot *snap, const struct mw__core *core, uint64_t start, uint64_t end)
+static int add_left_out(struct mw_snapshot *snap, const struct mw__core *core, struct paths *p, uint64_t start, uint64_t end)
 {
 	const struct mw__core_load l = { .start = start, .end = end, .prot = MW__R };
 
-	return start < end && start % PAGE == 0 && end % PAGE == 0 ? add_mapping(snap, core, &l) : 0;
+	return start < end && start % PAGE == 0 && end % PAGE == 0 ? add_mapping(snap, core, p, &l) : 0;
 }
 
 static int add_mappings(struct mw_snapshot *snap, const struct mw__core *core)
 {
+	MW_CLEANUP(free_paths) struct paths p = {};
 	uint64_t at = 0;	/* all below is done */
 	size_t load = 0;
-	int rc = 0;
+	int rc = sort_paths(core, &p);
 
 	for (size_t i = 0; rc == 0 && i < core->files.n; i++) {
 		const struct mw__core_file *f = &core->files.v[i];
@@ -108,18 +145,24 @@ static int add_mappings(struct mw_snapshot *snap, const struct mw__core *core)
 		at = mw__max(at, f->start);
 		for (; rc == 0 && load < core->loads.n && core->loads.v[load].start < f->end; load++) {
 			if (core->loads.v[load].start > at)
-				rc = add_left_out(snap, core, at, core->loads.v[load].start);
+				rc = add_left_out(snap, core, &p, at, core->loads.v[load].start);
 			if (rc == 0)
-				rc = add_mapping(snap, core, &core->loads.v[load]);
+				rc = add_mapping(snap, core, &p, &core->loads.v[load]);
 			at = mw__max(at, core->loads.v[load].end);
 		}
 		if (rc == 0)
-			rc = add_left_out(snap, core, at, f->end);
+			rc = add_left_out(snap, core, &p, at, f->end);
 		at = mw__max(at, f->end);
 	}
 	for (; rc == 0 && load < core->loads.n; load++)
-		rc = add_mapping(snap, core, &core->loads.v[load]);
+		rc = add_mapping(snap, core, &p, &core->loads.v[load]);
 	return rc;
+}
+
+/* The first image of a file, or one of a later file: images stand in the order of their files. */
+static size_t first_image(const struct mw_snapshot *snap, uint32_t file)
+{
+	return MW_FIRST(i, snap->images.n, snap->images.v[i].file >= file);
 }
 
 /* The permissions of mappings without a PT_LOAD, by the ELF segment that they are of. */
@@ -133,10 +176,10 @@ static void complete_permissions(struct mw__collector *c)
 		if (mw__core_load_at(c->core, v->start))
 			continue;
 		n++;
-		for (size_t k = 0; k < c->snap->images.n; k++) {
+		for (size_t k = first_image(c->snap, v->file); k < c->snap->images.n && c->snap->images.v[k].file == v->file; k++) {
 			const struct mw__image *img = &c->snap->images.v[k];
 
-			for (uint32_t s = 0; img->file == v->file && s < img->n_segments; s++) {
+			for (uint32_t s = 0; s < img->n_segments; s++) {
 				const struct mw__segment *seg = &img->segments[s];
 				uint64_t start = mw__align_down(img->bias + seg->vaddr, PAGE);
 
@@ -154,10 +197,9 @@ static void complete_permissions(struct mw__collector *c)
 
 static bool is_of_image(const struct mw_snapshot *snap, const struct mw__vma *v)
 {
-	for (size_t i = 0; i < snap->images.n; i++)
-		if (snap->images.v[i].file == v->file)
-			return true;
-	return false;
+	size_t i = first_image(snap, v->file);
+
+	return i < snap->images.n && snap->images.v[i].file == v->file;
 }
 
 /*

@@ -297,6 +297,19 @@ def check_hand(t, where):
     t.check("written by hand: every lie is refused, or left out", out)
 
 
+def check_crowd(t, where):
+    """A core that names more files than any process maps: what takes a look at each for each takes minutes."""
+    path, n = f"{where}/crowd", 300000
+    rows = [(a, a + 4096, 0, f"/{i % (n - 1)}") for i, a in enumerate(range(0x10000000, 0x10000000 + n * 8192, 8192))]
+    with open(path, "wb") as f:
+        f.write(core64([(0x1000, b"x" * 4096, 4096, 6)], note(1, prstatus(4711, 0x1800)) + note(0x46494c45, ntfile(rows))))
+    p = subprocess.run([MEMWHY, "explain", "--width=0", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (20, 20)))
+    t.check(f"{n} files that are mapped once, but for one", [] if p.returncode == 0 and f"{n} mappings of files are listed" in p.stdout else
+            [p.returncode, p.stdout[-500:], p.stderr])
+    os.unlink(path)
+
+
 SHARER = """
 import mmap, sys
 with open(sys.argv[1], "r+b") as f:
@@ -386,6 +399,7 @@ def main():
         check_hand(t, where)
         check_gcore(t, where)
         check_kernel(t, where)
+        check_crowd(t, where)
         check_shared(t, where)
         check_owners(t, where)
     return t.end()
