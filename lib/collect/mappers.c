@@ -138,13 +138,14 @@ static int search_process(struct search *s, const struct mw__proc *proc, struct 
 
 	mw__snapshot_init(&other);
 	other.target.page_size = PAGE;
-	if (pagemap < 0 || mw__maps_read(proc, &other, NULL) < 0)
-		s->snap->mappers_unread++;
-	else
-		for (size_t i = 0; rc == 0 && i < other.vmas.n; i++)
-			for (size_t k = 0; rc == 0 && k < s->list.n; k++)
-				if (can_hold(s->list.v[k].vma, &other.vmas.v[i]))
-					rc = search_mapping(s, pagemap, &s->list.v[k], &other.vmas.v[i], m);
+	int why = pagemap < 0 ? pagemap : mw__maps_read(proc, &other, NULL);
+
+	/* one that ended has no page any more */
+	s->snap->mappers_unread += why < 0 && why != -MW_E_GONE && why != -MW_E_NOT_FOUND;
+	for (size_t i = 0; why >= 0 && rc == 0 && i < other.vmas.n; i++)
+		for (size_t k = 0; rc == 0 && k < s->list.n; k++)
+			if (can_hold(s->list.v[k].vma, &other.vmas.v[i]))
+				rc = search_mapping(s, pagemap, &s->list.v[k], &other.vmas.v[i], m);
 	mw__snapshot_deinit(&other);
 	return rc;
 }
@@ -154,7 +155,7 @@ static int look_at(struct search *s, pid_t pid)
 	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
 	MW_CLEANUP(mw__str_deinit) struct mw__str comm = {};
 	struct mw__mapper m = { .pid = pid };
-	uint64_t size, rss;
+	uint64_t size = MW_UNKNOWN, rss;
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", pid);
