@@ -321,7 +321,6 @@ static int settle_for_status(struct mw__collector *c, const struct mw_err *why, 
 	return 0;
 }
 
-/* Another program has another stack, also where its addresses are not random: what was read is of two. */
 /* Frames behind the pages, who else maps them, and source lines, as far as they were asked for. */
 static int collect_frames(struct mw__collector *c, struct mw_err *err)
 {
@@ -334,7 +333,10 @@ static int collect_frames(struct mw__collector *c, struct mw_err *err)
 	return rc < 0 ? rc : mw__collect_sources(c->snap, &c->opts, err);
 }
 
-/* Was it the same process, and the same program, to the end? */
+/*
+ * Was it the same process, and the same program, to the end? Another program has another stack, also where its
+ * addresses are not random: then what was read is of two.
+ */
 static void compare_end(struct mw__collector *c, uint64_t start_ticks)
 {
 	struct mw_snapshot *snap = c->snap;

@@ -9,6 +9,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/search.h"
+#include "../base/str.h"
 #include "../elf/file.h"
 #include "../elf/symbols.h"
 
@@ -16,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include "../base/str.h"
 
 #define MAX_SITES 512u	/* those with most live bytes get names */
 

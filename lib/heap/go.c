@@ -31,7 +31,6 @@
 #define CHUNK_POINTERS (1u << 13)
 #define INDEX_REACH 64	/* words behind pageAlloc.chunks in which the index is looked for */
 
-
 static const uint64_t capacities[LEVELS] = { 1u << 14, 1u << 17, 1u << 20, 1u << 23, 1u << 26 };
 
 /* Without a C library nobody but the runtime maps anonymous memory, unless the program calls mmap itself. */
@@ -153,7 +152,6 @@ static int claim_arena_map(const struct mw__walk *w, uint64_t ptr, bool *found)
 	return mw__claim(w->snap, ptr, ptr + L2_ENTRIES * 8, MW__OWNER_GO_ARENA_MAP, MW__PROVEN, MW__CLAIM_RECORD,
 			 "its entry for the first arena is set", NULL);
 }
-
 
 /* The program's writable memory; words on absent pages read as 0. */
 static void read_data(const struct mw__mem *mem, uint64_t start, uint64_t *words, size_t n)
