@@ -87,9 +87,9 @@ static inline size_t round_up(size_t x, size_t to)
 	return (x + to - 1) & ~(to - 1);
 }
 
-static inline uint32_t pages_of(size_t bytes)
+static inline uint64_t pages_of(size_t bytes)
 {
-	return (uint32_t)((bytes + MW_PAGE_SIZE - 1) >> MW_PAGE_SHIFT);
+	return (bytes >> MW_PAGE_SHIFT) + !!(bytes & (MW_PAGE_SIZE - 1));
 }
 
 /* classes.c, computed */

@@ -152,6 +152,28 @@ static void test_realloc(void)
 	mw_heap_destroy(h);
 }
 
+/* More than there are addresses, up to what no 64 bits count in pages of 8 KiB or bytes. */
+static void test_absurd(void)
+{
+	static const size_t absurd[] = { 1ul << 45, (1ul << 45) + 5000, 1ul << 48, (1ul << 62) + 1, PTRDIFF_MAX - 5000,
+					 PTRDIFF_MAX, PTRDIFF_MAX + 1ul, SIZE_MAX - 8191, SIZE_MAX };
+	struct mw_heap *h = mw_heap_create(NULL);
+	void *p = mw_heap_alloc(h, 100, 0);
+	int good = p != NULL;
+
+	for (size_t i = 0; i < sizeof(absurd) / sizeof(absurd[0]); i++)
+		for (unsigned flags = 0; flags < 4; flags++) {
+			errno = 0;
+			good &= !mw_heap_alloc(h, absurd[i], flags) && errno == ENOMEM;
+			errno = 0;
+			good &= !mw_heap_alloc_aligned(h, 4096, absurd[i], flags) && errno == ENOMEM;
+			errno = 0;
+			good &= !mw_heap_realloc(h, flags & 1 ? p : NULL, absurd[i]) && errno == ENOMEM;
+		}
+	ok(good && stats_of(h).live_objects == 1 && mw_alloc_check() == 0, "absurd sizes: ENOMEM, and nothing changes");
+	mw_heap_destroy(h);
+}
+
 /* Go's packing rule, told again by itself. */
 static void test_tiny(void)
 {
@@ -712,6 +734,7 @@ static int run_hardened(void)
 	hardened = 1;
 	test_aligned();
 	test_realloc();
+	test_absurd();
 	test_classes();
 	test_walk();
 	test_stress(0);
@@ -758,6 +781,7 @@ int main(int argc, char **argv)
 		test_alloc(flags);
 	test_aligned();
 	test_realloc();
+	test_absurd();
 	test_tiny();
 	test_classes();
 	test_make();
