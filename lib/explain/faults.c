@@ -279,6 +279,8 @@ int mw__faults_each(struct mw__fault_report *r, int (*fn)(void *ctx, const struc
 	return rc;
 }
 
+#define N_TABLES 6
+
 /* Faults one after the other by one instruction of one thread into one place: they have their rows in common. */
 struct streak {
 	const struct mw__fault *last;
@@ -287,7 +289,7 @@ struct streak {
 	unsigned phase;
 	uint64_t start, end;		/* the place */
 	uint64_t faults, majors, pages;	/* not in the rows yet */
-	uint32_t rows[5];		/* of sections, symbols, callers, threads, mappings; MW__NONE: none */
+	uint32_t rows[N_TABLES];	/* in the order of table(); MW__NONE: none */
 };
 
 /* What became of what was mapped at these addresses at the time of a fault. */
@@ -378,12 +380,11 @@ static int count_mapping(struct mw__fault_report *r, const struct mw__fault_at *
 
 static struct mw__fault_rows *table(struct mw__fault_report *r, unsigned i)
 {
-	struct mw__fault_rows *const tables[] = { &r->sections, &r->symbols, &r->callers, &r->threads, &r->mappings };
+	struct mw__fault_rows *const tables[N_TABLES] = { &r->sections, &r->symbols, &r->callers, &r->commands, &r->threads,
+							  &r->mappings };
 
 	return tables[i];
 }
-
-#define N_TABLES 5
 
 static bool continues(const struct counting *c, const struct mw__fault_at *at)
 {
@@ -465,6 +466,7 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 	struct mw__fault_row section = { .object = p.object, .section = p.section };
 	struct mw__fault_row symbol = { .object = p.object, .section = p.section, .name = *p.symbol ? p.symbol : NULL };
 	struct mw__fault_row caller = { .object = from.object, .name = from.symbol };
+	struct mw__fault_row command = { .name = at->space ? at->space->command : NULL };
 	struct mw__fault_row thread = { .key = at->fault->tid };
 	int rc = count(&r->sections, &section, at, first);
 
@@ -472,6 +474,8 @@ static int count_fault(void *ctx, const struct mw__fault_at *at)
 		rc = count(&r->symbols, &symbol, at, first);
 	if (rc == 0)
 		rc = count(&r->callers, &caller, at, first);
+	if (rc == 0)
+		rc = count(&r->commands, &command, at, first);
 	if (rc == 0)
 		rc = count(&r->threads, &thread, at, first);
 	if (rc == 0)
@@ -549,6 +553,17 @@ static uint32_t count_processes(const struct mw_recording *rec)
 	return n;
 }
 
+/* What their processes were called last. */
+static void name_threads(struct mw__fault_report *r)
+{
+	for (size_t i = 0; i < r->threads.v.n; i++) {
+		struct mw__fault_row *row = &r->threads.v.v[i];
+		const struct mw__space *space = mw__spaces_find(&r->spaces, r->rec->faults.v[row->first].pid);
+
+		row->name = space ? space->command : NULL;
+	}
+}
+
 int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_report *ret)
 {
 	struct counting c = { .r = ret };
@@ -570,9 +585,11 @@ int mw__fault_report_make(const struct mw_recording *rec, struct mw__fault_repor
 	if (rc == 0)
 		rc = mw__reconcile(ret, &c.faulted);
 	ret->n_threads = (uint32_t)ret->threads.v.n;
+	name_threads(ret);
 	end_rows(&ret->sections, compare_rows);
 	end_rows(&ret->symbols, compare_rows);
 	end_rows(&ret->callers, compare_rows);
+	end_rows(&ret->commands, compare_rows);
 	end_rows(&ret->threads, compare_rows);
 	end_rows(&ret->mappings, compare_first);
 	mw__faulted_deinit(&c.faulted);
@@ -587,6 +604,7 @@ void mw__fault_report_deinit(struct mw__fault_report *r)
 	MW_VEC_FREE(&r->symbols.v);
 	MW_VEC_FREE(&r->callers.v);
 	MW_VEC_FREE(&r->mappings.v);
+	MW_VEC_FREE(&r->commands.v);
 	MW_VEC_FREE(&r->threads.v);
 	MW_VEC_FREE(&r->extents);
 	mw__spaces_deinit(&r->spaces);

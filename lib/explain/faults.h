@@ -93,7 +93,7 @@ struct mw__fault_report {
 	const struct mw_recording *rec;
 	struct mw__arena arena;
 	struct mw__fault_phase phases[MW__N_PHASES + 1];	/* the last: other processes */
-	struct mw__fault_rows sections, symbols, callers, mappings, threads;
+	struct mw__fault_rows sections, symbols, callers, mappings, commands, threads;
 	uint64_t majors, pages, kernel;		/* kernel: faults that the kernel took for the program */
 	uint64_t outcomes[MW__N_OUTCOMES];
 	uint64_t sources[MW__N_SOURCES];	/* bytes */

@@ -238,6 +238,7 @@ static int copy_space(struct mw__spaces *s, uint32_t pid, uint32_t parent)
 	if (!to)
 		return -MW_E_NOMEM;
 	to->ranges.n = to->loaded.n = 0;
+	to->command = from->command;
 	for (size_t i = 0; i < from->ranges.n; i++) {
 		struct mw__range *r = MW_VEC_PUSH(&to->ranges);
 
@@ -255,15 +256,26 @@ static int copy_space(struct mw__spaces *s, uint32_t pid, uint32_t parent)
 	return 0;
 }
 
-static int forget(struct mw__spaces *s, uint32_t pid)
+static int forget(struct mw__spaces *s, const struct mw__move *m)
 {
-	struct mw__space *space = find_or_create(s, pid);
+	struct mw__space *space = find_or_create(s, m->pid);
 
 	if (!space)
 		return -MW_E_NOMEM;
 	space->ranges.n = space->loaded.n = 0;
 	space->generation++;
+	space->command = m->name;
 	return 0;
+}
+
+/* The name of its first thread is that of the process. */
+static int name(struct mw__spaces *s, const struct mw__move *m)
+{
+	struct mw__space *space = m->tid == m->pid ? find_or_create(s, m->pid) : NULL;
+
+	if (space)
+		space->command = m->name;
+	return space || m->tid != m->pid ? 0 : -MW_E_NOMEM;
 }
 
 static int play(struct mw__spaces *s, const struct mw__move *m)
@@ -274,9 +286,10 @@ static int play(struct mw__spaces *s, const struct mw__move *m)
 	case MW__MOVE_FORK:
 		return copy_space(s, m->pid, m->parent);
 	case MW__MOVE_EXEC:
-		return forget(s, m->pid);
-	case MW__MOVE_EXIT:
+		return forget(s, m);
 	case MW__MOVE_NAME:
+		return name(s, m);
+	case MW__MOVE_EXIT:
 	case MW__N_MOVES:
 		break;
 	}

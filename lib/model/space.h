@@ -29,6 +29,7 @@ struct mw__loaded {
 struct mw__space {
 	uint32_t pid;
 	uint32_t generation;	/* number of programs it ran before this one */
+	const char *command;	/* name of its program, or what it called itself since; NULL: not told */
 	size_t hit;		/* where the last address was found */
 	MW_VEC(struct mw__range) ranges;
 	MW_VEC(struct mw__loaded) loaded;

@@ -250,11 +250,11 @@ enum { R_OBJECT, R_SECTION, R_NAME, R_START, R_END, R_TID, R_FIRST, R_FIRST_NS, 
        R_PAGES, R_BYTES, R_SHARE, R_BAR, R_N };
 
 /* One set of columns for all tables; those that a table does not have are left out of JSON and text. */
-#define ROW_COLUMNS(object, section, name, name_key, heading, range, tid, first)                                          \
+#define ROW_COLUMNS(object, section, name, name_key, heading, what, range, tid, first)                                    \
 	{                                                                                                                 \
 		{ "object", "OBJECT", MW__T_TEXT, (object) | MW__COL_TRUNC, "ELF file, mapped file or kind of memory" },  \
 		{ "section", "SECTION", MW__T_TEXT, section, "section of the ELF file" },                                 \
-		{ name_key, heading, MW__T_TEXT, (name) | MW__COL_TRUNC, "symbol" },                                      \
+		{ name_key, heading, MW__T_TEXT, (name) | MW__COL_TRUNC, what },                                          \
 		{ "start", "START", MW__T_ADDR, range, "first address" },                                                 \
 		{ "end", NULL, MW__T_ADDR, (range) ? NONE : JSO, NULL },                                                  \
 		{ "tid", "THREAD", MW__T_COUNT, tid, "thread" },                                                          \
@@ -272,11 +272,12 @@ enum { R_OBJECT, R_SECTION, R_NAME, R_START, R_END, R_TID, R_FIRST, R_FIRST_NS, 
 /* In neither output: a column of JSON only whose cells stay empty would be null there, so none is made. */
 #define NONE (MW__COL_TEXT_ONLY | MW__COL_JSON_ONLY)
 
-static const struct mw__col section_cols[] = ROW_COLUMNS(0, 0, NONE, "symbol", NULL, NONE, NONE, NONE);
-static const struct mw__col symbol_cols[] = ROW_COLUMNS(0, 0, 0, "symbol", "SYMBOL", NONE, NONE, NONE);
-static const struct mw__col caller_cols[] = ROW_COLUMNS(0, NONE, 0, "function", "FUNCTION", NONE, NONE, NONE);
-static const struct mw__col thread_cols[] = ROW_COLUMNS(NONE, NONE, NONE, "symbol", NULL, NONE, 0, NONE);
-static const struct mw__col mapping_cols[] = ROW_COLUMNS(0, NONE, NONE, "symbol", NULL, 0, NONE, 0);
+static const struct mw__col section_cols[] = ROW_COLUMNS(0, 0, NONE, "symbol", NULL, NULL, NONE, NONE, NONE);
+static const struct mw__col symbol_cols[] = ROW_COLUMNS(0, 0, 0, "symbol", "SYMBOL", "symbol", NONE, NONE, NONE);
+static const struct mw__col caller_cols[] = ROW_COLUMNS(0, NONE, 0, "function", "FUNCTION", "symbol", NONE, NONE, NONE);
+static const struct mw__col command_cols[] = ROW_COLUMNS(NONE, NONE, 0, "command", "COMMAND", "name of the process", NONE, NONE, NONE);
+static const struct mw__col thread_cols[] = ROW_COLUMNS(NONE, NONE, 0, "command", "COMMAND", "name of the process", NONE, 0, NONE);
+static const struct mw__col mapping_cols[] = ROW_COLUMNS(0, NONE, NONE, "symbol", NULL, NULL, 0, NONE, 0);
 
 static void add_row(struct view *v, struct mw__doc_node *t, const struct mw__fault_row *f, enum mw__row_style style)
 {
@@ -326,7 +327,7 @@ static void add_rows(struct view *v, const char *key, const char *title, const s
 		rest.pages += f->pages;
 	}
 	snprintf(text, sizeof(text), "%zu more (-a)", n - shown);
-	rest.object = text;
+	*((cols[R_OBJECT].flags & NONE) == NONE ? &rest.name : &rest.object) = text;
 	if (shown < n)
 		add_row(v, t, &rest, MW__ROW_TEXT);
 }
@@ -338,6 +339,8 @@ static void add_tables(struct view *v)
 	add_rows(v, "sections", "BY SECTION: WHAT WAS TOUCHED", section_cols, &r->sections);
 	add_rows(v, "symbols", "BY SYMBOL: WHAT WAS TOUCHED", symbol_cols, &r->symbols);
 	add_rows(v, "callers", "BY CALLER: THE FUNCTION THAT TOUCHED IT", caller_cols, &r->callers);
+	if (r->commands.v.n > 1)
+		add_rows(v, "by_command", "BY COMMAND: WHAT ITS PROCESSES WERE CALLED THEN", command_cols, &r->commands);
 	if (r->threads.v.n > 1)
 		add_rows(v, "by_thread", "BY THREAD", thread_cols, &r->threads);
 	add_rows(v, "mappings", "MAPPINGS, BY THEIR FIRST FAULT", mapping_cols, &r->mappings);

@@ -101,9 +101,19 @@ static void look_last(struct recorder *r)
 	r->rec->after = look(r, "at the end");
 }
 
-/* What was mapped before the recording, as if it was mapped at its start. */
+/* What was mapped before the recording, as if it was mapped at its start; and its name. */
 static int seed_moves(struct mw_recording *rec)
 {
+	const char *comm = rec->before->target.comm;
+	struct mw__move *named = comm ? MW_VEC_PUSH(&rec->moves) : NULL;
+
+	if (comm && !named)
+		return -MW_E_NOMEM;
+	if (named)
+		*named = (struct mw__move){ .kind = MW__MOVE_NAME, .pid = rec->pid, .tid = rec->pid, .object = MW__NONE,
+					    .name = mw__arena_intern(&rec->arena, comm, strlen(comm)) };
+	if (named && !named->name)
+		return -MW_E_NOMEM;
 	for (size_t i = 0; i < rec->before->vmas.n; i++) {
 		const struct mw__vma *v = &rec->before->vmas.v[i];
 		const char *name = *v->name ? v->name : "//anon";

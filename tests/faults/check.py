@@ -720,6 +720,28 @@ def check_leaderless(directory):
                f"{name}: a phase whose begin nobody saw is a guess", doc["phases"])
 
 
+def check_commands():
+    """Faults belong to what their process was called then: the program before an exec, the parent's name behind a fork."""
+    with tempfile.TemporaryDirectory() as tmp:
+        saved = os.path.join(tmp, "saved")
+        _, doc = record([], ["sh", "-c", "exec cat /dev/null"])
+        by = {r["command"]: r["faults"] for r in doc["by_command"]}
+        earlier = sum(r["faults"] for r in doc["outcomes"] if r["outcome"] == "earlier")
+        ok(set(by) == {"sh", "cat"} and by["sh"] == earlier and sum(by.values()) == doc["kept"], "commands: before an exec, and behind it",
+           (by, earlier, doc["kept"]))
+        run, doc = record(["--list", "-o", saved], [TRUTH, "crowd", os.path.join(tmp, "truth")])
+        by = {r["command"]: r["faults"] for r in doc.get("by_command", [])}
+        of = [r["command"] for r in doc["by_thread"]]
+        ok(set(by) == {"truth", "true"} and sum(by.values()) == doc["kept"] and of.count("true") == 5 and of.count("truth") >= 51,
+           "commands: of 51 threads, and of 5 processes that they started", (by, of))
+        text = subprocess.run([MEMWHY, "faults", saved], stdout=subprocess.PIPE, timeout=60).stdout.decode()
+        rows = text[text.index("BY THREAD"):].split("\n\n")[0].splitlines()[2:]
+        shown = [int(line.split()[2]) for line in rows[:-1]]
+        rest = re.match(r"(\d+) more \(-a\) +(\d+) ", rows[-1])
+        ok(rest and int(rest[1]) == len(doc["by_thread"]) - len(shown) and int(rest[2]) == doc["kept"] - sum(shown),
+           "threads: a row for the rest of them", rows[-2:])
+
+
 def check_real():
     """Programs that nobody wrote for this: an interpreter that imports and starts others, and a Go runtime."""
     server = os.path.join(os.environ.get("BUILD", "build"), "tests/live/server")
@@ -932,6 +954,7 @@ def main():
     attached(check_descriptors)
     check_unprivileged()
     check_refused()
+    check_commands()
     check_real()
     check_stripped()
     check_phases()
