@@ -306,9 +306,25 @@ int mw__collect_open_core_file(struct mw__collector *c, const struct mw__vma *he
 
 /* ---------------------------------------------------------------------- notes */
 
+#define HEAD_NEAR 16	/* mappings from the code of an image back to its first one, at most */
+
+/* Of the file whose code is at addr the ELF header's page lies before: is it known where, and not in the core? */
+static bool lacks_head(const struct mw__core *core, uint64_t addr)
+{
+	const struct mw__core_file *code = file_at(core, addr);
+
+	for (const struct mw__core_file *f = code; f && f >= core->files.v && code - f < HEAD_NEAR && !strcmp(f->path, code->path); f--) {
+		const struct mw__core_load *l = f->off ? NULL : mw__core_load_at(core, f->start);
+
+		if (l)
+			return l->size + l->cut <= f->start - l->start;
+	}
+	return false;
+}
+
 static void add_notes(struct mw_snapshot *snap, const struct mw__core *core, const char *path)
 {
-	uint64_t cut = 0, left_out = 0, files = 0;
+	uint64_t cut = 0, left_out = 0, files = 0, heads = 0;
 	char size[MW__SIZE_TEXT], other[MW__SIZE_TEXT];
 
 	for (size_t i = 0; i < core->loads.n; i++) {
@@ -317,15 +333,20 @@ static void add_notes(struct mw_snapshot *snap, const struct mw__core *core, con
 
 		cut += l->cut;
 		*(file_at(core, l->start) ? &files : &left_out) += l->prot ? out : 0;
+		heads += l->prot & MW__X && lacks_head(core, l->start);
 	}
 	mw__note(snap, MW__INFO, "core", "memwhy on the running process", "which pages were resident is not in a core file");
-	snap->cut_off = cut > 0;
+	snap->incomplete = cut || left_out || heads;
 	if (cut)
 		mw__note(snap, MW__WARNING, "core", "ulimit -c unlimited, and room on the disk", "%s is cut off: %s of memory that it "
 			 "should hold are missing", path, mw__size_text(cut, MW_UNIT_IEC, size));
 	if (left_out)
 		mw__note(snap, MW__WARNING, "core", "/proc/PID/coredump_filter says what is dumped (core(5))",
 			 "%s of anonymous memory were not dumped: what is in them is unknown", mw__size_text(left_out, MW_UNIT_IEC, size));
+	if (heads)
+		mw__note(snap, MW__WARNING, "core", "bit 4 of /proc/PID/coredump_filter has them dumped (core(5))",
+			 "the ELF headers of %llu mapped program%s were not dumped: which %s, and what is in them, is unknown",
+			 (unsigned long long)heads, heads == 1 ? " or library" : "s and libraries", heads == 1 ? "build it is" : "builds they are");
 	if (core->data != MW_UNKNOWN)
 		mw__note(snap, MW__INFO, "core", NULL, "of %s that it holds, %s are holes in the file: never touched, or zeros",
 			 mw__size_text(core->held, MW_UNIT_IEC, size), mw__size_text(core->held - core->data, MW_UNIT_IEC, other));

@@ -327,7 +327,7 @@ struct mw_snapshot {
 	MW_VEC(struct mw__note) notes;
 	struct mw__own *own;		/* inside the heap of our own allocator, or NULL */
 	bool own_unused;		/* it is loaded, but serves nobody */
-	bool cut_off;			/* of a core file that lacks its end; a note tells how much */
+	bool incomplete;		/* of a core file that lacks memory which might name the allocator; a note tells which */
 };
 
 /* Set every amount to MW_UNKNOWN. */

@@ -237,7 +237,7 @@ static int refuse(const struct mw_snapshot *snap, struct mw_err *err)
 	for (size_t i = 0; i < snap->notes.n; i++) {
 		const struct mw__note *n = &snap->notes.v[i];
 		bool ours = !strcmp(n->source, "memwhy-malloc");
-		bool core = snap->cut_off && !t->allocator && n->severity == MW__WARNING && !strcmp(n->source, "core");
+		bool core = snap->incomplete && !t->allocator && n->severity == MW__WARNING && !strcmp(n->source, "core");
 
 		if (!ours && !core)
 			continue;

@@ -177,6 +177,13 @@ def check_kernel(t, where):
         out.append(f"explain: {code} {text[-400:]} {err}")
     t.check("a filtered core: no heap, and why", out)
     os.unlink(path)
+    with Dumped(where, "books", core_filter="0x3") as p:
+        p.ask("g")
+        path = p.dump()
+    code, text, err = memwhy("heap", path)
+    t.check("a core without ELF headers: no heap, and why", [] if code == 3 and not text and "ELF headers" in err and
+            "coredump_filter" in err else [f"heap: {code} {text} {err}"])
+    os.unlink(path)
 
 
 def check_damage(t, path, where):
