@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * error.c - errors of the program: named, then fatal or counted.
+ * error.c - errors of the program: named, then fatal or counted. Of those that are
+ * counted the first of each kind are named.
  *
  * The text is made on the stack and written with one write(2): nothing here
  * allocates, and stdio is not trusted at such a moment.
@@ -26,6 +27,8 @@ static const char *const error_names[MW_N_ERRORS] = {
 	[MW_ERROR_WRONG_HEAP] = "not an object of this private heap",
 	[MW_ERROR_DEAD_HEAP] = "not a private heap, or one that was destroyed",
 };
+
+#define N_TOLD 8u /* of a kind, where they are not fatal */
 
 struct out {
 	char *buf;
@@ -139,19 +142,23 @@ static size_t describe_site(char *buf, size_t cap, const struct mw_site *site)
 
 void mw__error_at(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail, uint32_t site)
 {
+	bool fatal = !option(MW_OPT_COUNT);
+	uint64_t nth = add_relaxed(&region.n_errors[kind], 1) + 1;
 	char buf[3072];
 	size_t len;
 
-	add_relaxed(&region.n_errors[kind], 1);
-	if (option(MW_OPT_COUNT))
+	if (!fatal && nth > N_TOLD)
 		return;
 	len = mw__format(buf, sizeof(buf), "memwhy-malloc: 0x%x: %s%s%s\n",
 			 (uint64_t)(uintptr_t)p, error_names[kind], detail ? ": " : "",
 			 detail ? detail : "");
 	len += describe_block(buf + len, sizeof(buf) - len, s, p);
 	len += describe_site(buf + len, sizeof(buf) - len, mw__sample_site(site));
+	if (!fatal && nth == N_TOLD)
+		len += mw__format(buf + len, sizeof(buf) - len, "  from now on such errors are only counted\n");
 	mw__os_write(2, buf, len);
-	abort();
+	if (fatal)
+		abort();
 }
 
 void mw__error(enum mw_error_kind kind, const void *p, const mspan *s, const char *detail)

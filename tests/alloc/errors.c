@@ -3,7 +3,7 @@
  * errors - wrong programs are stopped, and told what they did.
  *
  * Each case is a child that misuses the heap; it must die of SIGABRT with the right
- * words on standard error, or with errors=count go on with the error counted.
+ * words on standard error, or with errors=count go on, named and counted.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -699,6 +699,28 @@ static int child(int i, const char *options, int count, char *text, size_t size)
 	return status;
 }
 
+/* Number -1: with errors=count the first eight of a kind are named. */
+static int many_errors(void)
+{
+	const struct mw_region *region = dlsym(RTLD_DEFAULT, "mw_alloc_region");
+	char *p = malloc(100);
+
+	for (int i = 0; i < 20; i++)
+		free(p + 16);
+	return region->n_errors[MW_ERROR_INTERIOR_FREE] != 20;
+}
+
+static unsigned times_said(const char *text, const char *words)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, words))) {
+		text++;
+		n++;
+	}
+	return n;
+}
+
 /* 0: errors of the right kind were counted, and no other. */
 static int run_case(int i)
 {
@@ -743,8 +765,10 @@ static void judge(int passed, const char *name, const char *what, int status, co
 
 int main(int argc, char **argv)
 {
-	char text[4096];
+	static char text[65536];
 
+	if (argc > 1 && atoi(argv[1]) == -1)
+		return many_errors();
 	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS + N_SETTINGS))
 		return innocent[atoi(argv[1]) - (int)(N_CASES + N_ENDS + N_SETTINGS)]();
 	if (argc > 1 && atoi(argv[1]) >= (int)(N_CASES + N_ENDS))
@@ -779,8 +803,14 @@ int main(int argc, char **argv)
 			      strstr(text, cases[i].words) && has_stack(text, cases[i].options),
 		      cases[i].name, " is fatal and named", status, text);
 		status = child((int)i, cases[i].options, 1, text, sizeof(text));
-		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0, cases[i].name, " is counted and survived", status, text);
+		judge(WIFEXITED(status) && WEXITSTATUS(status) == 0 && strstr(text, "memwhy-malloc: 0x") &&
+			      strstr(text, cases[i].words) && has_stack(text, cases[i].options),
+		      cases[i].name, " is named, counted and survived", status, text);
 	}
+	int ended = child(-1, "", 1, text, sizeof(text));
+
+	judge(ended == 0 && times_said(text, "middle of a block") == 8 && times_said(text, "only counted") == 1, "of twenty errors of a kind",
+	      " the first eight are named", ended, text);
 	for (size_t i = 0; i < N_CASES; i++) {
 		int status;
 
