@@ -80,7 +80,7 @@ static bool may_stall(struct mw__collector *c, enum mw_when when, const char *so
 		return false;
 	if (when == MW_ALWAYS || !c->proc.is_live || stall <= limit)
 		return true;
-	mw__note(c->snap, MW__INFO, source, "--max-stall=MILLISECONDS allows more",
+	mw__note(c->snap, MW__INFO, source, when == MW_CHEAP ? "--smaps=always reads it" : "--max-stall=MILLISECONDS allows more",
 		 "not read, so %s are unknown: reading it may keep the target from mapping memory for about %llu ms (limit %llu ms)",
 		 gives, (unsigned long long)(stall / 1000000), (unsigned long long)(limit / 1000000));
 	return false;

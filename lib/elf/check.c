@@ -161,18 +161,21 @@ static void check_entry(struct job *j)
 		      "the entry point is in no executable segment: it dies there");
 }
 
+/* What other machines allow is theirs to say, firmware included: there only the gABI is held against the file. */
 static void check_load(struct job *j, const struct mw__phdr *p)
 {
-	uint64_t mask = j->page - 1, top = j->elf->lay.is64 ? UINT64_C(0x7ffffffff000) : UINT64_C(0xffffe000), end;
+	bool is_ours = j->elf->eh.machine == EM_X86_64 || j->elf->eh.machine == EM_386, is64 = j->elf->lay.is64;
+	uint64_t page = is_ours ? j->page : p->align && !(p->align & (p->align - 1)) ? mw__min(p->align, j->page) : 1, end;
+	uint64_t top = is_ours ? is64 ? UINT64_C(0x7ffffffff000) : UINT64_C(0xffffe000) : is64 ? UINT64_MAX : UINT64_C(1) << 32;
 
 	if (p->filesz > p->memsz)
 		fault(j, MW__KILLED, "p_filesz", p->filesz, ph_off(j, p, 5), p->memsz, "p_filesz exceeds p_memsz");
 	if (p->memsz > top || __builtin_add_overflow(p->vaddr, p->memsz, &end) || end > top)
 		fault(j, MW__KILLED, "p_memsz", p->memsz, ph_off(j, p, 6), top,
 		      "the segment ends beyond the address space");
-	if (((p->vaddr ^ p->off) & mask) && p->filesz)
-		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->page,
-		      "p_offset and p_vaddr differ within the page");
+	if (((p->vaddr ^ p->off) & (page - 1)) && p->filesz)
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), page,
+		      is_ours ? "p_offset and p_vaddr differ within the page" : "p_offset and p_vaddr differ within p_align");
 	if (p->off > INT64_MAX || __builtin_add_overflow(p->off, p->filesz, &end))
 		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size, "p_offset + p_filesz wraps");
 	else if (!mw__fits(p->off, p->filesz, j->elf->size))

@@ -66,6 +66,15 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	contains "$err" "hint: memwhy --help"
 }
 
+@test "a source that was left out for its cost is read as its note advises" {
+	start_target
+	expect 0 explain --json --max-stall=0.1 "$target"
+	advice=$(jq -r '.notes[] | select(.source == "smaps") | .remedy' <<<"$out")
+	[ -n "$advice" ]
+	expect 0 explain --json --max-stall=0.1 "${advice%% *}" "$target"
+	jq -e '[.notes[] | select(.source == "smaps")] == []' <<<"$out"
+}
+
 # live or saved: what $1 looks like in each view, without what changes from moment to moment: PSS is
 # divided by whoever maps the libraries, and a look at pages refers to them
 views() {

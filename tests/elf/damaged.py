@@ -103,6 +103,15 @@ def make_cases():
         s.set_shdr('', 'info', 4)
         s.set_shdr('', 'size', len(s.sections))
         s.set_shdr('', 'link', len(s.sections) - 1)
+    # firmware: what x86-64 Linux does not allow a program is no fault of it
+    for end in (0, 1):
+        @case('firmware that ends %s' % ('behind the address space' if end else 'with the address space'), end, 'p_memsz' if end else None)
+        def f(s, end=end):
+            top = 1 << (64 if s.lay.is64 else 32)
+            s.set_ehdr('machine', 43 if s.lay.is64 else 20)
+            s.set_phdr(2, 'type', 1)
+            s.set_phdr(2, 'memsz', 0x1000)
+            s.set_phdr(2, 'vaddr', top - 0x1000 + 8 * end - 4 * s.lay.is64)
     # sections
     for x in ('dynsym', 'dynstr', 'rela', 'dynamic', 'verdef', 'verneed', 'versym', 'note', 'hash', 'symtab', 'strtab',
               'shstrtab', 'comment'):
