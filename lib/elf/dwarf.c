@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../base/search.h"
+#include "../base/size.h"
 #include "contents.h"
 #include "linefiles.h"
 
@@ -615,28 +616,77 @@ static void describe_type(const struct child *c, Dwarf_Die die, struct type_text
 	}
 }
 
+/* Where a member lies: a number, or in DWARF 2 an expression that adds one. A virtual base's is computed at run time. */
+static bool member_at(Dwarf_Die die, uint64_t *ret)
+{
+	Dwarf_Attribute a;
+	Dwarf_Block *block;
+	Dwarf_Unsigned len = 0, used, v;
+	Dwarf_Ptr p = NULL;
+
+	if (number_of(die, DW_AT_data_member_location, ret))
+		return true;
+	if (dwarf_attr(die, DW_AT_data_member_location, &a, NULL) != DW_DLV_OK)
+		return false;
+	if (dwarf_formexprloc(a, &len, &p, NULL) != DW_DLV_OK && dwarf_formblock(a, &block, NULL) == DW_DLV_OK) {
+		len = block->bl_len;
+		p = block->bl_data;
+	}
+	char *at = p;
+
+	if (len < 2 || (uint8_t)*at != DW_OP_plus_uconst ||
+	    dwarf_decode_leb128(at + 1, &used, &v, at + len) != DW_DLV_OK || used != len - 1)
+		return false;
+	*ret = v;
+	return true;
+}
+
+/* Does libdwarf swap what it reads? */
+static bool is_big_endian(const struct child *c)
+{
+	const uint16_t one = 1;
+	uint16_t copy;
+
+	dwarf_get_endian_copy_function(c->dbg)(&copy, &one, sizeof(one));
+	return (copy == one) != (*(const uint8_t *)&one == 1);
+}
+
+/* Bits of a bit field from the start of the type, or of its member location. Before DWARF 4 they were counted from the
+ * most significant bit of a storage unit, of which a size may be given. */
+static uint64_t first_bit(const struct child *c, Dwarf_Die die, const struct type_text *t, uint64_t bits)
+{
+	uint64_t at, unit = t->has_size ? t->size : 0;
+
+	if (number_of(die, DW_AT_data_bit_offset, &at))
+		return at;
+	if (!number_of(die, DW_AT_bit_offset, &at))
+		return 0;
+	number_of(die, DW_AT_byte_size, &unit);
+	return is_big_endian(c) ? at : mw__sub0(unit * 8, at + bits);
+}
+
 static bool send_member(void *ctx, Dwarf_Die die)
 {
 	const struct child *c = ctx;
 	struct type_text t = { .s = "" };
-	uint64_t off = 0, bits = 0, bit_off = 0;
+	uint64_t off = 0, bits = 0, bit_off, is_static;
 	Dwarf_Half tag = tag_of(die);
+	Dwarf_Bool placed;
 
 	if (tag != DW_TAG_member && tag != DW_TAG_inheritance)
 		return true;
-	bool placed = number_of(die, DW_AT_data_member_location, &off);
-
-	if (!placed && number_of(die, DW_AT_data_bit_offset, &bit_off)) {
-		off = bit_off / 8;
-		bit_off %= 8;
-	} else {
-		uint64_t v;
-
-		if (number_of(die, DW_AT_external, &v) && v)
-			return true;	/* a static member takes no room */
+	if (!member_at(die, &off)) {
+		if (number_of(die, DW_AT_external, &is_static) && is_static)
+			return true;	/* it takes no room */
+		if (dwarf_hasattr(die, DW_AT_data_member_location, &placed, NULL) == DW_DLV_OK && placed)
+			off = MW_UNKNOWN;
 	}
 	number_of(die, DW_AT_bit_size, &bits);
 	describe_target(c, die, &t, 0);
+	bit_off = first_bit(c, die, &t, bits);
+	if (off != MW_UNKNOWN)
+		off += bit_off / 8;
+	bit_off %= 8;
 	send(c, MW__DWARF_MEMBER, (uint64_t[5]){ off, t.has_size ? t.size : MW_UNKNOWN, bit_off, bits },
 	     tag == DW_TAG_inheritance ? "(base)" : text_of(die, DW_AT_name), t.s, "");
 	return true;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/size.h"
 #include "../elf/own_spans.h"
 #include "elf_names.h"
 #include "elf_view.h"
@@ -121,24 +122,29 @@ static const struct mw__col member_cols[] = {
 struct layout {
 	uint64_t end;		/* of the members so far */
 	uint64_t holes, n_holes;
+	bool is_open;		/* one of them lies somewhere: a virtual base */
 };
 
 static void add_member(struct mw__doc_node *t, const struct mw__dwarf_record *r, bool is_union, struct layout *l)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
 	uint64_t size = r->n[1], end = r->n[0];
-	uint64_t hole = !is_union && r->n[0] > l->end ? r->n[0] - l->end : 0;
+	bool is_placed = r->n[0] != MW_UNKNOWN;
+	uint64_t hole = !is_union && is_placed && r->n[0] > l->end ? r->n[0] - l->end : 0;
 
-	if (size != MW_UNKNOWN && __builtin_add_overflow(r->n[0], r->n[3] ? (r->n[2] + r->n[3] + 7) / 8 : size, &end))
+	if (!is_placed)
+		end = 0;
+	else if (size != MW_UNKNOWN && __builtin_add_overflow(r->n[0], r->n[3] ? (r->n[2] + r->n[3] + 7) / 8 : size, &end))
 		end = UINT64_MAX;
 	l->end = end > l->end ? end : l->end;
 	l->holes += hole;
 	l->n_holes += hole != 0;
+	l->is_open |= !is_placed;
 	mw__row_u64(t, row, 0, r->n[0]);
 	mw__row_u64(t, row, 1, size);
 	mw__row_u64(t, row, 2, r->n[2]);
 	mw__row_u64(t, row, 3, r->n[3] ? r->n[3] : MW_UNKNOWN);
-	mw__row_u64(t, row, 4, r->n[0] / CACHE_LINE);
+	mw__row_u64(t, row, 4, is_placed ? r->n[0] / CACHE_LINE : MW_UNKNOWN);
 	mw__row_u64(t, row, 5, hole ? hole : MW_UNKNOWN);
 	mw__row_text(t, row, 6, *r->text[0] ? r->text[0] : "(unnamed)");
 	mw__row_text(t, row, 7, r->text[1]);
@@ -157,8 +163,10 @@ static void add_type(const struct mw__elf_view *v, struct mw__doc_node *parent, 
 			type = r;
 			mw__doc_text(o, "name", r->text[0]);
 			mw__doc_u64(o, "size", MW__T_BYTES, r->n[0]);
-			mw__view_line(o, "\002%s: %llu bytes, %llu cache lines", r->text[0], (unsigned long long)r->n[0],
-				      (unsigned long long)(r->n[0] / CACHE_LINE + !!(r->n[0] % CACHE_LINE)));
+			uint64_t lines = r->n[0] / CACHE_LINE + !!(r->n[0] % CACHE_LINE);
+
+			mw__view_line(o, "\002%s: %llu byte%s, %llu cache line%s", r->text[0], (unsigned long long)r->n[0],
+				      r->n[0] == 1 ? "" : "s", (unsigned long long)lines, lines == 1 ? "" : "s");
 			t = mw__doc_table(o, "members", NULL, member_cols, MW__COUNT(member_cols));
 		} else if (r->kind == MW__DWARF_MEMBER && type) {
 			add_member(t, r, !strncmp(type->text[0], "union ", 6), &l);
@@ -168,13 +176,19 @@ static void add_type(const struct mw__elf_view *v, struct mw__doc_node *parent, 
 		mw__view_line(o, "There is no complete type of the name %s.", v->opts->type);
 		return;
 	}
-	uint64_t tail = type->n[0] > l.end ? type->n[0] - l.end : 0;
+	uint64_t tail = l.is_open ? MW_UNKNOWN : mw__sub0(type->n[0], l.end);
 
 	mw__doc_u64(o, "holes", MW__T_COUNT, l.n_holes);
 	mw__doc_u64(o, "hole_bytes", MW__T_BYTES, l.holes);
 	mw__doc_u64(o, "padding_at_end", MW__T_BYTES, tail);
-	mw__view_line(o, "%llu holes of %llu bytes together, %llu bytes of padding at the end", (unsigned long long)l.n_holes,
-		      (unsigned long long)l.holes, (unsigned long long)tail);
+	char holes[64];
+
+	snprintf(holes, sizeof(holes), "%llu hole%s (%llu byte%s)", (unsigned long long)l.n_holes, l.n_holes == 1 ? "" : "s",
+		 (unsigned long long)l.holes, l.holes == 1 ? "" : "s");
+	if (l.is_open)
+		mw__view_line(o, "%s; how much padding stands before a virtual base, only a whole object tells", holes);
+	else
+		mw__view_line(o, "%s, %llu byte%s of padding at the end", holes, (unsigned long long)tail, tail == 1 ? "" : "s");
 }
 
 static void say_from(struct mw__doc_node *o, const struct mw__dwarf_answer *a)

@@ -171,6 +171,29 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	elf --addr "$a" --json "$T/m" | jq -r '.files[0].dwarf.lines[0] | "\(.function) \(.line)"' | grep -qx 'main 3'
 }
 
+@test "bit fields and member offsets, in every version of DWARF and both byte orders" {
+	printf 'struct b { int x:3; int y:7; long long z:40; char c; int w:9; } g;\n' >"$T/m.c"
+	want='[[0,0,3,"x"],[0,3,7,"y"],[1,2,40,"z"],[7,0,null,"c"],[8,0,9,"w"]] 0 6'
+	for v in 2 3 4 5; do
+		${CC:-gcc} -gdwarf-$v -gstrict-dwarf -c -o "$T/m.o" "$T/m.c"
+		got=$(elf --type b --json "$T/m.o" | jq -c '.files[0].dwarf.type | [.members[] | [.offset, .bit_offset, .bit_size, .name]], .holes, .padding_at_end')
+		[ "$(echo $got)" = "$want" ] || { echo "DWARF $v: $got"; false; }
+		for clang in clang clang-14; do
+			command -v $clang >/dev/null && $clang --target=powerpc64-linux-gnu -gdwarf-$v -c -o "$T/m.o" "$T/m.c" || continue
+			got=$(elf --type b --json "$T/m.o" | jq -c '.files[0].dwarf.type | [.members[] | [.offset, .bit_offset, .bit_size, .name]], .holes, .padding_at_end')
+			[ "$(echo $got)" = "$want" ] || { echo "DWARF $v, big-endian: $got"; false; }
+			break
+		done
+	done
+}
+
+@test "where a virtual base lies is unknown, not 0" {
+	printf 'struct base { int i; };\nstruct s : virtual base { char a; double d; } v;\n' >"$T/m.cc"
+	g++ -g -c -o "$T/m.o" "$T/m.cc" || skip "no C++ compiler"
+	got=$(elf --type s --json "$T/m.o" | jq -c '.files[0].dwarf.type | [.members[] | [.offset, .hole_before, .name]], .padding_at_end')
+	[ "$(echo $got)" = '[[null,null,"(base)"],[0,null,"_vptr.s"],[8,null,"a"],[16,7,"d"]] null' ] || { echo "$got"; false; }
+}
+
 @test "hardening is derived by name" {
 	printf 'int main(void) { return 0; }\n' >"$T/m.c"
 	check() { elf --check --json "$T/m" | jq -r ".files[0].check.security.$1"; }
