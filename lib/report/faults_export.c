@@ -6,6 +6,7 @@
  *   folded stacks  "process;phase;caller...;what was touched COUNT", for flame graphs. With recorded callers
  *                  outermost first, otherwise the function of the instruction alone
  */
+#include "fold.h"
 #include "../explain/faults.h"
 
 #include "../base/err.h"
@@ -137,18 +138,11 @@ struct folder {
 	MW_VEC(size_t) starts;		/* of the lines */
 };
 
-/* ";" separates frames and a newline lines: neither may be in a name. */
 static void add_frame(struct mw__str *s, const char *name, size_t from)
 {
-	size_t at = s->n;
-
 	if (s->n > from)
 		mw__str_puts(s, ";");
-	at = s->n;
-	mw__str_puts(s, name);
-	for (size_t i = at; !s->failed && i < s->n; i++)
-		if (s->v[i] == ';' || s->v[i] == '\n')
-			s->v[i] = s->v[i] == ';' ? ':' : ' ';
+	mw__fold_name(s, name);
 }
 
 /* The function, or what is known instead of it. */
@@ -184,10 +178,10 @@ static int fold_fault(void *ctx, const struct mw__fault_at *at)
 	add_function(&f->all, &p, from);
 	mw__fault_place(f->report, at, at->fault->addr, &p);
 	mw__str_puts(&f->all, ";[");
-	mw__str_puts(&f->all, mw__basename(p.object));
+	mw__fold_name(&f->all, mw__basename(p.object));
 	if (*p.section) {
 		mw__str_puts(&f->all, " ");
-		mw__str_puts(&f->all, p.section);
+		mw__fold_name(&f->all, p.section);
 	}
 	mw__str_add(&f->all, "]", 2);	/* with its NUL */
 	return f->all.failed ? -MW_E_NOMEM : 0;

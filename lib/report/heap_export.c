@@ -9,6 +9,7 @@
  * were inlined there are frames of their own when source lines are known.
  */
 #include "heap_view.h"
+#include "fold.h"
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
@@ -155,7 +156,7 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME, FUNCTION_FILE };
 
 struct pprof {
 	const struct mw_snapshot *snap;
-	struct mw__str out, message, part, key;
+	struct mw__str out, message, part, key, text;
 	struct numbers strings, functions, locations;
 };
 
@@ -165,6 +166,7 @@ static void pprof_deinit(struct pprof *p)
 	mw__str_deinit(&p->message);
 	mw__str_deinit(&p->part);
 	mw__str_deinit(&p->key);
+	mw__str_deinit(&p->text);
 	numbers_deinit(&p->strings);
 	numbers_deinit(&p->functions);
 	numbers_deinit(&p->locations);
@@ -176,13 +178,19 @@ static uint64_t checked(struct pprof *p, int64_t number)
 	return number < 0 ? 0 : (uint64_t)number;
 }
 
+/* Strings are UTF-8, which names need not be. */
 static uint64_t string_of(struct pprof *p, const char *text)
 {
 	bool is_new;
-	uint64_t n = checked(p, number_of(&p->strings, text, strlen(text), &is_new));
+
+	mw__str_reset(&p->text);
+	mw__str_escape(&p->text, text, strlen(text));
+	p->out.failed |= p->text.failed;
+	const char *bytes = p->text.n ? p->text.v : "";
+	uint64_t n = checked(p, number_of(&p->strings, bytes, p->text.n, &is_new));
 
 	if (is_new)
-		put_bytes(&p->out, PROFILE_STRING, text, strlen(text));
+		put_bytes(&p->out, PROFILE_STRING, bytes, p->text.n);
 	return n;
 }
 
@@ -403,16 +411,10 @@ int mw_heap_pprof(const struct mw_snapshot *snap, const struct mw_sink *sink, st
 
 /* ------------------------------------------------------------------------ folded */
 
-/* ";" separates frames and a newline lines: neither may be in a name. */
 static void fold_name(struct mw__str *s, const char *name)
 {
 	mw__str_puts(s, ";");
-	size_t at = s->n;
-
-	mw__str_puts(s, name);
-	for (size_t i = at; !s->failed && i < s->n; i++)
-		if (s->v[i] == ';' || s->v[i] == '\n')
-			s->v[i] = s->v[i] == ';' ? ':' : ' ';
+	mw__fold_name(s, name);
 }
 
 static void fold_symbol(struct mw__str *s, const char *symbol)

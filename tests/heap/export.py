@@ -185,6 +185,28 @@ def check_private(t):
         t.check(name, [] if "heap: Total" in p.stdout and "requests" in p.stdout else [p.stdout, p.stderr])
 
 
+def check_names(t):
+    """Names are anyone's bytes; a profile's strings are UTF-8, and a terminal is not steered."""
+    name = "s\x1b[1m;\udcff\n"
+    path = os.fsencode(f"{BUILD}/tests/heap/{name}")
+    shutil.copy(f"{BUILD}/tests/heap/sites", path)
+    try:
+        with Program("--sample=16k", program=name) as p:
+            os.read(p.proc.stdout.fileno(), 10)
+            code, text, err = memwhy("heap", "--folded", "-", p.proc.pid)
+            lines = text.splitlines()
+            t.check("--folded: a program's name does not break the lines", [] if code == 0 and not err and lines and all(
+                re.fullmatch(r"s\\x1b\[1m:\\xff\\x0a;[ -~]+ \d+", x) for x in lines) else [ascii(lines[:4]), err])
+            code, _, err = memwhy("heap", "--pprof", OUT, p.proc.pid)
+            with gzip.open(OUT) as f:
+                strings = [v for k, v in fields(f.read()) if k == 6]
+            bad = [ascii(s) for s in strings if not s.decode(errors="replace").isprintable() or "\ufffd" in s.decode(errors="replace")]
+            t.check("the profile's strings are UTF-8", bad if code == 0 and any(b"\\xff" in s for s in strings) else
+                    [err, ascii(strings[-5:])])
+    finally:
+        os.unlink(path)
+
+
 def check_failures(t, pid):
     out = []
     for args, word in ((("--pprof", "/nonexistent/x"), "create"), (("--pprof", "/dev/full"), "write"),
@@ -215,6 +237,7 @@ def main():
         check_go(t, doc)
         check_folded(t, p.proc.pid, doc)
         check_failures(t, p.proc.pid)
+    check_names(t)
     check_private(t)
     return t.end()
 
