@@ -153,7 +153,7 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libmemwhy.a | $(FIRST)
 
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(B)/tests/fault/test_collect $(B)/tests/fault/test_views: WRAP += -Wl,--wrap=openat64,--wrap=open64,--wrap=read,--wrap=pread64,--wrap=ioctl \
-	-Wl,--wrap=readlinkat,--wrap=process_vm_readv
+	-Wl,--wrap=readlinkat
 $(B)/tests/fault/%: tests/fault/%.c $(B)/libmemwhy.a | $(FIRST)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

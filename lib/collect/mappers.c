@@ -159,7 +159,7 @@ static int look_at(struct search *s, pid_t pid)
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", pid);
-	proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .own_pids = true,
+	proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .is_live = true, .own_pids = true,
 				  .root = "/proc" };
 	proc.pid_fd = openat(s->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc.pid_fd < 0)

@@ -538,10 +538,10 @@ static void add_notes(struct reading *r, const struct mw__proc_mem *mem)
 		mw__note(snap, MW__INFO, "pid namespace", "run memwhy in the namespace of the mounted /proc",
 			 "this /proc belongs to another pid namespace, so the target's memory is not read");
 	if (mem->error == ESRCH)
-		mw__note(snap, MW__WARNING, "process_vm_readv", "look again",
+		mw__note(snap, MW__WARNING, "mem", "look again",
 			 "the target ended while its memory was read, so arenas and thread stacks are recognised by shape at best");
 	if (mem->error == EPERM)
-		mw__note(snap, MW__INFO, "process_vm_readv", "CAP_SYS_PTRACE allows it",
+		mw__note(snap, MW__INFO, "mem", "CAP_SYS_PTRACE allows it",
 			 "the target's memory cannot be read, so arenas and thread stacks are recognised by shape at best");
 }
 
@@ -569,7 +569,8 @@ static void find_program(struct reading *r, struct mw__image *img)
 int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 {
 	MW_CLEANUP(free_by_file) struct by_file b = {};
-	struct mw__proc_mem mem = { .snap = c->snap, .pid = c->proc.live_tid, .absent = read_absent, .ctx = c };
+	MW_CLEANUP(mw__proc_mem_close) struct mw__proc_mem mem = { .snap = c->snap, .proc = &c->proc, .fd = -1,
+								  .absent = read_absent, .ctx = c };
 	struct reading r = { .c = c };
 
 	if (c->core)

@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 
 struct prober {
@@ -95,13 +94,12 @@ static int try_map_files(struct prober *p)
 	return ENOENT;
 }
 
-/* Reading somebody's memory, tried at address 0, where nothing is: a read of no bytes is allowed to everybody. */
+/* Who may open somebody's memory may read it. */
 static int try_memory(struct prober *p)
 {
-	char byte;
-	struct iovec local = { &byte, 1 }, remote = { NULL, 1 };
+	MW_CLEANUP(mw__closep) int fd = openat(p->proc.pid_fd, "mem", O_RDONLY | O_CLOEXEC);
 
-	return process_vm_readv(p->proc.pid, &local, 1, &remote, 1, 0) < 0 && errno != EFAULT ? errno : 0;
+	return fd < 0 ? errno : 0;
 }
 
 static const char owner_or_root[] = "be the owner of the process, or root (CAP_SYS_PTRACE)";
@@ -128,7 +126,7 @@ static void probe_process(struct prober *p)
 		  "Linux 6.5 or later, and own the file or have CAP_SYS_ADMIN");
 	add_errno(p, try_map_files(p), "map_files", "opens deleted, replaced and namespaced files",
 		  "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
-	add_errno(p, try_memory(p), "process_vm_readv", "proves arenas and thread stacks by the target's own records",
+	add_errno(p, try_memory(p), "mem", "proves arenas and thread stacks by the target's own records",
 		  "be the owner of the process, or CAP_SYS_PTRACE; with Yama, kernel.yama.ptrace_scope=0");
 }
 

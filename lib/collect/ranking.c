@@ -207,7 +207,7 @@ static bool open_process(struct reading *r, pid_t pid, struct mw__proc *proc)
 	char name[NAME_ROOM];
 
 	name_file(name, pid, "");
-	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .live_tid = pid, .is_live = true, .own_pids = true, .root = "/proc" };
+	*proc = (struct mw__proc){ .root_fd = -1, .task_fd = -1, .pid = pid, .is_live = true, .own_pids = true, .root = "/proc" };
 	proc->pid_fd = openat(r->root_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc->pid_fd < 0)
 		mw__fail(&r->err, MW_E_OS, errno, "/proc/%s: open", name);

@@ -40,7 +40,7 @@ enum mw__outcome {
 	X(LOCKED, "locked", "mlock: the kernel fills locked mappings itself")                 \
 	X(EXEC, "exec", "execve wrote arguments and environment")                             \
 	X(LOST, "lost", "not known: its fault was not recorded, or none came")                \
-	X(UNSEEN, "unseen", "the kernel, without a fault: MAP_POPULATE and kin")
+	X(UNSEEN, "unseen", "no fault of its own: MAP_POPULATE, a vfork child, ...")
 enum mw__source {
 #define X(name, id, text) MW__SOURCE_##name,
 	MW__SOURCES(X)

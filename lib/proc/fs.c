@@ -85,7 +85,7 @@ int mw__proc_open(struct mw__proc *proc, const char *root, pid_t pid, struct mw_
 
 	memset(proc, 0, sizeof(*proc));
 	proc->root_fd = proc->pid_fd = proc->task_fd = -1;
-	proc->pid = proc->live_tid = pid;
+	proc->pid = pid;
 	proc->root = root ? root : "/proc";
 	MW_CLEANUP(mw__closep) int fd = open(proc->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Copies memory of a live target by process_vm_readv(2), and only from pages that the snapshot's
- * runs call present: reading an absent page would make the target map one.
+ * Copies memory of a live target from /proc/PID/mem, and only from pages that the snapshot's runs call present:
+ * reading an absent page would make the target map one. process_vm_readv(2) would do as well, but it pins what it
+ * reads, and of a page that the target shares since a fork(2), or by KSM, pinning makes it a copy of its own (Linux 5.19,
+ * mm/gup.c, gup_must_unshare()).
  */
 #include "proc.h"
 
+#include "../base/cleanup.h"
 #include "../base/size.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <unistd.h>
 
 #define PAGE 4096u
 
@@ -38,17 +42,31 @@ static bool is_present(const struct mw_snapshot *snap, uint64_t addr, uint64_t s
 	return true;
 }
 
+/* Whether it could be opened, now or before. */
+static bool is_open(struct mw__proc_mem *mem)
+{
+	if (mem->fd < 0 && !mem->error) {
+		mem->fd = openat(mem->proc->pid_fd, "mem", O_RDONLY | O_CLOEXEC);
+		mem->error = mem->fd >= 0 ? 0 : errno == EACCES ? EPERM : errno == ENOENT ? ESRCH : errno;
+	}
+	return mem->fd >= 0;
+}
+
 static bool copy(struct mw__proc_mem *mem, uint64_t addr, void *buf, size_t size)
 {
-	struct iovec local = { buf, size }, remote = { (void *)(uintptr_t)addr, size };
-
-	if (mem->error == EPERM || !is_present(mem->snap, addr, size))
+	if (addr > INT64_MAX || !is_present(mem->snap, addr, size) || !is_open(mem))
 		return false;
-	ssize_t n = process_vm_readv(mem->pid, &local, 1, &remote, 1, 0);
+	ssize_t n = pread(mem->fd, buf, size, (off_t)addr);
 
-	if (n < 0)
-		mem->error = errno;
+	if (n <= 0)
+		mem->error = n < 0 ? errno : ESRCH;	/* no bytes, and no error: its memory went */
 	return n == (ssize_t)size;
+}
+
+void mw__proc_mem_close(struct mw__proc_mem *mem)
+{
+	mw__closep(&mem->fd);
+	mem->fd = -1;
 }
 
 /* Walkers read many words of one page: it is fetched once. */

@@ -23,7 +23,6 @@ struct mw__proc {
 	int pid_fd;	/* /proc/PID, or the directory of a thread that outlived the main one */
 	int task_fd;	/* /proc/PID/task, or -1 */
 	pid_t pid;
-	pid_t live_tid;	/* whose memory can be read: pid, or the thread that pid_fd shows */
 	bool own_pids;	/* its pids are those of our own namespace: system calls on a pid reach the target */
 	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
 	const char *root;	/* of the caller, who keeps it */
@@ -204,10 +203,11 @@ void mw__files_cachestat(struct mw_snapshot *snap, uint32_t file, int fd,
 MW_MUST_CHECK int mw__files_cache_places(struct mw_snapshot *snap, uint32_t file, int fd, const uint32_t *vmas,
 					 size_t n_vmas);
 
-/* mem.c: the target's memory, only where snap's runs say that pages are present. */
+/* mem.c: the target's memory, only where snap's runs say that pages are present. Begins with fd -1, ends with its close. */
 struct mw__proc_mem {
 	const struct mw_snapshot *snap;
-	pid_t pid;
+	const struct mw__proc *proc;
+	int fd;		/* its mem, from the first read on */
 	/* What a page holds that is not present, by another road; false: not known. NULL: there is none. */
 	bool (*absent)(void *ctx, uint64_t page, void *buf);
 	void *ctx;
@@ -217,5 +217,6 @@ struct mw__proc_mem {
 	char bytes[4096];
 };
 bool mw__proc_mem_read(void *ctx, uint64_t addr, void *buf, size_t size);
+void mw__proc_mem_close(struct mw__proc_mem *mem);
 
 #endif

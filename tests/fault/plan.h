@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <stdbool.h>
@@ -44,8 +43,6 @@ ssize_t __real_read(int fd, void *buf, size_t n);
 ssize_t __real_pread64(int fd, void *buf, size_t n, off_t at);
 int __real_ioctl(int fd, unsigned long request, void *arg);
 ssize_t __real_readlinkat(int dir, const char *name, char *buf, size_t n);
-ssize_t __real_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
-				unsigned long n_remote, unsigned long flags);
 
 static bool alloc_fails(void)
 {
@@ -88,6 +85,10 @@ int __wrap_openat64(int dir, const char *name, int flags, mode_t mode)
 		errno = plan.file_error;
 		return -1;
 	}
+	if (plan.on && plan.mem_error && !strcmp(name, "mem")) {
+		errno = plan.mem_error;
+		return -1;
+	}
 	return next_call() == FAULT_ERRNO ? -1 : __real_openat64(dir, name, flags, mode);
 }
 
@@ -127,20 +128,6 @@ ssize_t __wrap_readlinkat(int dir, const char *name, char *buf, size_t n)
 	enum fault f = next_call();
 
 	return f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 : __real_readlinkat(dir, name, buf, shorter(n, f));
-}
-
-ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
-				unsigned long n_remote, unsigned long flags)
-{
-	if (plan.on && plan.mem_error) {
-		errno = plan.mem_error;
-		return -1;
-	}
-	enum fault f = next_call();
-	ssize_t n = f == FAULT_ERRNO ? -1 : f == FAULT_ZERO ? 0 :
-		    __real_process_vm_readv(pid, local, n_local, remote, n_remote, flags);
-
-	return f == FAULT_SHORT && n > 1 ? n / 2 : n;
 }
 
 /* --------------------------------------------------------------------- target */

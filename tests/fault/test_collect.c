@@ -290,9 +290,9 @@ static void test_notes(void)
 	}
 	plan.file_error = 0;
 	plan.mem_error = ESRCH;
-	check_note("process_vm_readv", "ended");
-	plan.mem_error = EPERM;
-	check_note("process_vm_readv", "cannot be read");
+	check_note("mem", "ended");
+	plan.mem_error = EACCES;
+	check_note("mem", "cannot be read");
 	memset(&plan, 0, sizeof(plan));
 	reap_target();
 }

@@ -3,7 +3,7 @@
 # with them. Flags are their own: another optimisation would move the very variables.
 
 PAGES_DIR := $(B)/tests/pages
-PAGES_PROGRAMS := $(PAGES_DIR)/touch $(PAGES_DIR)/touch-now $(PAGES_DIR)/libslots.so $(PAGES_DIR)/share \
+PAGES_PROGRAMS := $(PAGES_DIR)/touch $(PAGES_DIR)/touch-now $(PAGES_DIR)/libslots.so $(PAGES_DIR)/share $(PAGES_DIR)/fork \
 	$(PAGES_DIR)/rawrollup $(PAGES_DIR)/shapes $(PAGES_DIR)/tables
 PAGES_TESTS := tests/pages/sections.py tests/pages/names.py tests/pages/saved.py tests/pages/schema.py tests/pages/at.py tests/pages/tlb.py tests/pages/top.py
 PAGES_TESTS_HEAVY := tests/pages/big.py
@@ -21,7 +21,7 @@ $(PAGES_DIR)/libslots.so: tests/pages/slots.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PAGES_CFLAGS) -fPIC -shared -Wl,-z,lazy -o $@ $<
-$(PAGES_DIR)/share $(PAGES_DIR)/rawrollup: $(PAGES_DIR)/%: tests/pages/%.c
+$(PAGES_DIR)/share $(PAGES_DIR)/fork $(PAGES_DIR)/rawrollup: $(PAGES_DIR)/%: tests/pages/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PAGES_CFLAGS) -o $@ $<

@@ -308,6 +308,25 @@ def check_programs(tap):
         check_sums(tap, "Go server", p.pid)
 
 
+def shared_pages(pid):
+    """Anonymous pages that a process has in common with another: present, neither of a file (61) nor its own (56)."""
+    return {address for start, end, *_ in target.mappings(pid) if start < 1 << 47 for address, entry in target.pagemap(pid, start, end)
+            if entry >> 56 & 0xa1 == 0x80}
+
+
+def check_forked(tap):
+    """Looking at a child copies none of the pages that it shares with its parent."""
+    views = [["explain"], ["maps"], ["sections", "--symbols"], ["pages"], ["tlb"], ["heap"], ["record", "-o", "/dev/null"]]
+    with running([os.path.join(PROGRAMS, "fork")], READY) as p:
+        child = p.claims[0]["child"]
+        before = shared_pages(child)
+        tap.check("a forked child shares pages with its parent", [] if len(before) > 256 else [f"{len(before)}: {p.output}"])
+        for view in [*views, ["at", hex(min(before, default=0))], ["at", hex(max(before, default=0))]]:
+            subprocess.run([target.MEMWHY, view[0], str(child), *view[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+            gone = before - shared_pages(child)
+            tap.check(f"{' '.join(view)}: it shares them afterwards", [f"not page {page:x}" for page in sorted(gone)[:5]])
+
+
 def check_text(tap, process):
     text = memwhy("sections", "--relocs", process.pid)
     tap.check("--relocs explains its columns", [] if "LINKER: the page has relocations" in text else [text])
@@ -344,6 +363,7 @@ def main():
     check_shapes(tap)
     check_cache(tap)
     check_unread(tap)
+    check_forked(tap)
     check_programs(tap)
     return tap.end()
 
