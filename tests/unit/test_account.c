@@ -43,6 +43,7 @@ static const struct state states[] = {
 	{ MW__R2, 4, MW__FILE, MW__R, MW__PRESENT | MW__OF_FILE, 16, U, U, MW__OWNER_NONE, NULL, 0, 0 },
 	{ MW__R3, 4, MW__SHMEM, RW, MW__PRESENT, 16, U, U, MW__OWNER_NONE, NULL, 0, 0 },
 	{ MW__N1, 16, MW__SPECIAL, MW__R, 0, U, U, U, MW__OWNER_NONE, NULL, 0, 0 },
+	{ MW__N1, 16, MW__SPECIAL, 0, 0, U, U, U, MW__OWNER_NONE, NULL, 0, 0 },
 	{ MW__N1, 16, MW__DEVICE, RW, 0, U, U, U, MW__OWNER_NONE, NULL, 0, 0 },
 	{ MW__N2, 4, MW__HUGETLB, RW, MW__PRESENT | MW__HUGE, U, U, U, MW__OWNER_NONE, NULL, 0, 0 },
 	{ MW__N3, 12, MW__HUGETLB, RW, MW__PRESENT | MW__HUGE, U, U, U, MW__OWNER_NONE, NULL, 0, 0 },
@@ -196,6 +197,140 @@ static void test_zero_unplaced(void)
 	is_u64(cause_bytes(snap, MW__N4), 6 * B_PAGE, "are all told");
 	is_u64(cause_bytes(snap, MW__R1), 4 * B_PAGE, "and not resident");
 	is_u64(cause_bytes(snap, MW__N21), 6 * B_PAGE, "the rest is untouched");
+	mw_snapshot_destroy(snap);
+}
+
+static const struct mw__line *line_of(const struct mw_account *acc, enum mw__cause cause)
+{
+	for (size_t i = 0; i < acc->lines.n; i++)
+		if (acc->lines.v[i].cause == cause)
+			return &acc->lines.v[i];
+	return NULL;
+}
+
+/* More pages present than VmRSS has: so many are zero pages, of copies of a file as of all, and huge ones among them. */
+static void test_zero_by_sum(void)
+{
+	struct mw_snapshot *snap = b_create();
+	struct mw_account *acc = NULL;
+
+	b_vma(snap, 0, 16, RW, MW__FILE);
+	b_file(snap, "/file", 16 * B_PAGE);
+	b_run(snap, 0, 6, MW__PRESENT);
+	b_smaps(snap);
+	snap->smaps[0].anon_huge = 6 * B_PAGE;
+	snap->target.pages = MW_PAGES_PAGEMAP;
+	snap->status.vm_size = 16 * B_PAGE;
+	snap->status.vm_rss = 2 * B_PAGE;
+	if (!ok(mw__snapshot_freeze(snap, NULL) == 0 && mw_account_create(snap, &acc, NULL) == 0, "zero pages known by a sum"))
+		return;
+	const struct mw__line *zero = line_of(acc, MW__N4);
+
+	ok(zero && zero->bytes == 4 * B_PAGE && zero->regions == 1, "make a line, of one region");
+	is_u64(acc->copied, 2 * B_PAGE, "are no copies");
+	ok(acc->objects.n == 1 && acc->objects.v[0].anon == 2 * B_PAGE && acc->objects.v[0].huge == 2 * B_PAGE,
+	   "and no huge pages: no more of these than are resident");
+	ok(acc->residual == 0 && acc->rss_residual == 0 && mw__snapshot_state(snap, acc) == MW_PARTIAL, "nothing is off, but where they are is unknown");
+	mw_account_destroy(acc);
+	mw_snapshot_destroy(snap);
+}
+
+/* Amounts of smaps go to several extents once, and entries of other kinds take nothing of them. */
+static void test_amounts(void)
+{
+	struct mw_snapshot *snap = b_create();
+	struct mw_account *acc = NULL;
+
+	b_vma(snap, 0, 16, RW, MW__ANON);
+	b_run(snap, 0, 16, MW__PRESENT);
+	b_claim(snap, 0, 8, MW__OWNER_GLIBC_ARENA, 50, "a");
+	b_vma(snap, 20, 16, RW, MW__ANON);
+	b_run(snap, 0, 4, MW__GUARDED | MW__SWAPPED);
+	b_run(snap, 4, 2, MW__SWAPPED);
+	b_vma(snap, 40, 16, RW, MW__SHMEM);
+	b_file(snap, "/dev/shm/x", 16 * B_PAGE);
+	b_run(snap, 0, 3, MW__SWAPPED);
+	b_smaps(snap);
+	snap->target.pages = MW_PAGES_PAGEMAP;
+	snap->smaps[0].anon_huge = 5 * B_PAGE;
+	snap->smaps[1].swap = 2 * B_PAGE;
+	snap->smaps[2].swap = 5 * B_PAGE;
+	if (!ok(mw__snapshot_freeze(snap, NULL) == 0 && mw_account_create(snap, &acc, NULL) == 0, "amounts of smaps"))
+		return;
+	is_u64(acc->total.huge, 5 * B_PAGE, "huge pages of a mapping with two owners are told once");
+	is_u64(acc->total.marker, 0, "guards are no part of swap, so no entry of it is a marker");
+	is_u64(acc->total.swap, 5 * B_PAGE, "swap by page tables");
+	is_u64(acc->total.evicted, 2 * B_PAGE, "and of shared memory what is in none");
+	mw_account_destroy(acc);
+	mw_snapshot_destroy(snap);
+}
+
+static void add_image(struct mw_snapshot *snap, uint64_t page, uint64_t n, uint32_t file, const char *path)
+{
+	struct mw__image *img = MW_VEC_PUSH(&snap->images);
+
+	*img = (struct mw__image){ .path = path, .file = file, .role = MW__LIBRARY, .start = B_BASE + page * B_PAGE,
+				   .end = B_BASE + (page + n) * B_PAGE, .elf_class = 64 };
+}
+
+/* The sentence of a finding; free() it. */
+static char *sentence(const struct mw_snapshot *snap, const char *id)
+{
+	struct mw__findings said = {};
+	struct mw_account *acc = NULL;
+	char *text = NULL;
+
+	if (mw_account_create(snap, &acc, NULL) < 0 || mw__findings_make(snap, acc, &said) < 0)
+		return NULL;
+	for (size_t i = 0; i < said.list.n; i++)
+		if (!strcmp(said.list.v[i].id, id))
+			text = strdup(said.list.v[i].sentence);
+	mw__findings_deinit(&said);
+	mw_account_destroy(acc);
+	return text;
+}
+
+/* One library loaded twice, another replaced on the disk; heaps that two rules claim; a peak that is not worth a word. */
+static void test_words(void)
+{
+	struct mw_snapshot *snap = b_create();
+	struct mw_account *acc = NULL;
+	unsigned again = 0;
+
+	b_vma(snap, 0, 4, MW__R, MW__FILE);
+	b_file(snap, "/lib/a.so", 4 * B_PAGE);
+	snap->files.v[0].is_deleted = true;
+	b_vma(snap, 10, 4, MW__R, MW__FILE)->file = 0;
+	b_vma(snap, 20, 4, MW__R, MW__FILE);
+	b_file(snap, "/lib/b.so", 4 * B_PAGE);
+	snap->files.v[1].is_deleted = snap->files.v[1].is_replaced = true;
+	b_vma(snap, 30, 16, RW, MW__ANON);
+	b_run(snap, 0, 4, MW__PRESENT);
+	add_image(snap, 0, 4, 0, "/lib/a.so");
+	add_image(snap, 10, 4, 0, "/lib/a.so");
+	add_image(snap, 20, 4, 1, "/lib/b.so");
+	b_claim(snap, 30, 8, MW__OWNER_GLIBC_ARENA, 50, "a");
+	b_claim(snap, 34, 8, MW__OWNER_GLIBC_ARENA, 40, "b");
+	b_claim(snap, 42, 4, MW__OWNER_GLIBC_ARENA, 40, "c");
+	snap->status.vm_rss = 4 * B_PAGE;
+	snap->status.vm_hwm = 100 * B_PAGE;
+	if (!ok(mw__snapshot_freeze(snap, NULL) == 0 && mw_account_create(snap, &acc, NULL) == 0, "libraries and heaps"))
+		return;
+	for (size_t i = 0; i < acc->objects.n; i++)
+		again += acc->objects.v[i].is_again;
+	is_int(again, 1, "of a library that is loaded twice, one object is there again");
+	mw_account_destroy(acc);
+	is_u64(evidence(snap, "arenas", "heaps"), 2, "what two rules claim is one heap");
+	char *deleted = sentence(snap, "deleted-files"), *peak = sentence(snap, "peak");
+
+	ok(deleted && strstr(deleted, "(b.so)"), "of deleted files one that was replaced is named: %s", deleted ? deleted : "-");
+	ok(!peak, "a peak less than 1 MiB above is no finding");
+	free(deleted);
+	free(peak);
+	snap->status.vm_hwm = 1000 * B_PAGE;
+	peak = sentence(snap, "peak");
+	ok(peak != NULL, "one of 4 MiB is");
+	free(peak);
 	mw_snapshot_destroy(snap);
 }
 
@@ -383,6 +518,9 @@ int main(void)
 	test_file_words();
 	test_smaps_only();
 	test_zero_unplaced();
+	test_zero_by_sum();
+	test_amounts();
+	test_words();
 	test_stacks();
 	test_state();
 	test_unread();

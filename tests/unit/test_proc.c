@@ -302,6 +302,7 @@ static void test_smaps_beside_maps(struct tree *t)
 		{ "one mapping less", MAP1 "Rss: 4 kB\n", -MW_E_GONE },
 		{ "one mapping more", MAP1 "Rss: 4 kB\n" MAP2 "Rss: 8 kB\n9000000-9001000 rw-p 00000000 00:00 0\nRss: 0 kB\n", -MW_E_GONE },
 		{ "as many, but one elsewhere", MAP1 "Rss: 4 kB\n9000000-9001000 rw-p 00000000 00:00 0\nRss: 0 kB\n", -MW_E_GONE },
+		{ "as many, but one begins later", MAP1 "Rss: 4 kB\n01401000-01421000 rw-p 00000000 00:00 0 [heap]\nRss: 0 kB\n", -MW_E_GONE },
 		{ "as many, but one has grown", MAP1 "Rss: 4 kB\n01400000-01422000 rw-p 00000000 00:00 0 [heap]\nRss: 0 kB\n", -MW_E_GONE },
 	};
 
@@ -609,6 +610,7 @@ static void test_cgroup_mounts(struct tree *t)
 	char line[256];
 
 	tree_put_bytes(t, "mnt/app/memory.current", "123\n", 4);
+	tree_put_bytes(t, "app/memory.current", "99\n", 3);	/* above the mount: nobody's */
 	tree_put_bytes(t, "mnt/memory.current", "55\n", 3);
 	tree_put_bytes(t, "mnt/app/memory.usage_in_bytes", "77\n", 3);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -776,7 +778,50 @@ static void test_many_files(struct tree *t)
 	mw__snapshot_deinit(&snap);
 }
 
+/* Mappings of two reads that overlap, and a program that is another file than the one looked for. */
+static void test_torn_files(struct tree *t)
+{
+	struct mw_snapshot snap;
+	struct mw__proc proc;
+
+	tree_put(t, "maps", "1000-3000 r--p 00000000 fe:01 5 /a\n2000-5000 r--p 00001000 fe:01 5 /a\n4000-5000 rw-p 00000000 00:00 0\n");
+	tree_put(t, "exe", "another file");
+	mw__snapshot_init(&snap);
+	ok(mw__proc_open(&proc, t->root, TREE_PID, NULL) == 0 && mw__maps_read(&proc, &snap, NULL) == 1 &&
+	   mw__files_collect(&proc, &snap, NULL) == 0, "mappings that overlap");
+	ok(snap.vmas.n == 2 && snap.vmas.v[1].start == 0x3000 && snap.vmas.v[1].end == 0x5000 && snap.vmas.v[1].off == 0x2000,
+	   "are cut, with their place in the file");
+	ok(snap.files.n == 1 && mw__files_open(&proc, &snap, &snap.vmas.v[0]) == -1 && !snap.files.v[0].is_replaced,
+	   "the program's file being another one does not make this one replaced");
+	tree_drop(t, "exe");
+	mw__proc_close(&proc);
+	mw__snapshot_deinit(&snap);
+}
+
 /* --------------------------------------------------------------- page runs */
+
+/* Memory of a device is told by its flags where the pages cannot be asked. */
+static void test_pagemap(struct tree *t)
+{
+	struct mw_snapshot snap;
+	struct mw__proc proc;
+	char entries[9 * 8] = "";
+
+	entries[2 * 8 - 1] = (char)0x80;	/* page 1 is present */
+	tree_put(t, "maps", "1000-3000 rw-p 00000000 00:00 0\n4000-6000 rw-s 00000000 00:05 9 /dev/x\n");
+	tree_put(t, "smaps", "1000-3000 rw-p 00000000 00:00 0\nRss: 4 kB\nVmFlags: rd wr \n"
+			     "4000-6000 rw-s 00000000 00:05 9 /dev/x\nRss: 4 kB\nVmFlags: rd wr pf io \n");
+	tree_put_bytes(t, "42/pagemap", entries, sizeof(entries));
+	mw__snapshot_init(&snap);
+	ok(mw__proc_open(&proc, t->root, TREE_PID, NULL) == 0 && mw__smaps_read(&proc, &snap, true, NULL) == 0 &&
+	   mw__pages_pagemap(&proc, &snap, NULL) == 0 && snap.vmas.n == 2, "page states by pagemap");
+	ok(snap.vmas.v[0].n_runs == 1 && snap.runs.v[0].start == 0x1000 && snap.runs.v[0].pages == 1 && !snap.vmas.v[0].no_pages, "a present page");
+	ok(snap.vmas.v[1].no_pages && !snap.vmas.v[1].n_runs, "and a mapping without struct pages");
+	tree_drop(t, "pagemap");
+	tree_drop(t, "smaps");
+	mw__proc_close(&proc);
+	mw__snapshot_deinit(&snap);
+}
 
 static void test_pages_add(void)
 {
@@ -839,6 +884,8 @@ int main(void)
 	test_kinds(&t);
 	test_files(&t);
 	test_many_files(&t);
+	test_torn_files(&t);
+	test_pagemap(&t);
 	test_pages_add();
 	tree_destroy(&t);
 	mw__arena_deinit(&arena);
