@@ -166,7 +166,7 @@ static const struct mw__segment segments[] = {
 static const struct mw__section sections[] = {
 	{ ".text", SHT_PROGBITS, SHF_ALLOC, 0x1000, 0x1000, 0x1000 },
 	{ ".tbss", SHT_NOBITS, SHF_ALLOC | SHF_TLS, 0x3000, 0x900, 0x2000 },
-	{ ".data", SHT_PROGBITS, SHF_ALLOC, 0x3000, 0x800, 0x2000 },
+	{ ".data", SHT_PROGBITS, SHF_ALLOC, 0x3008, 0x7f8, 0x2008 },
 	{ ".bss", SHT_NOBITS, SHF_ALLOC, 0x3800, 0x2000, 0x2800 },
 };
 
@@ -195,11 +195,13 @@ static void test_space(void)
 	ok(bss && bss->object == rec.objects.v && bss->bias == 0x70000000 && !bss->is_file, "anonymous memory behind it is its .bss");
 	is_str(mw__object_section(rec.objects.v, 0x1234)->name, ".text", "a section by address");
 	is_str(mw__object_section(rec.objects.v, 0x3010)->name, ".data", "thread-local .tbss takes no addresses");
+	ok(!mw__object_section(rec.objects.v, 0x3004), "not even those before the next section begins");
 	is_str(mw__object_section(rec.objects.v, 0x5000)->name, ".bss", ".bss");
 	ok(!mw__object_section(rec.objects.v, 0x900) && !mw__object_section(rec.objects.v, 0x9000), "none before and behind");
 	is_str(mw__space_at(s, 0x13fff)->name, "//anon", "a mapping in the middle of another leaves its front");
 	is_str(mw__space_at(s, 0x14000)->name, "/data", "is there itself");
 	is_str(mw__space_at(s, 0x18000)->name, "//anon", "and leaves its end");
+	is_u64(mw__space_at(s, 0x18000)->start, 0x18000, "which begins behind it");
 	ok(!mw__space_at(s, 0x20000) && !mw__space_at(s, 0xffff), "nothing outside");
 	ok(mw__spaces_play(&spaces, 7) == 0, "fork and exec are played");
 	s = mw__spaces_find(&spaces, 7);

@@ -665,8 +665,14 @@ static void check_recording_bounds(void)
 	ok(load_recording(&text, &rec, &err) == -MW_E_FORMAT && strstr(err.text, "it ends too early"), "a recording of one line was cut: %s", err.text);
 	for (int i = 0; i < 4097; i++)
 		mw__str_puts(&text, "{\"note\":[\"a\",\"b\",null]}\n");
+	size_t before = text.n;
+
 	mw__str_puts(&text, "{\"end\":{\"records\":4097}}\n");
 	ok(load_recording(&text, &rec, &err) == -MW_E_FORMAT && strstr(err.text, "line 4098: too many notes"), "too many are not for want of memory: %s",
+	   err.text);
+	text.n = before - strlen("{\"note\":[\"a\",\"b\",null]}\n");
+	mw__str_puts(&text, "{\"end\":{\"records\":4097}}\n");
+	ok(load_recording(&text, &rec, &err) == -MW_E_FORMAT && strstr(err.text, "something is missing"), "one record less than were written: %s",
 	   err.text);
 	mw__str_deinit(&text);
 }

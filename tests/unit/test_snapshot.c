@@ -155,6 +155,25 @@ static void check_questions(void)
 	mw__snapshot_deinit(&snap);
 }
 
+/* Books of a heap that cannot be. */
+static void check_own(void)
+{
+	static struct mw__own own = { .page_size = 8192, .arena_size = 1u << 26 };
+	struct mw__own_span *s = MW_VEC_PUSH(&own.spans);
+	struct mw__own_arena *a = MW_VEC_PUSH(&own.arenas);
+
+	own.classes[1].size = 64;
+	*s = (struct mw__own_span){ .base = 1u << 26, .npages = 1, .use = MW__OWN_SMALL, .cls = 1, .nelems = 128, .used = 128 };
+	*a = (struct mw__own_arena){ .base = 1u << 26, .pages_mapped = 8192 };
+	ok(!mw__own_check(&own), "a span and an arena that are full: %s", mw__own_check(&own) ? mw__own_check(&own) : "");
+	s->nelems++;
+	ok(mw__own_check(&own) != NULL, "a span with more objects than fit");
+	s->nelems--;
+	a->pages_mapped++;
+	ok(mw__own_check(&own) != NULL, "an arena with more pages than it is long");
+	mw__own_deinit(&own);
+}
+
 static void check_tables(void)
 {
 	bool complete = true, absent = true, honest = true;
@@ -197,6 +216,7 @@ int main(void)
 	check_refusals();
 	check_order();
 	check_questions();
+	check_own();
 	check_tables();
 	check_unknown();
 	return done_testing();
