@@ -98,6 +98,14 @@ static void write_struct(struct mw__jsonw *w, const struct mw__fields *fields, c
 	mw__jsonw_end(w, '}');
 }
 
+static void write_row(struct mw__jsonw *w, const struct mw__fields *fields, const void *base)
+{
+	mw__jsonw_begin(w, '[');
+	for (size_t i = 0; i < fields->n; i++)
+		write_value(w, &fields->v[i], base);
+	mw__jsonw_end(w, ']');
+}
+
 /* -------------------------------------------------------------------- lines */
 
 static void begin_line(struct writer *w, const char *key)
@@ -127,35 +135,40 @@ static void write_record(struct writer *w, const char *key, const struct mw__fie
 	end_line(w);
 }
 
-/* Lines {"key":[{...},...]}, none when there is nothing. */
-static void write_list(struct writer *w, const char *key, const struct mw__fields *fields,
-		       const void *base, size_t n)
+static void begin_rows(struct writer *w, const char *key)
+{
+	begin_line(w, key);
+	mw__jsonw_begin(&w->json, '[');
+}
+
+static void end_rows(struct writer *w)
+{
+	mw__jsonw_end(&w->json, ']');
+	end_line(w);
+}
+
+/* Lines {"key":[ELEMENT,...]}, none when there is nothing. */
+static void write_lines(struct writer *w, const char *key, const struct mw__fields *fields, const void *base, size_t n,
+			void (*write_one)(struct mw__jsonw *, const struct mw__fields *, const void *))
 {
 	for (size_t i = 0; i < n;) {
-		begin_line(w, key);
-		mw__jsonw_begin(&w->json, '[');
+		begin_rows(w, key);
 		for (; i < n && !is_line_full(w); i++)
-			write_struct(&w->json, fields, (const char *)base + i * fields->size);
-		mw__jsonw_end(&w->json, ']');
-		end_line(w);
+			write_one(&w->json, fields, (const char *)base + i * fields->size);
+		end_rows(w);
 	}
 }
 
-/* Lines {"key":[[...],...]}: the members without their names. */
+/* Elements {...}. */
+static void write_list(struct writer *w, const char *key, const struct mw__fields *fields, const void *base, size_t n)
+{
+	write_lines(w, key, fields, base, n, write_struct);
+}
+
+/* Elements [...]: the members without their names. */
 static void write_rows(struct writer *w, const char *key, const struct mw__fields *fields, const void *base, size_t n)
 {
-	for (size_t i = 0; i < n;) {
-		begin_line(w, key);
-		mw__jsonw_begin(&w->json, '[');
-		for (; i < n && !is_line_full(w); i++) {
-			mw__jsonw_begin(&w->json, '[');
-			for (size_t k = 0; k < fields->n; k++)
-				write_value(&w->json, &fields->v[k], (const char *)base + i * fields->size);
-			mw__jsonw_end(&w->json, ']');
-		}
-		mw__jsonw_end(&w->json, ']');
-		end_line(w);
-	}
+	write_lines(w, key, fields, base, n, write_row);
 }
 
 static void write_head(struct writer *w)
@@ -202,8 +215,7 @@ static void write_runs(struct writer *w, const struct mw__vma *vma, uint32_t *ne
 static void write_cache(struct writer *w, const struct mw__vma *vma)
 {
 	for (uint32_t i = 0; i < vma->n_cache;) {
-		begin_line(w, "cache");
-		mw__jsonw_begin(&w->json, '[');
+		begin_rows(w, "cache");
 		for (; i < vma->n_cache && !is_line_full(w); i++) {
 			const struct mw__run *run = &w->snap->cache.v[vma->cache + i];
 
@@ -212,8 +224,7 @@ static void write_cache(struct writer *w, const struct mw__vma *vma)
 			mw__jsonw_u64(&w->json, run->pages);
 			mw__jsonw_end(&w->json, ']');
 		}
-		mw__jsonw_end(&w->json, ']');
-		end_line(w);
+		end_rows(w);
 	}
 }
 
@@ -255,35 +266,13 @@ static void write_image(struct writer *w, const struct mw__image *image)
 
 static void write_end(struct writer *w)
 {
-	struct mw__jsonw *json = &w->json;
+	uint64_t records = w->records;	/* this is none */
 
-	mw__jsonw_begin(json, '{');
-	mw__jsonw_key(json, "end");
-	mw__jsonw_begin(json, '{');
-	mw__jsonw_key(json, "records");
-	mw__jsonw_u64(json, w->records);
-	mw__jsonw_end(json, '}');
-	mw__jsonw_end(json, '}');
-	mw__jsonw_newline(json);
-}
-
-static void write_row(struct writer *w, const struct mw__fields *fields, const void *base)
-{
-	mw__jsonw_begin(&w->json, '[');
-	for (size_t k = 0; k < fields->n; k++)
-		write_value(&w->json, &fields->v[k], base);
-	mw__jsonw_end(&w->json, ']');
-}
-
-static void begin_rows(struct writer *w, const char *key)
-{
-	begin_line(w, key);
-	mw__jsonw_begin(&w->json, '[');
-}
-
-static void end_rows(struct writer *w)
-{
-	mw__jsonw_end(&w->json, ']');
+	begin_line(w, "end");
+	mw__jsonw_begin(&w->json, '{');
+	mw__jsonw_key(&w->json, "records");
+	mw__jsonw_u64(&w->json, records);
+	mw__jsonw_end(&w->json, '}');
 	end_line(w);
 }
 
@@ -297,7 +286,7 @@ static void write_stack(struct writer *w, uint32_t site, const struct mw__own_si
 		const struct mw__own_frame *f = &s->frames[i];
 		struct mw__saved_frame row = { site, f->addr, f->off, f->symbol, f->image };
 
-		write_row(w, &mw__saved_frame_fields, &row);
+		write_row(&w->json, &mw__saved_frame_fields, &row);
 		n_lines += f->n_lines;
 	}
 	end_rows(w);
@@ -309,7 +298,7 @@ static void write_stack(struct writer *w, uint32_t site, const struct mw__own_si
 			const struct mw__own_line *l = &s->frames[i].lines[k];
 			struct mw__saved_line row = { site, i, l->line, l->function, l->file };
 
-			write_row(w, &mw__saved_line_fields, &row);
+			write_row(&w->json, &mw__saved_line_fields, &row);
 		}
 	end_rows(w);
 }
