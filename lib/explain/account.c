@@ -434,6 +434,9 @@ void mw_account_cause(const struct mw_account *account, size_t i, struct mw_caus
 	memcpy(ret, &c, mw__min(ret->size, sizeof(c)));
 }
 
+#define MAX_CPUS 8192u		/* CONFIG_NR_CPUS of x86 */
+#define MAX_THREADS (1u << 22)	/* PID_MAX_LIMIT */
+
 /*
  * How far VmRSS may be from the pages because the kernel adds its counters up late, in bytes. Before 6.2 a
  * thread keeps what up to 65 of its faults brought in, at most 16 pages each (mm/memory.c,
@@ -450,7 +453,7 @@ uint64_t mw__counter_lag(const struct mw_snapshot *snap)
 	bool percpu = major == 6 && minor >= 2;
 	uint64_t n = percpu ? snap->limits.cpus : snap->status.threads;
 
-	return n == MW_UNKNOWN || n > UINT32_MAX ? 0 : n * (percpu ? 3 * mw__max(32, 2 * n) : 65 * 16) * snap->target.page_size;
+	return n > (percpu ? MAX_CPUS : MAX_THREADS) ? 0 : n * (percpu ? 3 * mw__max(32, 2 * n) : 65 * 16) * snap->target.page_size;
 }
 
 enum mw_state mw__snapshot_state(const struct mw_snapshot *snap, const struct mw_account *account)

@@ -402,6 +402,12 @@ static void check_lag(struct mw_snapshot *snap)
 		ok(good, "VmRSS may be off by %llu pages on %s", (unsigned long long)cases[i].off, cases[i].kernel ? cases[i].kernel : "(unknown)");
 	}
 	snap->target.kernel = NULL;
+	snap->target.kernel = "6.8.0";
+	snap->limits.cpus = UINT32_MAX;
+	is_u64(mw__counter_lag(snap), 0, "no machine has so many processors: nothing is excused");
+	snap->limits.cpus = MW_UNKNOWN;
+	is_u64(mw__counter_lag(snap), 0, "nor where their number is unknown");
+	snap->target.kernel = NULL;
 }
 
 /* Exact is said only of numbers that two roads agree on. */
