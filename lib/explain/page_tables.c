@@ -55,14 +55,19 @@ static void count_blocks(struct walk *w, struct mw__mapping_tables *m, uint64_t 
 
 	start = mw__max(start, from);
 	end = mw__min(end, to);
-	while (start < end) {
-		uint64_t block = start / BLOCK, stop = mw__min(end, (block + 1) * BLOCK);
+	for (uint64_t n; start < end; start += n) {
+		uint64_t block = start / BLOCK, whole = start % BLOCK ? 0 : (end - start) / BLOCK;
 
 		if (block != w->block)
 			close_block(w, m);
-		w->block = block;
-		w->in_block += (stop - start) / PAGE;
-		start = stop;
+		w->block = block + (whole ? whole - 1 : 0);
+		n = whole ? whole * BLOCK : mw__min(end, (block + 1) * BLOCK) - start;
+		if (whole) {
+			m->blocks += whole;
+			m->in_blocks += n / PAGE;
+		} else {
+			w->in_block += n / PAGE;
+		}
 	}
 }
 
