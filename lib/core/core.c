@@ -9,6 +9,7 @@
 #include "../base/cleanup.h"
 #include "../base/count.h"
 #include "../base/err.h"
+#include "../base/search.h"
 #include "../base/size.h"
 
 #include <elf.h>
@@ -49,19 +50,9 @@ static bool read_at(const struct mw__core *c, void *buf, size_t size, uint64_t o
 
 const struct mw__core_load *mw__core_load_at(const struct mw__core *c, uint64_t addr)
 {
-	size_t lo = 0, hi = c->loads.n;
+	size_t i = MW_FIRST(k, c->loads.n, c->loads.v[k].end > addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (addr < c->loads.v[mid].start)
-			hi = mid;
-		else if (addr >= c->loads.v[mid].end)
-			lo = mid + 1;
-		else
-			return &c->loads.v[mid];
-	}
-	return NULL;
+	return i < c->loads.n && c->loads.v[i].start <= addr ? &c->loads.v[i] : NULL;
 }
 
 /* Walkers read many small pieces of one place: a block is read at once. */

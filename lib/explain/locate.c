@@ -60,27 +60,21 @@ void mw__atlas_deinit(struct mw__atlas *atlas)
 	MW_VEC_FREE(&atlas->stretches);
 }
 
-#define SEARCH(vec, addr)                                                             \
-	({                                                                            \
-		size_t low_ = 0, high_ = (vec)->n;                                    \
-		while (low_ < high_) {                                                \
-			size_t mid_ = low_ + (high_ - low_) / 2;                      \
-			if ((vec)->v[mid_].end > (addr))                              \
-				high_ = mid_;                                         \
-			else                                                          \
-				low_ = mid_ + 1;                                      \
-		}                                                                     \
-		low_ < (vec)->n && (vec)->v[low_].start <= (addr) ? &(vec)->v[low_] : NULL; \
+/* What holds addr in a vector of ranges that are in order, or NULL. */
+#define HOLDER(vec, addr)                                                     \
+	({                                                                    \
+		size_t at_ = MW_FIRST(i, (vec)->n, (vec)->v[i].end > (addr)); \
+		at_ < (vec)->n && (vec)->v[at_].start <= (addr) ? &(vec)->v[at_] : NULL; \
 	})
 
 const struct mw__extent *mw__atlas_extent(const struct mw__atlas *atlas, uint64_t addr)
 {
-	return SEARCH(&atlas->extents, addr);
+	return HOLDER(&atlas->extents, addr);
 }
 
 const struct mw__stretch *mw__atlas_stretch(const struct mw__atlas *atlas, uint64_t addr)
 {
-	return SEARCH(&atlas->stretches, addr);
+	return HOLDER(&atlas->stretches, addr);
 }
 
 /* ------------------------------------------------------------------ images */

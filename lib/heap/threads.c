@@ -15,6 +15,7 @@
 #include "heap.h"
 
 #include "../base/cleanup.h"
+#include "../base/search.h"
 #include "../base/size.h"
 
 #include <inttypes.h>
@@ -177,20 +178,9 @@ static int find_by_list(struct threads *t, const struct mw__task *task)
 /* The thread of this id, or NULL; they are sorted by id. */
 static const struct mw__task *task_by_id(const struct mw_snapshot *snap, pid_t tid)
 {
-	size_t low = 0, high = snap->tasks.n;
+	size_t i = MW_FIRST(k, snap->tasks.n, snap->tasks.v[k].tid >= tid);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct mw__task *task = &snap->tasks.v[mid];
-
-		if (task->tid == tid)
-			return task;
-		if (task->tid < tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
+	return i < snap->tasks.n && snap->tasks.v[i].tid == tid ? &snap->tasks.v[i] : NULL;
 }
 
 /* The thread whose id the descriptor holds, or NULL. */
@@ -232,7 +222,7 @@ static int find_by_shape(struct threads *t, const struct mw__vma *v)
 	struct block b, kept = {};
 
 	for (uint64_t at = v->end - t->w->mem->word; at >= v->end - TOP; at -= t->w->mem->word) {
-		if (!is_descriptor(t, at, &b) || b.start + b.size > v->end || b.start < v->start - MAX_GUARD)
+		if (!is_descriptor(t, at, &b) || b.start + b.size > v->end || b.start < mw__sub0(v->start, MAX_GUARD))
 			continue;
 		const struct mw__task *task = task_of(t, at);
 

@@ -484,19 +484,9 @@ const struct mw__run *mw__vma_run_at(const struct mw_snapshot *snap, const struc
 const struct mw__frame *mw__snapshot_frame_at(const struct mw_snapshot *snap, uint64_t addr)
 {
 	uint64_t page = addr & ~(snap->target.page_size - 1);
-	size_t low = 0, high = snap->frames.n;
+	size_t i = MW_FIRST(k, snap->frames.n, snap->frames.v[k].addr >= page);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (snap->frames.v[mid].addr == page)
-			return &snap->frames.v[mid];
-		if (snap->frames.v[mid].addr > page)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return NULL;
+	return i < snap->frames.n && snap->frames.v[i].addr == page ? &snap->frames.v[i] : NULL;
 }
 
 void mw__note(struct mw_snapshot *snap, enum mw__severity severity, const char *source,
