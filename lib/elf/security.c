@@ -38,37 +38,106 @@ static const char *stack_of_object(const struct mw_elf *elf)
 	return i >= elf->n_sh ? "executable: no .note.GNU-stack" : elf->sh[i].flags & SHF_EXECINSTR ? "executable" : "not executable";
 }
 
+/* What the answers about the layout go by. */
+struct linkage {
+	const struct mw_elf *elf;
+	const struct mw__elf_dynamic *dyn;	/* or NULL */
+	bool is_linked;		/* a program or library, no object file */
+	bool is_lost;		/* what the dynamic table would tell is not known */
+	bool has_interp;
+};
+
+static bool has_tag(const struct linkage *l, uint64_t tag)
+{
+	uint64_t v;
+
+	return mw__dyn_get(l->dyn, tag, &v);
+}
+
+static enum mw__answer is_static(const struct linkage *l)
+{
+	if (!l->is_linked)
+		return MW__CANNOT_KNOW;
+	if (l->has_interp || has_tag(l, DT_NEEDED))
+		return MW__NO;
+	bool needs_nothing = l->elf->eh.type == ET_DYN && !has_flag(l->dyn, DT_FLAGS_1, DF_1_PIE);	/* may be a library */
+
+	return l->is_lost || needs_nothing ? MW__CANNOT_KNOW : MW__YES;
+}
+
+static const char *pie_of(const struct linkage *l)
+{
+	if (l->elf->eh.type == ET_EXEC)
+		return "no";
+	if (l->elf->eh.type != ET_DYN)
+		return "not linked";
+	return l->has_interp || has_flag(l->dyn, DT_FLAGS_1, DF_1_PIE) ? "yes" : "shared object";
+}
+
+static const char *relro_of(const struct linkage *l, enum mw__answer is_static)
+{
+	if (!l->is_linked)
+		return "unknown";
+	if (!segment(l->elf, PT_GNU_RELRO))
+		return "none";
+	if (l->is_lost || (is_static == MW__YES && !l->dyn))
+		return "unknown";
+	return has_tag(l, DT_BIND_NOW) || has_flag(l->dyn, DT_FLAGS, DF_BIND_NOW) || has_flag(l->dyn, DT_FLAGS_1, DF_1_NOW) ?
+	       "full" : "partial";
+}
+
+static const char *stack_of(const struct linkage *l)
+{
+	const struct mw__phdr *stack = segment(l->elf, PT_GNU_STACK);
+
+	if (l->elf->eh.type == ET_REL)
+		return stack_of_object(l->elf);
+	if (!l->is_linked || !l->elf->n_ph)
+		return "unknown";
+	return !stack ? "executable: no PT_GNU_STACK" : stack->flags & PF_X ? "executable" : "not executable";
+}
+
+static enum mw__answer has_textrel(const struct linkage *l)
+{
+	if (l->is_lost)
+		return MW__CANNOT_KNOW;
+	return has_tag(l, DT_TEXTREL) || has_flag(l->dyn, DT_FLAGS, DF_TEXTREL) ? MW__YES : MW__NO;
+}
+
+static enum mw__answer has_writable_code(const struct linkage *l)
+{
+	if (!l->is_linked || !l->elf->n_ph)
+		return MW__CANNOT_KNOW;
+	for (size_t i = 0; i < l->elf->n_ph; i++)
+		if (l->elf->ph[i].type == PT_LOAD && (l->elf->ph[i].flags & PF_W) && (l->elf->ph[i].flags & PF_X))
+			return MW__YES;
+	return MW__NO;
+}
+
+/* A text of the dynamic table, NULL without one. */
+static const char *text_of(const struct linkage *l, uint64_t tag)
+{
+	uint64_t v;
+
+	if (l->is_lost)
+		return "unknown";
+	return mw__dyn_get(l->dyn, tag, &v) ? mw__strtab_at(l->dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
+}
+
 static void find_layout(struct mw_elf *elf, struct mw__security *s)
 {
-	struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
-	const struct mw__phdr *stack = segment(elf, PT_GNU_STACK);
-	uint64_t v;
-	bool linked = elf->eh.type == ET_EXEC || elf->eh.type == ET_DYN;
-	bool lost = !linked || (segment(elf, PT_DYNAMIC) && !dyn);	/* what the dynamic table would tell */
-	bool now = mw__dyn_get(dyn, DT_BIND_NOW, &v) || has_flag(dyn, DT_FLAGS, DF_BIND_NOW) ||
-		   has_flag(dyn, DT_FLAGS_1, DF_1_NOW);
+	const struct mw__elf_dynamic *dyn = mw__elf_dynamic(elf);
+	bool is_linked = elf->eh.type == ET_EXEC || elf->eh.type == ET_DYN;
+	const struct linkage l = { elf, dyn, is_linked, !is_linked || (segment(elf, PT_DYNAMIC) && !dyn), segment(elf, PT_INTERP) };
 
-	s->is_static = !linked ? MW__CANNOT_KNOW : segment(elf, PT_INTERP) || mw__dyn_get(dyn, DT_NEEDED, &v) ? MW__NO :
-		       lost ? MW__CANNOT_KNOW : MW__YES;
-	s->pie = elf->eh.type == ET_EXEC ? "no" : elf->eh.type != ET_DYN ? "not linked" :
-		 has_flag(dyn, DT_FLAGS_1, DF_1_PIE) || segment(elf, PT_INTERP) ? "yes" : "shared object";
-	if (elf->eh.type == ET_DYN && s->is_static == MW__YES && !has_flag(dyn, DT_FLAGS_1, DF_1_PIE))
-		s->is_static = MW__CANNOT_KNOW;	/* a library that needs nothing */
-	s->relro = !linked ? "unknown" : !segment(elf, PT_GNU_RELRO) ? "none" : lost || (s->is_static == MW__YES && !dyn) ? "unknown" :
-		   now ? "full" : "partial";
-	s->stack = elf->eh.type == ET_REL ? stack_of_object(elf) : !linked || !elf->n_ph ? "unknown" :
-		   !stack ? "executable: no PT_GNU_STACK" : stack->flags & PF_X ? "executable" : "not executable";
-	s->textrel = lost ? MW__CANNOT_KNOW : mw__dyn_get(dyn, DT_TEXTREL, &v) || has_flag(dyn, DT_FLAGS, DF_TEXTREL) ? MW__YES : MW__NO;
-	s->writable_code = linked && elf->n_ph ? MW__NO : MW__CANNOT_KNOW;
-	for (size_t i = 0; linked && i < elf->n_ph; i++)
-		if (elf->ph[i].type == PT_LOAD && (elf->ph[i].flags & PF_W) && (elf->ph[i].flags & PF_X))
-			s->writable_code = MW__YES;
-	if (lost) {
-		s->rpath = s->runpath = "unknown";
-		return;
-	}
-	s->rpath = mw__dyn_get(dyn, DT_RPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
-	s->runpath = mw__dyn_get(dyn, DT_RUNPATH, &v) ? mw__strtab_at(dyn->str, v) : NULL; /* NOLINT(clang-analyzer-core.NullDereference) */
+	s->is_static = is_static(&l);
+	s->pie = pie_of(&l);
+	s->relro = relro_of(&l, s->is_static);
+	s->stack = stack_of(&l);
+	s->textrel = has_textrel(&l);
+	s->writable_code = has_writable_code(&l);
+	s->rpath = text_of(&l, DT_RPATH);
+	s->runpath = text_of(&l, DT_RUNPATH);
 }
 
 /* Functions that _FORTIFY_SOURCE replaces by __NAME_chk. */
