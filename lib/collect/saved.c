@@ -72,7 +72,7 @@ static int complete(struct mw_snapshot *snap, const struct mw_collect_opts *o)
 		missing += rc == 0;
 	}
 	if (missing)
-		mw__note(snap, MW__INFO, "snapshot", "memwhy record --symbols saves them",
+		mw__note(snap, MW__INFO, "snapshot", o->symbols ? "memwhy record --symbols saves them" : "memwhy record saves them",
 			 missing == 1 ? "it has no %s of %zu object, and its file is not here" :
 			 "it has no %s of %zu objects, and their files are not here", o->symbols ? "symbols" : "relocations", missing);
 	if (o->frames_of && !snap->frames.n)
