@@ -53,7 +53,6 @@ enum mw_errcode {
 	MW_E_USAGE,		/* arguments that make no sense together */
 	MW_E_UNSUPPORTED,	/* this kernel or machine cannot do it */
 	MW_E_NOT_FOUND,		/* no such process, file or name */
-	MW_E_AMBIGUOUS,		/* a name fits several processes; text lists them */
 	MW_E_WRITE,		/* the output could not be written */
 };
 
@@ -148,8 +147,10 @@ struct mw_snapshot;
  * A source that cannot be read is no failure: what it would give is MW_UNKNOWN, and a
  * note tells the source, the reason and the remedy.
  *
- * Return: 0, -MW_E_NOT_FOUND (no such process), -MW_E_GONE (it ended meanwhile),
- * -MW_E_PERM (not even its status can be read), -MW_E_OS, -MW_E_NOMEM.
+ * Return: 0, -MW_E_NOT_FOUND (no such process, or no /proc), -MW_E_GONE (it has no memory, or ended meanwhile),
+ * -MW_E_PERM (not even its status can be read, or it may not be held still), -MW_E_UNSUPPORTED (opts->pages or
+ * opts->freeze asks for what is not there, or pages are not of 4 KiB), -MW_E_FORMAT (a file of /proc is not
+ * understood), -MW_E_OS, -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_collect_pid(pid_t pid, const struct mw_collect_opts *opts,
 					struct mw_snapshot **ret, struct mw_err *err);
@@ -210,7 +211,7 @@ MW_API void mw_snapshot_destroy(struct mw_snapshot *snap);
  * @name: compared with the command name (comm) and the base name of the program file
  * @ret:  malloc'ed array of *count pids, ascending; free() it
  *
- * Return: 0 (also when none fits: *count is 0), -MW_E_OS, -MW_E_NOMEM.
+ * Return: 0 (also when none fits: *count is 0), -MW_E_NOT_FOUND (no /proc is mounted), -MW_E_OS, -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_process_find(const char *name, pid_t **ret, size_t *count,
 					 struct mw_err *err);
@@ -250,7 +251,8 @@ struct mw_ranking;
  * Processes that the caller may not read are in it without PSS and USS; mw_report_top() counts and names them.
  * With opts->max_stall_ns of 0 processes are not asked how large they are before they are read, where all that is
  * mapped on the machine is too little for that limit; a process that maps the same pages many times may then take longer.
- * Return: 0, -MW_E_OS (processes cannot be listed), -MW_E_NOMEM.
+ * Return: 0, -MW_E_USAGE (no such order, or not with opts->largest), -MW_E_NOT_FOUND (no /proc is mounted), -MW_E_OS
+ * (processes cannot be listed, or not one of them be read), -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_ranking_collect(const struct mw_ranking_opts *opts, struct mw_ranking **ret,
 					    struct mw_err *err);
@@ -515,7 +517,7 @@ struct mw_top_opts {
 struct mw_doctor_opts {
 	size_t size;
 	const char *procfs;
-	pid_t pid;		/* 0: none; otherwise what can be read of this process */
+	pid_t pid;		/* whose sources are tried; 0: the caller's own */
 };
 
 /** Why VSZ is not RSS, and what RSS is made of. With opts->all @snap must outlive the document. Return: 0, -MW_E_NOMEM. */
@@ -537,7 +539,7 @@ MW_API MW_MUST_CHECK int mw_report_maps(const struct mw_snapshot *snap,
  *        in the page cache is unknown), and .symbols for symbols, cold and hot
  *
  * The rows of an object add up to what mw_report_explain() says of it, to the byte.
- * Return: 0, -MW_E_NOT_FOUND (no such object is mapped), -MW_E_NOMEM.
+ * Return: 0, -MW_E_NOT_FOUND (no such object is mapped), -MW_E_PERM (the snapshot has no mappings), -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_report_sections(const struct mw_snapshot *snap,
 					    const struct mw_sections_opts *opts,
@@ -551,7 +553,8 @@ MW_API MW_MUST_CHECK int mw_report_faults(const struct mw_recording *rec,
  * @snap: taken with opts.cache_places (or which absent pages are in the page cache is unknown), and with
  *        .frames_of the same place for frames
  *
- * Return: 0, -MW_E_NOT_FOUND (there is no such place), -MW_E_USAGE (it ends before it starts), -MW_E_NOMEM.
+ * Return: 0, -MW_E_NOT_FOUND (there is no such place), -MW_E_USAGE (it ends before it starts, or has no bytes),
+ * -MW_E_PERM (the snapshot has no mappings), -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_report_pages(const struct mw_snapshot *snap, const struct mw_pages_opts *opts,
 					 struct mw_document **ret, struct mw_err *err);
@@ -560,7 +563,8 @@ MW_API MW_MUST_CHECK int mw_report_pages(const struct mw_snapshot *snap, const s
  * @snap: taken with opts.frames_at of the same addresses (or frames and page table levels are unknown), and
  *        with .symbols, .relocs and .cache_places for what these give
  *
- * An address that no mapping holds is answered, too: with its neighbours. Return: 0, -MW_E_NOMEM.
+ * An address that no mapping holds is answered, too: with its neighbours. Return: 0, -MW_E_PERM (the snapshot has no
+ * mappings), -MW_E_NOMEM.
  */
 MW_API MW_MUST_CHECK int mw_report_at(const struct mw_snapshot *snap, const struct mw_at_opts *opts,
 				      struct mw_document **ret, struct mw_err *err);
@@ -577,8 +581,8 @@ MW_API MW_MUST_CHECK int mw_report_tlb(const struct mw_snapshot *snap, const str
 /**
  * mw_report_heap() - what is inside the heap, and the bridge from requested bytes to VSZ
  *
- * Return: 0, -MW_E_NOMEM, -MW_E_UNSUPPORTED (the target's allocator is another one, which
- * the text names, or the snapshot was saved).
+ * Return: 0, -MW_E_NOMEM, -MW_E_PERM (the snapshot has no mappings), -MW_E_UNSUPPORTED (the target's allocator is
+ * another one, which the text names, or what is inside of its heap could not be read, or was not saved).
  */
 MW_API MW_MUST_CHECK int mw_report_heap(const struct mw_snapshot *snap, const struct mw_heap_opts *opts,
 					struct mw_document **ret, struct mw_err *err);
@@ -586,7 +590,7 @@ MW_API MW_MUST_CHECK int mw_report_heap(const struct mw_snapshot *snap, const st
  * mw_report_top() - all processes, or groups of them, largest first
  * @ranking: with opts.cgroups for MW_GROUP_CGROUP, and opts.frames for groups that count shared pages once
  *
- * Return: 0, -MW_E_NOMEM.
+ * Return: 0, -MW_E_NOMEM, -MW_E_USAGE (no such order or group).
  */
 MW_API MW_MUST_CHECK int mw_report_top(const struct mw_ranking *ranking, const struct mw_top_opts *opts,
 				       struct mw_document **ret, struct mw_err *err);
@@ -598,7 +602,11 @@ MW_API MW_MUST_CHECK int mw_report_top(const struct mw_ranking *ranking, const s
  */
 MW_API MW_MUST_CHECK int mw_report_bench(const struct mw_bench_run *runs, size_t n, const struct mw_bench_opts *opts,
 					 struct mw_document **ret, struct mw_err *err);
-/** What works on this machine, and how to enable the rest. Return: 0, -MW_E_NOMEM, -MW_E_OS. */
+/**
+ * mw_report_doctor() - what works on this machine, and how to enable the rest
+ *
+ * Return: 0, -MW_E_NOT_FOUND, -MW_E_GONE or -MW_E_PERM (of the process), -MW_E_OS, -MW_E_NOMEM.
+ */
 MW_API MW_MUST_CHECK int mw_report_doctor(const struct mw_doctor_opts *opts,
 					  struct mw_document **ret, struct mw_err *err);
 MW_API void mw_document_destroy(struct mw_document *doc);
@@ -740,7 +748,10 @@ struct mw_text_opts {
 	const char *sort;	/* NULL: as is; "KEY[,KEY]", "-KEY" descending */
 };
 
-/** Print for people. Return: 0, -MW_E_USAGE (no such column), -MW_E_NOMEM, or the sink's error. */
+/**
+ * Print for people. Return: 0, -MW_E_USAGE (no such column or unit, or an option of a newer library), -MW_E_NOMEM, or
+ * the sink's error.
+ */
 MW_API MW_MUST_CHECK int mw_document_text(const struct mw_document *doc,
 					  const struct mw_text_opts *opts,
 					  const struct mw_sink *sink, struct mw_err *err);

@@ -19,7 +19,6 @@ static const char *const names[] = {
 	[MW_E_USAGE] = "usage",
 	[MW_E_UNSUPPORTED] = "unsupported",
 	[MW_E_NOT_FOUND] = "not found",
-	[MW_E_AMBIGUOUS] = "ambiguous",
 	[MW_E_WRITE] = "write",
 };
 
