@@ -409,8 +409,8 @@ static int collect(struct mw__collector *c, const char *path, struct mw_err *err
 			c->snap->target.exe = c->snap->images.v[i].path;
 	if (rc == 0 && c->opts.n_frames_at)
 		rc = mw__collect_sources(c->snap, &c->opts, err);
-	if (rc == 0)
-		rc = mw__collect_runtime(c->snap);
+	if (rc == 0 && mw__collect_runtime(c->snap) < 0)
+		rc = mw__fail_nomem(err, path);
 	return rc;
 }
 

@@ -350,52 +350,65 @@ static void compare_end(struct mw__collector *c, uint64_t start_ticks)
 	}
 }
 
-static int collect(struct mw__collector *c, struct mw_err *err)
+/* Mappings and page states; where mappings are refused, counters alone. */
+static int read_memory(struct mw__collector *c, struct mw_err *err)
+{
+	struct mw_err why = {};
+	int rc = take_until_accepted(c, &why);
+
+	if (rc == -MW_E_PERM)
+		return settle_for_status(c, &why, err);
+	if (rc < 0)
+		*err = why;
+	else
+		c->snap->target.has_maps = true;
+	return rc;
+}
+
+/* What else is told of the process and its memory. */
+static int read_rest(struct mw__collector *c, const struct mw__stat *stat, struct mw_err *err)
 {
 	struct mw_snapshot *snap = c->snap;
+	int rc = 0;
+
+	read_identity(c);
+	if (c->opts.verify && c->proc.is_live)
+		read_cpu(snap);
+	read_roads(c, stat);
+	mw__limits_read(&c->proc, &snap->limits, &snap->arena);
+	mw__cgroup_read(&c->proc, c->opts.cgroupfs, &snap->cgroup, &snap->arena);
+	if (snap->target.has_maps && !c->opts.no_objects)
+		rc = mw__collect_objects(c, err);
+	if (rc == 0 && c->opts.levels && c->proc.is_live)
+		mw__collect_levels(c);
+	if (rc == 0 && snap->target.has_maps && c->proc.is_live)
+		rc = collect_frames(c, err);
+	if (rc < 0)
+		return rc;
+	if (needs_smaps_for_swap(snap) && c->opts.smaps != MW_ALWAYS)
+		c->opts.smaps = MW_AUTO;
+	read_smaps(c);
+	read_rollup(c);
+	compare_end(c, stat->start_ticks);
+	return mw__collect_runtime(snap) < 0 ? mw__fail_nomem(err, "runtime") : 0;
+}
+
+static int collect(struct mw__collector *c, struct mw_err *err)
+{
 	struct mw__stat stat;
-	struct mw_err why = {};
 	int rc = mw__stat_read(&c->proc, &stat, err);
 
 	if (rc == -MW_E_NOT_FOUND || rc == -MW_E_GONE)
 		return mw__fail(err, MW_E_GONE, 0, "pid %d: it exited", c->proc.pid);
 	if (rc < 0)
 		return rc;
-	snap->target.start_ticks = stat.start_ticks;
+	c->snap->target.start_ticks = stat.start_ticks;
 	if (stat.state == 'Z' && (!mw__proc_use_thread(&c->proc) || mw__stat_read(&c->proc, &stat, err) < 0))
 		return mw__proc_fail_lifeless(&c->proc, err);
-	rc = take_until_accepted(c, &why);
-	if (rc == -MW_E_PERM)
-		rc = settle_for_status(c, &why, err);
-	else if (rc == 0)
-		snap->target.has_maps = true;
-	else if (err)
-		*err = why;
-	if (rc == -MW_E_GONE && snap->status.vm_size == MW_UNKNOWN)
+	rc = read_memory(c, err);
+	if (rc == -MW_E_GONE && c->snap->status.vm_size == MW_UNKNOWN)
 		return mw__proc_fail_lifeless(&c->proc, err);
-	if (rc < 0)
-		return rc;
-	read_identity(c);
-	if (c->opts.verify && c->proc.is_live)
-		read_cpu(snap);
-	read_roads(c, &stat);
-	mw__limits_read(&c->proc, &snap->limits, &snap->arena);
-	mw__cgroup_read(&c->proc, c->opts.cgroupfs, &snap->cgroup, &snap->arena);
-	if (snap->target.has_maps && !c->opts.no_objects) {
-		rc = mw__collect_objects(c, err);
-		if (rc < 0)
-			return rc;
-	}
-	if (c->opts.levels && c->proc.is_live)
-		mw__collect_levels(c);
-	if (snap->target.has_maps && c->proc.is_live && (rc = collect_frames(c, err)) < 0)
-		return rc;
-	if (needs_smaps_for_swap(snap) && c->opts.smaps != MW_ALWAYS)
-		c->opts.smaps = MW_AUTO;
-	read_smaps(c);
-	read_rollup(c);
-	compare_end(c, stat.start_ticks);
-	return mw__collect_runtime(snap);
+	return rc < 0 ? rc : read_rest(c, &stat, err);
 }
 
 static void fill_options(struct mw__collector *c, const struct mw_collect_opts *opts)
