@@ -15,10 +15,14 @@ void mw__place_deinit(struct mw__place *place)
 	MW_VEC_FREE(&place->ranges);
 }
 
+/* Where the last page of all addresses begins: nothing is mapped there, and its end is no number. */
+#define LAST_PAGE (-UINT64_C(4096))
+
 static int add(struct mw__place *p, uint64_t start, uint64_t end, const char *label)
 {
 	struct mw__range *last = p->ranges.n ? &p->ranges.v[p->ranges.n - 1] : NULL;
 
+	end = mw__min(end, LAST_PAGE);
 	if (start >= end)
 		return 0;
 	if (last && last->end == start && last->label == label) {
@@ -84,6 +88,8 @@ static int find_range(const char *text, struct mw__place *ret, struct mw_err *er
 	if (is_size ? !parse_size(p + 1, &stop) : !read_address(p + 1, &stop))
 		return 0;
 	if (is_size && __builtin_add_overflow(start, stop, &stop))
+		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range beyond the end of memory", text);
+	if (start >= LAST_PAGE)
 		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range beyond the end of memory", text);
 	if (start >= stop)
 		return mw__fail(err, MW_E_USAGE, 0, "%.100s: a range that %s", text, start > stop ? "ends before it starts" : "has no bytes");

@@ -16,6 +16,7 @@ static const uint32_t plain[] = { 0, 1, 2, 7, 0x1a, 0x80000000, 0x80000002, 0x80
 				  0x80000019, 0x80000021 };
 #define PARAMETERS 0x18		/* a leaf with subleaves */
 #define MAX_SUBLEAF 31
+#define MAX_FILE_LINES 100000	/* one processor has a few hundred */
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -88,7 +89,7 @@ static void read_lines(struct mw_cpu *cpu, FILE *file)
 	char line[256];
 	struct mw__cpuid c;
 
-	while (fgets(line, sizeof(line), file)) {
+	for (int i = 0; i < MAX_FILE_LINES && fgets(line, sizeof(line), file); i++) {
 		if (!parse_line(line, &c) || !is_wanted(&c))
 			continue;
 		if (c.leaf == 0 && cpu->n)

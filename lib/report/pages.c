@@ -203,6 +203,12 @@ static char mark(struct view *v, uint64_t start, uint64_t end, uint64_t *residen
 	return c;
 }
 
+/* The address behind this many bytes, or the end: ranges may reach up to the end of all addresses. */
+static uint64_t behind(uint64_t at, uint64_t size, uint64_t end)
+{
+	return end - at > size ? at + size : end;
+}
+
 static void add_line(struct view *v, struct mw__doc_node *t, uint64_t start, uint64_t end, uint64_t per, const char *name)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
@@ -210,8 +216,8 @@ static void add_line(struct view *v, struct mw__doc_node *t, uint64_t start, uin
 	char text[WIDTH + 1];
 	size_t n = 0;
 
-	for (uint64_t at = start; at < end && n < WIDTH; at += per)
-		text[n++] = mark(v, at, mw__min(at + per, end), &resident);
+	for (uint64_t at = start; at < end && n < WIDTH; at = behind(at, per, end))
+		text[n++] = mark(v, at, behind(at, per, end), &resident);
 	text[n] = '\0';
 	mw__row_u64(t, row, M_ADDRESS, start);
 	mw__row_text(t, row, M_MAP, text);
@@ -227,7 +233,7 @@ static uint64_t lines_of(const struct view *v, uint64_t per)
 	for (size_t i = 0; i < v->place.ranges.n; i++) {
 		uint64_t size = mw__align_up(v->place.ranges.v[i].end, PAGE) - mw__align_down(v->place.ranges.v[i].start, PAGE);
 
-		n += (size + per * WIDTH - 1) / (per * WIDTH);
+		n += size / (per * WIDTH) + (size % (per * WIDTH) != 0);
 	}
 	return n;
 }
@@ -236,7 +242,7 @@ static void draw_place(struct view *v)
 {
 	uint64_t per = PAGE, most = mw__max(MAX_LINES, v->place.ranges.n);
 
-	while (!v->opts->all && per < UINT64_C(1) << 40 && lines_of(v, per) > most)
+	while (!v->opts->all && lines_of(v, per) > most)
 		per *= 2;
 	uint64_t sizes[] = { per, per * WIDTH };
 	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, map_cols, MW__COUNT(map_cols));
@@ -245,8 +251,8 @@ static void draw_place(struct view *v)
 		const struct mw__range *r = &v->place.ranges.v[i];
 		uint64_t end = mw__align_up(r->end, PAGE);
 
-		for (uint64_t at = mw__align_down(r->start, PAGE); at < end; at += per * WIDTH)
-			add_line(v, t, at, mw__min(at + per * WIDTH, end), per, r->label);
+		for (uint64_t at = mw__align_down(r->start, PAGE); at < end; at = behind(at, per * WIDTH, end))
+			add_line(v, t, at, behind(at, per * WIDTH, end), per, r->label);
 	}
 	mw__doc_line(v->root, "", NULL, 0);
 	mw__doc_linef(v->root, sizes, 2, "One character is %llu page%s (\001), a line \001.", (unsigned long long)(per / PAGE),

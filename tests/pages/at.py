@@ -56,6 +56,12 @@ def check_pages(tap, process, claims):
               [f"{section['mapped']} {section['resident']}"])
     memwhy("pages", process.pid, "nosuch", status=3)
     memwhy("pages", process.pid, "2000-1000", status=3)
+    for place in ("0-ffffffffffffffff", "ffff800000000000-fffffffffffff001"):
+        doc, lines = memwhy("pages", "--json", process.pid, place), memwhy("pages", process.pid, place).splitlines()
+        mapped = sum(e - s for s, e, *_ in target.mappings(process.pid) if s < 1 << 47) if place[0] == "0" else 0
+        tap.check(f"pages {place}: all that is mapped, on a screen",
+                  [] if doc["mapped"] == mapped and len(lines) < 80 else [f"{doc['mapped']} bytes of {mapped}, {len(lines)} lines"])
+    memwhy("pages", process.pid, "fffffffffffff000-ffffffffffffffff", status=3)
     tap.check("places that are none are refused", [])
 
 

@@ -255,7 +255,7 @@ def check_counters():
 
 
 def check_bad():
-    for path, why in (("/dev/null", b"no words of CPUID"), ("/no/such/file", b"No such file"), (MEMWHY, b"no words of CPUID")):
+    for path, why in (("/dev/null", b"no words of CPUID"), ("/dev/zero", b"no words of CPUID"), ("/no/such/file", b"No such file"), (MEMWHY, b"no words of CPUID")):
         run = subprocess.run([MEMWHY, "tlb", "--cpuid", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
         ok(run.returncode == 3 and why in run.stderr, f"--cpuid {os.path.basename(path)} is refused", run.stderr)
 
