@@ -316,7 +316,8 @@ static int settle_for_status(struct mw__collector *c, const struct mw_err *why, 
 	c->snap->vmas.n = c->snap->runs.n = c->snap->files.n = 0;
 	free(c->snap->smaps);
 	c->snap->smaps = NULL;
-	mw__note(c->snap, MW__WARNING, "maps", "run memwhy as the owner of the process or as root; see memwhy doctor",
+	mw__note(c->snap, MW__WARNING, "maps", geteuid() ? "run memwhy as the owner of the process or as root; see memwhy doctor" :
+		 "root is refused too: CAP_SYS_PTRACE is missing in its user namespace, or a security module protects it",
 		 "mappings are unknown, so no byte has a cause: %s", why->text);
 	return 0;
 }

@@ -152,7 +152,8 @@ static void find_reservations(struct facts *f)
 		return;
 	struct mw__finding *x = add(f, "reservations",
 		"\001 of it is address space that was reserved and may not even be accessed yet (PROT_NONE); "
-		"the owner of \001 is proven by its own records. A reservation costs no memory and no swap.");
+		"%s. A reservation costs no memory and no swap.",
+		proven ? "the owner of \001 is proven by its own records" : "no record proves whose it is");
 
 	size(x, "reserved", total);
 	size(x, "reserved_owner_proven", proven);
@@ -233,9 +234,10 @@ static void find_sharing(struct facts *f)
 	if (f->pss == MW_UNKNOWN || f->uss == MW_UNKNOWN)
 		return;
 	struct mw__finding *x = add(f, "sharing",
-		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; "
-		"nobody else maps \001 (USS): its end frees them, though pages of files stay in the page cache until memory "
-		"is needed; \001 are mapped by others too.");
+		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; %s",
+		f->uss ? "nobody else maps \001 (USS): its end frees them, though pages of files stay in the page cache until memory "
+			 "is needed; \001 are mapped by others too." :
+			 "no page is its alone: its end frees \001 (USS), and \001 are mapped by others too.");
 
 	size(x, "pss", f->pss);
 	size(x, "uss", f->uss);

@@ -151,6 +151,7 @@ def ask(tap, question, source, limit, sentence, evidence, path):
             return
         wrong = [f"{key} is {said['evidence'].get(key)}" for key, good in evidence.items()
                  if said["evidence"].get(key) is None or not good(said["evidence"][key])]
+        wrong += [w["sentence"] for w in words.values() if " of 0 B" in w["sentence"] or "maps 0 B" in w["sentence"]]
         tap.check(f"{question}: {said['sentence'][:60]}...", wrong)
 
 
