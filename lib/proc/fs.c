@@ -63,7 +63,8 @@ static int fail_missing(const struct mw__proc *proc, bool is_default, struct mw_
 {
 	if (!proc->is_live && is_default)
 		return mw__proc_fail_unmounted(proc->root, err);
-	if (!proc->own_pids || (kill(proc->pid, 0) < 0 && errno != EPERM))
+	/* to kill(2), 0 and less are groups, which exist */
+	if (!proc->own_pids || proc->pid < 1 || (kill(proc->pid, 0) < 0 && errno != EPERM))
 		return mw__fail(err, MW_E_NOT_FOUND, 0, "pid %d: no such process", proc->pid);
 	return fail_hidden(proc, err);
 }

@@ -539,6 +539,20 @@ static void test_statm(struct tree *t)
 	mw__proc_close(&proc);
 }
 
+static void test_no_pid(void)
+{
+	static const pid_t none[] = { 0, -1, INT32_MIN };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		struct mw__proc proc;
+		struct mw_err err = {};
+		int rc = mw__proc_open(&proc, NULL, none[i], &err);
+
+		ok(rc == -MW_E_NOT_FOUND, "pid %d is none, not a hidden one: %s", none[i], err.text);
+		mw__proc_close(&proc);
+	}
+}
+
 static struct mw__cgroup read_cgroup(struct tree *t, const char *text)
 {
 	struct mw_snapshot snap;
@@ -877,6 +891,7 @@ int main(void)
 	test_stat();
 	test_limits(&t);
 	test_statm(&t);
+	test_no_pid();
 	test_cgroup(&t);
 	test_cgroup_mounts(&t);
 	test_tasks(&t);
