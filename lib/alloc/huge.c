@@ -202,6 +202,16 @@ static void unmap(mspan *s)
 	mw__heap_unlock();
 }
 
+bool mw__was_huge(const void *p)
+{
+	const struct mw_event *ring = (const struct mw_event *)region.tables[MW_TABLE_EVENTS].addr;
+
+	for (unsigned i = 0; ring && i < MW_N_EVENTS; i++)
+		if (ring[i].kind == MW_EVENT_HUGE_UNMAP && ring[i].addr == (uintptr_t)p)
+			return true;
+	return false;
+}
+
 size_t mw__huge_drop_idle(uint64_t now)
 {
 	size_t freed = 0;

@@ -276,6 +276,7 @@ bool mw__huge_resize(mspan *s, size_t size, bool roomy); /* may move it */
 bool mw__huge_from_run(mspan *s, size_t size); /* a large block moves to its own mapping */
 mspan *mw__huge_find(const void *p);      /* exact base; takes the heap lock */
 mspan *mw__block_containing(uintptr_t p); /* slow, for error messages */
+bool mw__was_huge(const void *p); /* the start of a block whose mapping is gone, as far as the ring of events tells; no lock */
 size_t mw__huge_drop_idle(uint64_t now); /* 0: all; returns bytes unmapped */
 
 /* large.c: blocks above 32 KiB and up to MAX_RUN_PAGES; sampled ones too */

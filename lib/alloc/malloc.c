@@ -399,6 +399,8 @@ static void free_unknown(void *p)
 		mw__error(MW_ERROR_INTERIOR_FREE, p, s, NULL);
 	else if (mw__was_ours(p))
 		mw__error(MW_ERROR_DOUBLE_FREE, p, NULL, "its memory is free");
+	else if (mw__was_huge(p))
+		mw__error(MW_ERROR_DOUBLE_FREE, p, NULL, "its mapping is gone");
 	else
 		mw__error(MW_ERROR_FOREIGN_FREE, p, NULL, NULL);
 }

@@ -610,7 +610,7 @@ static const struct {
 	{ "double free, freed by another thread", "", "double free", double_free_elsewhere, MW_ERROR_DOUBLE_FREE },
 	{ "double free, thousands between", "", "double free", double_free_passed_on, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
-	{ "double free of a huge block", "", "", double_free_huge, MW_ERROR_FOREIGN_FREE },
+	{ "double free of a huge block", "", "double free", double_free_huge, MW_ERROR_DOUBLE_FREE },
 	{ "interior pointer", "", "middle of a block", interior_small, MW_ERROR_INTERIOR_FREE },
 	{ "odd interior pointer", "", "middle of a block", interior_byte, MW_ERROR_INTERIOR_FREE },
 	{ "interior pointer, large", "", "middle of a block", interior_large, MW_ERROR_INTERIOR_FREE },
