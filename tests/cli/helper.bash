@@ -53,10 +53,9 @@ start_target() { # [NAME]
 	target=$!
 	targets+=("$target")
 	for _ in $(seq 100); do
-		[ "$(cat "/proc/$target/comm" 2>/dev/null)" = "${name:0:15}" ] && break
+		[ "$(cat "/proc/$target/comm" 2>/dev/null)" = "${name:0:15}" ] && grep -q '^State:.S' "/proc/$target/status" && break
 		sleep 0.05
 	done
-	sleep 0.1
 }
 end_targets() {
 	local t

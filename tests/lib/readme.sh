@@ -141,7 +141,10 @@ check "the example compiles with libmemwhy.so" "$(build shared "-L$B" -lmemwhy "
 sleep 60 &
 target=$!
 trap 'kill $target; rm -rf "$tmp"' EXIT
-sleep 0.2
+for _ in $(seq 100); do	# it is no shell any more, and has been loaded
+	[ "$(cat /proc/$target/comm)" = sleep ] && grep -q '^State:.S' "/proc/$target/status" && break
+	sleep 0.1
+done
 want=$(awk '/^VmSize/ { v = $2 * 1024 } /^VmRSS/ { r = $2 * 1024 } END { print "VSZ " v " RSS " r " residual 0" }' "/proc/$target/status")
 for e in static shared; do
 	got=$(timeout 20 "$tmp/$e" "$target" 2>&1)
