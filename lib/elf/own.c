@@ -226,7 +226,8 @@ static uint64_t last_claim(const struct job *j)
 	for (size_t i = 0; i < j->elf->n_ph; i++)
 		if (j->elf->ph[i].type == PT_LOAD && mw__fits(j->elf->ph[i].off, j->elf->ph[i].filesz, j->elf->size))
 			end = mw__max(end, j->elf->ph[i].off + j->elf->ph[i].filesz);
-	end = mw__max(end, mw__min(j->elf->size, j->elf->eh.shoff + j->elf->n_sh * j->elf->shentsize));
+	if (j->elf->n_sh)
+		end = mw__max(end, j->elf->eh.shoff + j->elf->n_sh * j->elf->shentsize);
 	return mw__min(end, j->elf->size);
 }
 

@@ -344,6 +344,21 @@ def test_overlaid(tmp):
           json.loads(p.stdout)['files'][0]['sizes']['file'] == size, (p.returncode, p.stderr))
 
 
+def test_behind(tmp):
+    """Bytes behind all that the headers tell, in a file whose section headers are told to stand where there are none."""
+    with open(os.path.join(tmp, 'stripped'), 'rb') as f:
+        image = bytearray(f.read())
+    table = struct.unpack_from('<Q', image, 40)[0]
+    image = image[:table] + bytes(5000)
+    struct.pack_into('<Q', image, 40, len(image) * 2)
+    struct.pack_into('<HH', image, 60, 0, 0)
+    path = os.path.join(tmp, 'behind')
+    with open(path, 'wb') as f:
+        f.write(image)
+    got = owners(path, 'section', 'file').get('[behind the last section]', 0)
+    check('what was added to a file lies behind its end', got >= 5000, got)
+
+
 def test_diff(tmp):
     a, b = os.path.join(tmp, 'stripped'), os.path.join(tmp, 'prog')
     for by in VIEWS:
@@ -382,6 +397,7 @@ def main():
             w = sums(x)
             check('sums of %s' % x, not w, w)
         test_overlaid(tmp)
+        test_behind(tmp)
         test_go(tmp)
     return end()
 
