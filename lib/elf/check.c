@@ -62,14 +62,14 @@ static void note_verdict(struct job *j, enum mw__verdict verdict, const char *te
 	j->c->reason = text;
 }
 
-static uint64_t eh_off(const struct job *j, size_t i)
+static uint64_t eh_off(const struct job *j, const struct mw__field *field)
 {
-	return mw__elf_field_off(j->elf, 0, &mw__ehdr_fields[i]);
+	return mw__elf_field_off(j->elf, 0, field);
 }
 
-static uint64_t ph_off(const struct job *j, const struct mw__phdr *p, size_t field)
+static uint64_t ph_off(const struct job *j, const struct mw__phdr *p, const struct mw__field *field)
 {
-	return mw__elf_field_off(j->elf, mw__elf_ph_off(j->elf, p - j->elf->ph), &mw__phdr_fields[field]);
+	return mw__elf_field_off(j->elf, mw__elf_ph_off(j->elf, p - j->elf->ph), field);
 }
 
 /* ------------------------------------------------------------------ kernel */
@@ -97,17 +97,17 @@ static void check_header(struct job *j)
 	if (elf->eh.machine == EM_X86_64 && !elf->lay.is64)
 		note_verdict(j, MW__VERDICT_UNKNOWN, "it is for the x32 ABI: a kernel built without it says ENOEXEC");
 	if (elf->eh.phentsize != size)
-		fault(j, MW__ENOEXEC, "e_phentsize", elf->eh.phentsize, eh_off(j, 8), size,
+		fault(j, MW__ENOEXEC, "e_phentsize", elf->eh.phentsize, eh_off(j, MW__EH(phentsize)), size,
 		      "e_phentsize is not the size of a program header");
 	if (!elf->eh.phnum)
-		fault(j, MW__ENOEXEC, "e_phnum", 0, eh_off(j, 9), 1, "there are no program headers");
+		fault(j, MW__ENOEXEC, "e_phnum", 0, eh_off(j, MW__EH(phnum)), 1, "there are no program headers");
 	else if (elf->eh.phnum == PN_XNUM && elf->phnum != PN_XNUM)	/* allowed, but not to the kernel */
 		note_verdict(j, MW__ENOEXEC, "the kernel knows no PN_XNUM: more than 64 KiB of program headers");
 	else if (elf->eh.phnum * size > 65536)
-		fault(j, MW__ENOEXEC, "e_phnum", elf->eh.phnum, eh_off(j, 9), 65536 / size,
+		fault(j, MW__ENOEXEC, "e_phnum", elf->eh.phnum, eh_off(j, MW__EH(phnum)), 65536 / size,
 		      "the program headers take more than 64 KiB (the kernel knows no PN_XNUM)");
 	else if (!mw__fits(elf->eh.phoff, elf->eh.phnum * size, elf->size))
-		fault(j, MW__ENOEXEC, "e_phoff", elf->eh.phoff, eh_off(j, 4), elf->size,
+		fault(j, MW__ENOEXEC, "e_phoff", elf->eh.phoff, eh_off(j, MW__EH(phoff)), elf->size,
 		      "the program headers are not all in the file");
 }
 
@@ -119,13 +119,13 @@ static void check_interp(struct job *j, const struct mw__phdr *p)
 		return;
 	j->interp = true;
 	if (p->filesz < 2 || p->filesz > 4096)
-		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), 4096,
+		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, MW__PH(filesz)), 4096,
 		      "the interpreter's path is empty or longer than 4096 bytes");
 	else if (!mw__fits(p->off, p->filesz, j->elf->size))
-		fault(j, p->off > INT64_MAX ? MW__EINVAL : MW__EIO, "p_offset of PT_INTERP", p->off, ph_off(j, p, 2), j->elf->size,
+		fault(j, p->off > INT64_MAX ? MW__EINVAL : MW__EIO, "p_offset of PT_INTERP", p->off, ph_off(j, p, MW__PH(off)), j->elf->size,
 		      "the interpreter's path is not in the file");
 	else if (mw__elf_read(j->elf, p->off + p->filesz - 1, &last, 1) && last)
-		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, 5), MW_UNKNOWN,
+		fault(j, MW__ENOEXEC, "p_filesz of PT_INTERP", p->filesz, ph_off(j, p, MW__PH(filesz)), MW_UNKNOWN,
 		      "the interpreter's path has no NUL at its end");
 }
 
@@ -134,11 +134,11 @@ static void check_missing(struct job *j, const struct mw__phdr *p)
 {
 	uint64_t in_file = mw__align_up(j->elf->size, j->page), last = p->vaddr + p->filesz;
 
-	mw__elf_diag(j->elf, MW__ELF_BAD, "p_filesz", p->filesz, ph_off(j, p, 5), mw__sub0(j->elf->size, p->off),
+	mw__elf_diag(j->elf, MW__ELF_BAD, "p_filesz", p->filesz, ph_off(j, p, MW__PH(filesz)), mw__sub0(j->elf->size, p->off),
 		     "the segment reaches behind the end of the file: touching the missing pages raises SIGBUS");
 	if (p->memsz > p->filesz && (p->flags & PF_W) && (last & (j->page - 1)) &&
 	    mw__align_down(p->off + p->filesz, j->page) >= in_file)
-		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size,
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, MW__PH(off)), j->elf->size,
 		      "the kernel clears the end of a page that is not in the file");
 	j->missing |= p->filesz && p->off >= in_file;
 }
@@ -157,7 +157,7 @@ static void check_entry(struct job *j)
 			 elf->eh.entry < mw__align_up(p->vaddr + p->memsz, j->page);
 	}
 	if (strict && !found && elf->eh.entry)
-		fault(j, MW__VERDICT_UNKNOWN, "e_entry", elf->eh.entry, eh_off(j, 3), MW_UNKNOWN,
+		fault(j, MW__VERDICT_UNKNOWN, "e_entry", elf->eh.entry, eh_off(j, MW__EH(entry)), MW_UNKNOWN,
 		      "the entry point is in no executable segment: it dies there");
 }
 
@@ -169,23 +169,23 @@ static void check_load(struct job *j, const struct mw__phdr *p)
 	uint64_t top = is_ours ? is64 ? UINT64_C(0x7ffffffff000) : UINT64_C(0xffffe000) : is64 ? UINT64_MAX : UINT64_C(1) << 32;
 
 	if (p->filesz > p->memsz)
-		fault(j, MW__KILLED, "p_filesz", p->filesz, ph_off(j, p, 5), p->memsz, "p_filesz exceeds p_memsz");
+		fault(j, MW__KILLED, "p_filesz", p->filesz, ph_off(j, p, MW__PH(filesz)), p->memsz, "p_filesz exceeds p_memsz");
 	if (p->memsz > top || __builtin_add_overflow(p->vaddr, p->memsz, &end) || end > top)
-		fault(j, MW__KILLED, "p_memsz", p->memsz, ph_off(j, p, 6), top,
+		fault(j, MW__KILLED, "p_memsz", p->memsz, ph_off(j, p, MW__PH(memsz)), top,
 		      "the segment ends beyond the address space");
 	if (((p->vaddr ^ p->off) & (page - 1)) && p->filesz)
-		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), page,
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, MW__PH(off)), page,
 		      is_ours ? "p_offset and p_vaddr differ within the page" : "p_offset and p_vaddr differ within p_align");
 	if (p->off > INT64_MAX || __builtin_add_overflow(p->off, p->filesz, &end))
-		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, 2), j->elf->size, "p_offset + p_filesz wraps");
+		fault(j, MW__KILLED, "p_offset", p->off, ph_off(j, p, MW__PH(off)), j->elf->size, "p_offset + p_filesz wraps");
 	else if (!mw__fits(p->off, p->filesz, j->elf->size))
 		check_missing(j, p);
 	if (p->align && (p->align & (p->align - 1)))
-		mw__elf_diag(j->elf, MW__ELF_BAD, "p_align", p->align, ph_off(j, p, 7), MW_UNKNOWN,
+		mw__elf_diag(j->elf, MW__ELF_BAD, "p_align", p->align, ph_off(j, p, MW__PH(align)), MW_UNKNOWN,
 			     "p_align is not a power of two");
 	/* the gABI wants them in order; neither kernel nor loader looks at that in a program */
 	if (j->last_load && p->vaddr < j->last_load->vaddr + j->last_load->memsz)
-		mw__elf_diag(j->elf, MW__ELF_BAD, "p_vaddr", p->vaddr, ph_off(j, p, 3),
+		mw__elf_diag(j->elf, MW__ELF_BAD, "p_vaddr", p->vaddr, ph_off(j, p, MW__PH(vaddr)),
 			     j->last_load->vaddr + j->last_load->memsz, "PT_LOAD segments overlap or are not in order");
 	j->last_load = p;
 }
@@ -261,7 +261,7 @@ static void check_relro(struct job *j)
 			end = UINT64_MAX;
 		end = mw__align_down(end, j->page);
 		if (start != end && !is_mapped(j, start, end))
-			fault(j, MW__LOADER_REFUSES, "p_memsz of PT_GNU_RELRO", p->memsz, ph_off(j, p, 6), MW_UNKNOWN,
+			fault(j, MW__LOADER_REFUSES, "p_memsz of PT_GNU_RELRO", p->memsz, ph_off(j, p, MW__PH(memsz)), MW_UNKNOWN,
 			      "PT_GNU_RELRO reaches outside the loaded segments");
 	}
 }
@@ -303,11 +303,11 @@ static void check_sections(struct job *j)
 		uint64_t at = mw__elf_sh_off(elf, i);
 
 		if (s->type != SHT_NOBITS && s->type != SHT_NULL && !mw__fits(s->off, s->size, elf->size))
-			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_size", s->size, mw__elf_field_off(elf, at, &mw__shdr_fields[5]),
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_size", s->size, mw__elf_field_off(elf, at, MW__SH(size)),
 				     mw__sub0(elf->size, s->off), "section %zu (%.64s): %#llx bytes at %#llx are not all in the file",
 				     i, mw__elf_section_name(elf, i), (unsigned long long)s->size, (unsigned long long)s->off);
 		if (s->link >= elf->n_sh)
-			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_link", s->link, mw__elf_field_off(elf, at, &mw__shdr_fields[6]),
+			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_link", s->link, mw__elf_field_off(elf, at, MW__SH(link)),
 				     elf->n_sh, "section %zu (%.64s): sh_link names section %llu of %zu", i,
 				     mw__elf_section_name(elf, i), (unsigned long long)s->link, elf->n_sh);
 		if (s->name >= elf->shstr.n && elf->shstr.n)
@@ -315,7 +315,7 @@ static void check_sections(struct job *j)
 				     "section %zu: sh_name is outside the section name table", i);
 		if (s->align & (s->align - 1))
 			mw__elf_diag(j->elf, MW__ELF_BAD, "sh_addralign", s->align,
-				     mw__elf_field_off(elf, at, &mw__shdr_fields[8]), MW_UNKNOWN,
+				     mw__elf_field_off(elf, at, MW__SH(align)), MW_UNKNOWN,
 				     "section %zu (%.64s): sh_addralign is not a power of two", i,
 				     mw__elf_section_name(elf, i));
 	}

@@ -348,17 +348,17 @@ static uint64_t clamp_count(struct mw_elf *elf, uint64_t off, uint64_t count, ui
 	return count > room ? room : count;
 }
 
-static uint64_t eh_field_off(const struct mw_elf *elf, size_t i)
+static uint64_t eh_field_off(const struct mw_elf *elf, const struct mw__field *field)
 {
-	return mw__elf_field_off(elf, 0, &mw__ehdr_fields[i]);
+	return mw__elf_field_off(elf, 0, field);
 }
 
 /* The stride of a table: entry sizes other than the real one are never right, so they are not used. */
-static uint64_t stride(struct mw_elf *elf, uint64_t claimed, uint64_t real, size_t field, uint64_t count)
+static uint64_t stride(struct mw_elf *elf, uint64_t claimed, uint64_t real, const struct mw__field *field, uint64_t count)
 {
 	if (claimed != real && count)
-		mw__elf_diag(elf, MW__ELF_BAD, mw__ehdr_fields[field].name, claimed, eh_field_off(elf, field), real,
-			     "%s is %llu, must be %llu", mw__ehdr_fields[field].name, (unsigned long long)claimed,
+		mw__elf_diag(elf, MW__ELF_BAD, field->name, claimed, eh_field_off(elf, field), real,
+			     "%s is %llu, must be %llu", field->name, (unsigned long long)claimed,
 			     (unsigned long long)real);
 	return real;
 }
@@ -405,7 +405,7 @@ static void extend_numbers(struct mw_elf *elf)
 	if (!wanted)
 		return;
 	if (!first_section(elf, &zero)) {
-		mw__elf_diag(elf, MW__ELF_FATAL, "e_shoff", elf->eh.shoff, eh_field_off(elf, 5), elf->size,
+		mw__elf_diag(elf, MW__ELF_FATAL, "e_shoff", elf->eh.shoff, eh_field_off(elf, MW__EH(shoff)), elf->size,
 			     "extended numbering needs section header 0 at %#llx, which is not in the file",
 			     (unsigned long long)elf->eh.shoff);
 		elf->shnum = 0;
@@ -415,13 +415,13 @@ static void extend_numbers(struct mw_elf *elf)
 		elf->phnum = zero.info;
 	else if (elf->eh.phnum == PN_XNUM)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_info of section 0", 0, mw__elf_field_off(elf, elf->eh.shoff,
-			     &mw__shdr_fields[7]), PN_XNUM, "e_phnum is PN_XNUM, but sh_info of section 0 is 0");
+			     MW__SH(info)), PN_XNUM, "e_phnum is PN_XNUM, but sh_info of section 0 is 0");
 	if (!elf->eh.shnum)
 		elf->shnum = zero.size;
 	if (elf->eh.shstrndx == SHN_XINDEX)
 		elf->shstrndx = zero.link;
 	if (elf->eh.shstrndx == SHN_XINDEX && !zero.link)
-		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", SHN_XINDEX, eh_field_off(elf, 12), elf->shnum,
+		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", SHN_XINDEX, eh_field_off(elf, MW__EH(shstrndx)), elf->shnum,
 			     "e_shstrndx is SHN_XINDEX, but sh_link of section 0 is 0");
 }
 
@@ -429,9 +429,9 @@ static void read_segments(struct mw_elf *elf)
 {
 	uint64_t size = mw__raw_size_phdr(elf->lay.is64);
 
-	elf->phentsize = stride(elf, elf->eh.phentsize, size, 8, elf->phnum);
-	uint64_t n = clamp_count(elf, elf->eh.phoff, elf->phnum, size, "e_phoff", eh_field_off(elf, 4), "e_phnum",
-				 eh_field_off(elf, 9));
+	elf->phentsize = stride(elf, elf->eh.phentsize, size, MW__EH(phentsize), elf->phnum);
+	uint64_t n = clamp_count(elf, elf->eh.phoff, elf->phnum, size, "e_phoff", eh_field_off(elf, MW__EH(phoff)), "e_phnum",
+				 eh_field_off(elf, MW__EH(phnum)));
 
 	if (n)
 		elf->ph = read_table(elf, mw__phdr_fields, MW__COUNT(mw__phdr_fields), sizeof(*elf->ph), elf->eh.phoff, size, n);
@@ -442,9 +442,9 @@ static void read_sections(struct mw_elf *elf)
 {
 	uint64_t size = mw__raw_size_shdr(elf->lay.is64);
 
-	elf->shentsize = stride(elf, elf->eh.shentsize, size, 10, elf->shnum);
-	uint64_t n = clamp_count(elf, elf->eh.shoff, elf->shnum, size, "e_shoff", eh_field_off(elf, 5), "e_shnum",
-				 eh_field_off(elf, 11));
+	elf->shentsize = stride(elf, elf->eh.shentsize, size, MW__EH(shentsize), elf->shnum);
+	uint64_t n = clamp_count(elf, elf->eh.shoff, elf->shnum, size, "e_shoff", eh_field_off(elf, MW__EH(shoff)), "e_shnum",
+				 eh_field_off(elf, MW__EH(shnum)));
 
 	if (n)
 		elf->sh = read_table(elf, mw__shdr_fields, MW__COUNT(mw__shdr_fields), sizeof(*elf->sh), elf->eh.shoff, size, n);
@@ -457,7 +457,7 @@ static void read_section_names(struct mw_elf *elf)
 	if (!elf->n_sh || !elf->shstrndx)
 		return;
 	if (elf->shstrndx >= elf->n_sh) {
-		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", elf->shstrndx, eh_field_off(elf, 12), elf->n_sh,
+		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", elf->shstrndx, eh_field_off(elf, MW__EH(shstrndx)), elf->n_sh,
 			     "e_shstrndx is %llu, but there are %zu section headers",
 			     (unsigned long long)elf->shstrndx, elf->n_sh);
 		return;
@@ -465,7 +465,7 @@ static void read_section_names(struct mw_elf *elf)
 	const struct mw__shdr *s = &elf->sh[elf->shstrndx];
 
 	if (s->type != SHT_STRTAB)
-		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", elf->shstrndx, eh_field_off(elf, 12), SHT_STRTAB,
+		mw__elf_diag(elf, MW__ELF_BAD, "e_shstrndx", elf->shstrndx, eh_field_off(elf, MW__EH(shstrndx)), SHT_STRTAB,
 			     "section %llu, which e_shstrndx names, is no string table (sh_type %llu)",
 			     (unsigned long long)elf->shstrndx, (unsigned long long)s->type);
 	if (s->type != SHT_NOBITS)
@@ -490,11 +490,11 @@ static void read_header(struct mw_elf *elf, const uint8_t *head, size_t len)
 		return;
 	}
 	if (elf->eh.ehsize != want)
-		mw__elf_diag(elf, MW__ELF_BAD, "e_ehsize", elf->eh.ehsize, eh_field_off(elf, 7), want,
+		mw__elf_diag(elf, MW__ELF_BAD, "e_ehsize", elf->eh.ehsize, eh_field_off(elf, MW__EH(ehsize)), want,
 			     "e_ehsize is %llu, must be %llu", (unsigned long long)elf->eh.ehsize,
 			     (unsigned long long)want);
 	if (elf->eh.version != EV_CURRENT || elf->ident[EI_VERSION] != EV_CURRENT)
-		mw__elf_diag(elf, MW__ELF_BAD, "e_version", elf->eh.version, eh_field_off(elf, 2), EV_CURRENT,
+		mw__elf_diag(elf, MW__ELF_BAD, "e_version", elf->eh.version, eh_field_off(elf, MW__EH(version)), EV_CURRENT,
 			     "version is %llu (e_ident: %u), must be 1", (unsigned long long)elf->eh.version,
 			     elf->ident[EI_VERSION]);
 	extend_numbers(elf);

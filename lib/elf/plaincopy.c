@@ -13,8 +13,6 @@
 #include "../base/size.h"
 #include "contents.h"
 
-enum { TYPE = 1, FLAGS = 2, OFF = 4, SIZE = 5 };	/* of mw__shdr_fields */
-
 static bool is_zstd_debug(const struct mw_elf *elf, size_t i)
 {
 	uint8_t type[4];
@@ -45,9 +43,8 @@ static bool copy_bytes(const struct mw_elf *elf, int fd)
 	return true;
 }
 
-static bool put_field(const struct mw_elf *elf, int fd, size_t section, int field, uint64_t v)
+static bool put_field(const struct mw_elf *elf, int fd, size_t section, const struct mw__field *f, uint64_t v)
 {
-	const struct mw__field *f = &mw__shdr_fields[field];
 	unsigned size = elf->lay.is64 ? f->size64 : f->size32;
 	uint8_t raw[8];
 
@@ -60,8 +57,8 @@ static bool put_field(const struct mw_elf *elf, int fd, size_t section, int fiel
 static bool move_contents(const struct mw_elf *elf, int fd, size_t i, struct mw__contents *c, uint64_t *end)
 {
 	bool ok = !c->not_relocated && pwrite(fd, c->p, c->size, (off_t)*end) == (ssize_t)c->size &&
-		  put_field(elf, fd, i, FLAGS, elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
-		  put_field(elf, fd, i, OFF, *end) && put_field(elf, fd, i, SIZE, c->size);
+		  put_field(elf, fd, i, MW__SH(flags), elf->sh[i].flags & ~(uint64_t)SHF_COMPRESSED) &&
+		  put_field(elf, fd, i, MW__SH(off), *end) && put_field(elf, fd, i, MW__SH(size), c->size);
 
 	*end += mw__align_up(c->size, 16);
 	mw__contents_deinit(c);
@@ -122,7 +119,7 @@ int mw__elf_linked_copy(struct mw_elf *elf, bool by_offset)
 		return -1;
 	for (size_t i = 1; i < elf->n_sh; i++)
 		if ((is_debug(elf, i) && !link_section(elf, fd, i, bases, &end)) ||
-		    (is_applied(elf, i) && !put_field(elf, fd, i, TYPE, SHT_NULL)))
+		    (is_applied(elf, i) && !put_field(elf, fd, i, MW__SH(type), SHT_NULL)))
 			return -1;
 	int ret = fd;
 

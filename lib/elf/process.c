@@ -172,12 +172,14 @@ static int build(struct image *im, uint64_t start, const char *path, struct mw_e
 	for_segments(im, start, copy_segment);
 	/* section headers are not mapped: without their offset nobody looks for them */
 	static const uint8_t none[8];
-	const struct mw__field *shoff = &mw__ehdr_fields[5];
+	static const struct mw__field *const fields[] = { MW__EH(shoff), MW__EH(shnum), MW__EH(shstrndx) };
 
-	if (im->eh.shoff >= im->size &&
-	    (pwrite(im->out, none, im->lay.is64 ? 8 : 4, im->lay.is64 ? shoff->off64 : shoff->off32) < 0 ||
-	     pwrite(im->out, none, 4, im->lay.is64 ? 60 : 48) < 0))
-		return mw__fail(err, MW_E_OS, errno, "%s: write", path);
+	for (size_t i = 0; i < MW__COUNT(fields) && im->eh.shoff >= im->size; i++) {
+		const struct mw__field *f = fields[i];
+
+		if (pwrite(im->out, none, im->lay.is64 ? f->size64 : f->size32, im->lay.is64 ? f->off64 : f->off32) < 0)
+			return mw__fail(err, MW_E_OS, errno, "%s: write", path);
+	}
 	return 0;
 }
 

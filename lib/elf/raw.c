@@ -7,13 +7,13 @@
 #include "raw.h"
 
 #define F(E32, E64, S, member, field, what)                                                    \
-	{ #field, offsetof(E32, field), sizeof(((E32 *)0)->field), offsetof(E64, field),       \
+	[MW__FIELD_INDEX(S, member)] = { #field, offsetof(E32, field), sizeof(((E32 *)0)->field), offsetof(E64, field), \
 	  sizeof(((E64 *)0)->field), offsetof(struct S, member), what }
 #define EH(member, field, what) F(Elf32_Ehdr, Elf64_Ehdr, mw__ehdr, member, field, what)
 #define PH(member, field, what) F(Elf32_Phdr, Elf64_Phdr, mw__phdr, member, field, what)
 #define SH(member, field, what) F(Elf32_Shdr, Elf64_Shdr, mw__shdr, member, field, what)
 
-const struct mw__field mw__ehdr_fields[13] = {
+const struct mw__field mw__ehdr_fields[MW__N_FIELDS(mw__ehdr)] = {
 	EH(type, e_type, "kind of file"),
 	EH(machine, e_machine, "instruction set"),
 	EH(version, e_version, "version of the format, 1"),
@@ -29,7 +29,7 @@ const struct mw__field mw__ehdr_fields[13] = {
 	EH(shstrndx, e_shstrndx, "section that holds the section names"),
 };
 
-const struct mw__field mw__phdr_fields[8] = {
+const struct mw__field mw__phdr_fields[MW__N_FIELDS(mw__phdr)] = {
 	PH(type, p_type, "kind of segment"),
 	PH(flags, p_flags, "permissions"),
 	PH(off, p_offset, "file offset of the contents"),
@@ -40,7 +40,7 @@ const struct mw__field mw__phdr_fields[8] = {
 	PH(align, p_align, "alignment"),
 };
 
-const struct mw__field mw__shdr_fields[10] = {
+const struct mw__field mw__shdr_fields[MW__N_FIELDS(mw__shdr)] = {
 	SH(name, sh_name, "offset of the name in the section name table"),
 	SH(type, sh_type, "kind of section"),
 	SH(flags, sh_flags, "properties"),

@@ -35,7 +35,15 @@ struct mw__field {
 	uint16_t to;		/* offset of the uint64_t in the struct above */
 	const char *what;
 };
-extern const struct mw__field mw__ehdr_fields[13], mw__phdr_fields[8], mw__shdr_fields[10];
+#define MW__FIELD_INDEX(S, member) (offsetof(struct S, member) / sizeof(uint64_t))
+#define MW__N_FIELDS(S) (sizeof(struct S) / sizeof(uint64_t))
+/* In the order of the structs above. */
+extern const struct mw__field mw__ehdr_fields[MW__N_FIELDS(mw__ehdr)], mw__phdr_fields[MW__N_FIELDS(mw__phdr)],
+	mw__shdr_fields[MW__N_FIELDS(mw__shdr)];
+/* That of a member. */
+#define MW__EH(member) (&mw__ehdr_fields[MW__FIELD_INDEX(mw__ehdr, member)])
+#define MW__PH(member) (&mw__phdr_fields[MW__FIELD_INDEX(mw__phdr, member)])
+#define MW__SH(member) (&mw__shdr_fields[MW__FIELD_INDEX(mw__shdr, member)])
 
 static inline uint64_t mw__raw_size_ehdr(bool is64) { return is64 ? 64 : 52; }
 static inline uint64_t mw__raw_size_phdr(bool is64) { return is64 ? 56 : 32; }

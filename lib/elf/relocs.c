@@ -97,12 +97,12 @@ bool mw__reltab_open(struct mw_elf *elf, size_t section, struct mw__reltab *ret)
 		return false;
 	if (s->entsize != record_size(elf, t.kind) && s->size)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_entsize", s->entsize,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), &mw__shdr_fields[9]),
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), MW__SH(entsize)),
 			     record_size(elf, t.kind), "%s: sh_entsize is %llu, must be %llu", t.name,
 			     (unsigned long long)s->entsize, (unsigned long long)record_size(elf, t.kind));
 	if (bytes < s->size)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_size", s->size,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), &mw__shdr_fields[5]), bytes,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), MW__SH(size)), bytes,
 			     "%s: %#llx bytes, of which %#llx are in the file", t.name, (unsigned long long)s->size,
 			     (unsigned long long)bytes);
 	if (!load(&t, bytes))

@@ -33,13 +33,13 @@ static void link_strings(struct mw_elf *elf, struct mw__symtab *t)
 	t->str.p = "";
 	if (!s->link || s->link >= elf->n_sh || elf->sh[s->link].type == SHT_NOBITS) {
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_link", s->link,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, t->section), &mw__shdr_fields[6]), elf->n_sh,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, t->section), MW__SH(link)), elf->n_sh,
 			     "%s: sh_link %llu names no string table", t->name, (unsigned long long)s->link);
 		return;
 	}
 	if (elf->sh[s->link].type != SHT_STRTAB)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_link", s->link,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, t->section), &mw__shdr_fields[6]), SHT_STRTAB,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, t->section), MW__SH(link)), SHT_STRTAB,
 			     "%s: section %llu, which sh_link names, is no string table", t->name,
 			     (unsigned long long)s->link);
 	t->str = mw__elf_strtab(elf, elf->sh[s->link].off, elf->sh[s->link].size, "string table");
@@ -85,12 +85,12 @@ bool mw__symtab_open(struct mw_elf *elf, size_t section, struct mw__symtab *ret)
 		return false;
 	if (s->entsize != size && s->size)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_entsize", s->entsize,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), &mw__shdr_fields[9]), size,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), MW__SH(entsize)), size,
 			     "%s: sh_entsize is %llu, must be %llu", t.name, (unsigned long long)s->entsize,
 			     (unsigned long long)size);
 	if (bytes < s->size)
 		mw__elf_diag(elf, MW__ELF_BAD, "sh_size", s->size,
-			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), &mw__shdr_fields[5]), bytes,
+			     mw__elf_field_off(elf, mw__elf_sh_off(elf, section), MW__SH(size)), bytes,
 			     "%s: %#llx bytes, of which %#llx are in the file", t.name, (unsigned long long)s->size,
 			     (unsigned long long)bytes);
 	t.n = bytes / size;
