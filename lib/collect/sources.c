@@ -68,11 +68,6 @@ static int keep_answer(struct mw_snapshot *snap, const struct mw__image *img, co
 	return rc;
 }
 
-static void close_elf(struct mw_elf **elf)
-{
-	mw_elf_close(*elf);
-}
-
 static void end_elf(Elf **elf)
 {
 	elf_end(*elf);
@@ -98,7 +93,7 @@ static int ask_go(struct mw_snapshot *snap, const struct mw__image *img, const s
 static int ask(struct mw_snapshot *snap, const struct mw__image *img, const uint64_t *addrs, size_t n)
 {
 	struct mw__dwarf_query q = { .path = img->path, .addrs = addrs, .n_addrs = n };
-	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
+	MW_CLEANUP(mw__elf_closep) struct mw_elf *elf = NULL;
 	struct mw__dwarf_answer answer;
 	struct mw__image now = {};
 	MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);

@@ -29,11 +29,6 @@ static void free_frames(struct frames *f)
 	MW_VEC_FREE(&f->list);
 }
 
-static void close_elf(struct mw_elf **elf)
-{
-	mw_elf_close(*elf);
-}
-
 static int compare(const void *a, const void *b)
 {
 	const struct mw__own_frame *x = *(struct mw__own_frame *const *)a, *y = *(struct mw__own_frame *const *)b;
@@ -102,7 +97,7 @@ static const struct mw__vma *mapping_of(const struct mw_snapshot *snap, uint32_t
 
 static void name_in_image(struct mw__collector *c, struct frames *f, const struct mw__image *img)
 {
-	MW_CLEANUP(close_elf) struct mw_elf *elf = NULL;
+	MW_CLEANUP(mw__elf_closep) struct mw_elf *elf = NULL;
 	const struct mw__vma *vma = img->file == MW__NONE ? NULL : mapping_of(c->snap, img->file);
 	struct mw__image now = {};
 	int fd = !vma ? -1 : c->core ? mw__collect_open_image(c->snap, img, &now) : mw__files_open(&c->proc, c->snap, vma);

@@ -36,11 +36,6 @@ static int keep_symbols(struct mw__symbols *found, struct mw__arena *arena, stru
 	return 0;
 }
 
-static void close_elf(struct mw_elf **elf)
-{
-	mw_elf_close(*elf);
-}
-
 /* The file once more, as the static views read it: a piece at a time. NULL when there is none, or no memory. */
 static struct mw_elf *open_file(int fd, const char *path)
 {
@@ -74,7 +69,7 @@ static int from_debug_file(struct mw_elf *file, const struct mw__image *img, con
 static int read_symbols(Elf *elf, int fd, const struct mw__image *img, const struct mw__detail_want *want,
 			struct mw__arena *arena, struct mw__detail *ret)
 {
-	MW_CLEANUP(close_elf) struct mw_elf *file = open_file(fd, want->path);
+	MW_CLEANUP(mw__elf_closep) struct mw_elf *file = open_file(fd, want->path);
 	struct mw__symbols found = {};
 	bool has_all = true;
 	int rc = file ? mw__detail_symtab(file, img, SHT_SYMTAB, want, arena, &found) : 0;

@@ -173,6 +173,8 @@ MW_MUST_CHECK int mw__elf_open_member(struct mw_elf *ar, const char *name, uint6
 MW_MUST_CHECK int mw__elf_open_named(const char *path, struct mw_elf **ret, struct mw_err *err);
 /* A member of a thin archive, which is a file of its own. */
 MW_MUST_CHECK int mw__elf_open_thin(struct mw_elf *ar, const char *name, struct mw_elf **ret, struct mw_err *err);
+/* For MW_CLEANUP. */
+static inline void mw__elf_closep(struct mw_elf **elf) { mw_elf_close(*elf); }
 /* size bytes of fd from base on; fd is owned from here on, also on failure. */
 MW_MUST_CHECK int mw__elf_open_part(int fd, uint64_t base, uint64_t size, const char *path, struct mw_elf **ret,
 				    struct mw_err *err);
