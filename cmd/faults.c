@@ -105,12 +105,25 @@ static bool is_pid(const char *s)
 	return *s && strlen(s) < 8 && strspn(s, "0123456789") == strlen(s);
 }
 
+/* How many exports go to standard output. */
+static int count_stdout(const struct request *q)
+{
+	const char *files[] = { q->save, q->trace_events, q->folded };
+	int n = 0;
+
+	for (size_t i = 0; i < COUNT(files); i++)
+		n += files[i] && !strcmp(files[i], "-");
+	return n;
+}
+
 static int get_recording(struct request *q, const struct settings *s, int argc, char **argv, struct mw_recording **ret)
 {
 	const char *files[] = { q->save, q->trace_events, q->folded };
 	struct mw_err err = {};
 	int rc;
 
+	if (count_stdout(q) > 1)
+		return fail_text(EXIT_USAGE, "only one of --output, --trace-events and --folded can be -", "-: two outputs into one");
 	for (size_t i = 0; i < COUNT(files); i++)
 		if (try_output(files[i]))
 			return EXIT_TARGET;
@@ -140,12 +153,6 @@ static int export(const struct mw_recording *rec, const char *path,
 	return code || !path ? code : close_output(&out, write(rec, &out.sink, &err), &err);
 }
 
-static bool writes_stdout(const struct request *q)
-{
-	return (q->save && !strcmp(q->save, "-")) || (q->trace_events && !strcmp(q->trace_events, "-")) ||
-	       (q->folded && !strcmp(q->folded, "-"));
-}
-
 static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document **ret, struct mw_err *err)
 {
 	const struct request *q = ctx;
@@ -162,7 +169,7 @@ static int show(struct request *q, const struct settings *s)
 		code = export(q->recording, q->trace_events, mw_faults_trace_events);
 	if (!code)
 		code = export(q->recording, q->folded, mw_faults_folded);
-	return code || writes_stdout(q) ? code : print_report(s, NULL, report, q);
+	return code || count_stdout(q) ? code : print_report(s, NULL, report, q);
 }
 
 /* ------------------------------------------------------------------ options */

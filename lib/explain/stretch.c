@@ -55,6 +55,20 @@ static uint64_t placed_zero(const struct mw_snapshot *snap, const struct mw__ext
 	return sum;
 }
 
+/*
+ * The kernel tells how many pages of shared memory are swapped out, not which. They are told apart from holes where
+ * no page of the mapping is one.
+ */
+static bool has_no_holes(const struct mw_snapshot *snap, const struct mw__vma *v, uint64_t eof)
+{
+	uint64_t absent = mw__sub0(mw__min(v->end, eof), v->start);
+
+	for (uint32_t k = 0; k < v->n_runs; k++)
+		absent = mw__sub0(absent, (uint64_t)snap->runs.v[v->run + k].pages * PAGE);
+	return v->kind == MW__SHMEM && v->is_shared && v->cached != MW_UNKNOWN && v->evicted != MW_UNKNOWN && v->evicted &&
+	       absent == v->cached + v->evicted;
+}
+
 void mw__stretches_init(struct mw__stretches *it, const struct mw_snapshot *snap, const struct mw__extent *x)
 {
 	const struct mw__vma *v = x->vma;
@@ -65,6 +79,7 @@ void mw__stretches_init(struct mw__stretches *it, const struct mw_snapshot *snap
 	it->zero_left = x->tally.zero ? mw__sub0(x->tally.zero, placed_zero(snap, x)) : 0;
 	if (size != MW_UNKNOWN && is_backed(v))
 		it->eof = v->start + mw__sub0(mw__align_up(size, PAGE), v->off);
+	it->is_swapped = has_no_holes(snap, v, it->eof);
 }
 
 static enum mw__where where_of_run(const struct mw__vma *v, const struct mw__run *r)
@@ -102,14 +117,14 @@ static void fill_gap(struct mw__stretches *it, struct mw__stretch *s)
 	}
 	s->end = mw__min(s->end, it->eof);
 	if (!v->cache_placed) {
-		s->where = v->cached == 0 ? MW__AT_UNCACHED : MW__AT_CACHE_UNKNOWN;
+		s->where = v->cached ? MW__AT_CACHE_UNKNOWN : it->is_swapped ? MW__AT_SWAP : MW__AT_UNCACHED;
 		return;
 	}
 	while (it->cache < v->n_cache && run_end(&it->snap->cache.v[v->cache + it->cache]) <= s->start)
 		it->cache++;
 	const struct mw__run *c = it->cache < v->n_cache ? &it->snap->cache.v[v->cache + it->cache] : NULL;
 
-	s->where = c && c->start <= s->start ? MW__AT_CACHED : MW__AT_UNCACHED;
+	s->where = c && c->start <= s->start ? MW__AT_CACHED : it->is_swapped ? MW__AT_SWAP : MW__AT_UNCACHED;
 	if (c)
 		s->end = mw__min(s->end, c->start <= s->start ? run_end(c) : c->start);
 }

@@ -49,6 +49,7 @@ struct mw__stretches {
 	uint32_t run, cache;	/* next ones of the mapping */
 	uint64_t zero_left, marker_left;	/* bytes that no source places: taken from the lowest address on */
 	uint64_t eof;		/* address behind the last page of the file, or UINT64_MAX */
+	bool is_swapped;	/* shared memory of which every page that is nowhere else is swapped out: no holes */
 };
 
 void mw__stretches_init(struct mw__stretches *it, const struct mw_snapshot *snap, const struct mw__extent *x);

@@ -870,6 +870,10 @@ def check_errors():
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
             ok(run.returncode == 3 and b"create: No such file" in run.stderr and not os.listdir(tmp),
                f"{option} that cannot be written is told before the command runs", (run.stderr, os.listdir(tmp)))
+        run = subprocess.run([MEMWHY, "faults", "-o", "-", "--folded", "-", "--", "touch", os.path.join(tmp, "ran")],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+        ok(run.returncode == 2 and not run.stdout and b"two outputs" in run.stderr and not os.listdir(tmp),
+           "two outputs do not go into one", run.stderr)
         kept = os.path.join(tmp, "kept")
         with open(kept, "w") as file:
             file.write("old")

@@ -49,6 +49,19 @@ static void test_stretches(void)
 	ok(mw__snapshot_freeze(snap, NULL) == 0, "a file that is shorter than its mapping");
 	is_str(stretches(snap), "uncached 10, beyond-eof 6", "ends with the page of its last byte");
 	mw_snapshot_destroy(snap);
+	for (unsigned evicted = 9; evicted <= 10; evicted++) {
+		snap = b_create();
+		struct mw__vma *v = b_vma(snap, 0, 16, RW, MW__SHMEM);
+
+		v->cached = 0;
+		v->evicted = evicted * B_PAGE;
+		v->is_shared = true;
+		b_run(snap, 4, 6, MW__PRESENT | MW__OF_FILE);
+		ok(mw__snapshot_freeze(snap, NULL) == 0, "shared memory of which %u pages are swapped out", evicted);
+		is_str(stretches(snap), evicted == 10 ? "swap 4, shmem 6, swap 6" : "uncached 4, shmem 6, uncached 6",
+		       "are told apart from holes where there is no hole");
+		mw_snapshot_destroy(snap);
+	}
 }
 
 static void test_translation(void)
