@@ -47,8 +47,12 @@ int main(int argc, char **argv)
 		print_usage();
 		return EXIT_USAGE;
 	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return print_usage();
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		const struct command *about = argc > 2 ? find_command(argv[2]) : NULL;
+		char help[] = "--help";
+
+		return about ? about->run(2, (char *[]){ argv[2], help, NULL }) : print_usage();
+	}
 	if (!strcmp(argv[1], "--version"))
 		return print_version();
 	const struct command *cmd = find_command(argv[1]);

@@ -59,6 +59,13 @@ vsz_of() { awk '/^VmSize/ { print $2 * 1024 }' "/proc/$1/status"; }
 	contains "$out" "(pid $target)"
 }
 
+@test "memwhy help COMMAND is memwhy COMMAND --help" {
+	expect 0 elf --help
+	wanted=$out
+	expect 0 help elf
+	[ "$out" = "$wanted" ]
+}
+
 @test "a mistyped command is called one" {
 	expect 2 exlpain 1
 	well_said
