@@ -234,10 +234,10 @@ static void find_sharing(struct facts *f)
 	if (f->pss == MW_UNKNOWN || f->uss == MW_UNKNOWN)
 		return;
 	struct mw__finding *x = add(f, "sharing",
-		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; %s",
-		f->uss ? "nobody else maps \001 (USS): its end frees them, though pages of files stay in the page cache until memory "
-			 "is needed; \001 are mapped by others too." :
-			 "no page is its alone: its end frees \001 (USS), and \001 are mapped by others too.");
+		"RSS counts a page in every process that maps it. Divided fairly (PSS) this process has \001; "
+		"%s%s; \001 are mapped by others too.", f->uss ? "nobody else maps \001 (USS): its end frees them, though pages of files "
+		"stay in the page cache until memory is needed" : "no page is its alone: its end frees \001 (USS)",
+		f->uss && f->acc->shmem_rss ? ", and shared memory while anything holds it" : "");
 
 	size(x, "pss", f->pss);
 	size(x, "uss", f->uss);

@@ -79,7 +79,7 @@ WRITTEN = "f = open({path!r}, 'w+b'); f.truncate(16 << 20)\nm = mmap.mmap(f.file
 FILE = "f = open({path!r}, 'w+b'); f.truncate(16 << 20)\nm = mmap.mmap(f.fileno(), 16 << 20)\n" \
        "x = sum(m[i] for i in range(0, 16 << 20, 4096))"
 
-# question, source, limit on addresses, sentence, {evidence: what it must be}
+# question, source, limit on addresses, sentence, {evidence: what it must be}, words that must be in it
 QUESTIONS = [
     ("why is VSZ so much larger than RSS", "m = mmap.mmap(-1, 300 << 20)", None, "gap", {"not_resident": least(300 * MIB)}),
     ("who reserved all these addresses", "m = mmap.mmap(-1, 1 << 40, prot=0, flags=mmap.MAP_PRIVATE | 0x20 | 0x4000)", None,
@@ -93,6 +93,8 @@ QUESTIONS = [
      None, "lazy-free", {"lazy_free": between(7 * MIB, 8 * MIB)}),
     ("was it ever larger", "m = b'x' * (64 << 20)\ndel m", None, "peak", {"below_peak": least(32 * MIB)}),
     ("RSS, PSS or USS; what is freed by a kill", "m = b'x' * (4 << 20)", None, "sharing", {"uss": least(4 * MIB), "pss": least(4 * MIB)}),
+    ("shared memory is not freed with one that maps it", "m = mmap.mmap(-1, 8 << 20)\nm.write(b'x' * (8 << 20))", None, "sharing",
+     {"uss": least(8 * MIB)}, "shared memory while anything holds it"),
     ("a mapped file looks like a leak", FILE, None, "mapped-files", {"file_resident": least(15 * MIB)}),
     ("a mapped file that was written", WRITTEN, None, "mapped-files", {"file_dirty": least(MIB)}),
     ("what are the ---p gaps of libraries", GAPS, None, "library-gaps", {"gaps": least(MIB), "gap_mappings": least(1)}),
@@ -125,7 +127,7 @@ def on_tmpfs(folder):
     return done.stdout.strip() in ("tmpfs", "ramfs")
 
 
-def ask(tap, question, source, limit, sentence, evidence, path):
+def ask(tap, path, question, source, limit, sentence, evidence, word=""):
     if isinstance(source, str):
         if "{path!r}" in source and on_tmpfs(os.path.dirname(path)):
             tap.skip(question, f"{os.path.dirname(path)} is shared memory here")
@@ -151,6 +153,7 @@ def ask(tap, question, source, limit, sentence, evidence, path):
             return
         wrong = [f"{key} is {said['evidence'].get(key)}" for key, good in evidence.items()
                  if said["evidence"].get(key) is None or not good(said["evidence"][key])]
+        wrong += [said["sentence"]] if word not in said["sentence"] else []
         wrong += [w["sentence"] for w in words.values() if " of 0 B" in w["sentence"] or "maps 0 B" in w["sentence"]]
         tap.check(f"{question}: {said['sentence'][:60]}...", wrong)
 
@@ -160,7 +163,7 @@ def main():
     path = f"/var/tmp/memwhy-words-{os.getpid()}"
     try:
         for row in QUESTIONS:
-            ask(tap, *row, path)
+            ask(tap, path, *row)
             if os.path.exists(path):
                 os.unlink(path)
     finally:
