@@ -154,7 +154,7 @@ static void add_head(struct mw__heap_view *v)
 	if (own->is_exact)
 		mw__doc_linef(v->root, NULL, 0, "Its books stood still while they were read: what they say is exact.");
 	else
-		mw__doc_linef(v->root, NULL, 0, "Its books changed during each of %u readings: each size class may be off by up to "
+		mw__doc_linef(v->root, NULL, 0, "Its books, though, changed during each of %u readings: each size class may be off by up to "
 			      "%llu objects, those in flight.%s", own->tries, (unsigned long long)v->bridge.in_flight,
 			      own->bad_records ? " Records that contradicted others were left out." : "");
 	mw__doc_line(v->root, "", NULL, 0);

@@ -104,9 +104,9 @@ static void print_site(struct mw__heap_view *v, const struct mw__own_site *s)
 	uint64_t sizes[] = { s->live_bytes, s->bytes };
 	uint32_t shown = v->opts->all ? s->n_frames : (uint32_t)mw__min(s->n_frames, MAX_FRAMES);
 
-	mw__doc_linef(v->root, sizes, 2, "\001 live in %llu blocks, \001 ever in %llu (samples: %llu live of %llu)%s%s%s",
-		      (unsigned long long)s->live_count, (unsigned long long)s->count, (unsigned long long)s->live_samples,
-		      (unsigned long long)s->samples, !s->is_private ? "" : s->heap ? ", private heap \"" : ", private heaps without name",
+	mw__doc_linef(v->root, sizes, 2, "\001 live in %llu block%s, \001 ever in %llu (samples: %llu live of %llu)%s%s%s",
+		      (unsigned long long)s->live_count, s->live_count == 1 ? "" : "s", (unsigned long long)s->count,
+		      (unsigned long long)s->live_samples, (unsigned long long)s->samples, !s->is_private ? "" : s->heap ? ", private heap \"" : ", private heaps without name",
 		      s->heap ? s->heap : "", s->heap ? "\"" : "");
 	if (!s->n_frames)
 		mw__doc_line(v->root, "    no stack: it could not be followed, or there was no room for it", NULL, 0);
