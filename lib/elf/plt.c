@@ -8,6 +8,7 @@
 #include "detail.h"
 
 #include "../base/cleanup.h"
+#include "../base/count.h"
 #include "../base/search.h"
 #include "../base/str.h"
 #include "dynamic.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 
 #define STUB 16u	/* bytes; 8 in .plt.got without landing marks */
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* R_386_GLOB_DAT and R_386_JMP_SLOT have the same numbers; R_386_IRELATIVE keeps the address in the slot. */
 enum { GLOB_DAT = 6, JUMP_SLOT = 7, IRELATIVE = 37 };
@@ -150,7 +150,7 @@ int mw__detail_plt(struct mw_elf *elf, const struct mw__detail_want *want, struc
 		return 0;
 	if (elf->eh.machine == EM_386 && (dyn = mw__elf_dynamic(elf)))
 		mw__dyn_get(dyn, DT_PLTGOT, &got);
-	for (size_t i = 0; i < LEN(names); i++) {
+	for (size_t i = 0; i < MW__COUNT(names); i++) {
 		size_t section = mw__elf_section_by_name(elf, names[i]);
 
 		if (section < elf->n_sh && add_stubs(elf, section, got, want, &stubs) < 0)

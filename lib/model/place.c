@@ -20,7 +20,7 @@ void mw__place_deinit(struct mw__place *place)
 
 static int add(struct mw__place *p, uint64_t start, uint64_t end, const char *label)
 {
-	struct mw__range *last = p->ranges.n ? &p->ranges.v[p->ranges.n - 1] : NULL;
+	struct mw__place_range *last = p->ranges.n ? &p->ranges.v[p->ranges.n - 1] : NULL;
 
 	end = mw__min(end, LAST_PAGE);
 	if (start >= end)
@@ -29,11 +29,11 @@ static int add(struct mw__place *p, uint64_t start, uint64_t end, const char *la
 		last->end = end;
 		return 0;
 	}
-	struct mw__range *r = MW_VEC_PUSH(&p->ranges);
+	struct mw__place_range *r = MW_VEC_PUSH(&p->ranges);
 
 	if (!r)
 		return -MW_E_NOMEM;
-	*r = (struct mw__range){ start, end, label };
+	*r = (struct mw__place_range){ start, end, label };
 	return 0;
 }
 

@@ -13,12 +13,12 @@
 
 #include "snapshot.h"
 
-struct mw__range {
+struct mw__place_range {
 	uint64_t start, end;	/* page aligned for mappings and objects, exact for sections */
 	const char *label;	/* belongs to the snapshot, or to the text that was looked up */
 };
 struct mw__place {
-	MW_VEC(struct mw__range) ranges;	/* by start, not overlapping */
+	MW_VEC(struct mw__place_range) ranges;	/* by start, not overlapping */
 	bool is_address;			/* START-END, START+SIZE or ADDRESS */
 };
 

@@ -81,7 +81,7 @@ static const char *object_of(const struct mw_snapshot *snap, const struct mw__ex
 	return x->vma->file != MW__NONE ? snap->files.v[x->vma->file].path : *x->vma->name ? x->vma->name : NULL;
 }
 
-static int add_extent(struct view *v, const struct mw__extent *x, const struct mw__range *r)
+static int add_extent(struct view *v, const struct mw__extent *x, const struct mw__place_range *r)
 {
 	uint64_t start = mw__align_down(r->start, PAGE), end = mw__align_up(r->end, PAGE);
 	struct mw__stretches it;
@@ -103,7 +103,7 @@ static int add_extent(struct view *v, const struct mw__extent *x, const struct m
 }
 
 /* Both lists are by address, so one pass over the extents serves all ranges that do not share an extent. */
-static int gather_range(struct view *v, const struct mw__range *r)
+static int gather_range(struct view *v, const struct mw__place_range *r)
 {
 	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
 	uint64_t at = mw__align_down(r->start, PAGE), end = mw__align_up(r->end, PAGE);
@@ -129,7 +129,7 @@ static int gather_range(struct view *v, const struct mw__range *r)
 static int gather_all(struct view *v)
 {
 	MW_CLEANUP(mw__extents_deinit) struct mw__extents it = {};
-	static const struct mw__range all = { 0, UINT64_MAX, NULL };
+	static const struct mw__place_range all = { 0, UINT64_MAX, NULL };
 	struct mw__extent x;
 
 	if (mw__extents_init(&it, v->snap) < 0)
@@ -248,7 +248,7 @@ static void draw_place(struct view *v)
 	struct mw__doc_node *t = mw__doc_table(v->root, NULL, NULL, map_cols, MW__COUNT(map_cols));
 
 	for (size_t i = 0; i < v->place.ranges.n; i++) {
-		const struct mw__range *r = &v->place.ranges.v[i];
+		const struct mw__place_range *r = &v->place.ranges.v[i];
 		uint64_t end = mw__align_up(r->end, PAGE);
 
 		for (uint64_t at = mw__align_down(r->start, PAGE); at < end; at = behind(at, per * WIDTH, end))
