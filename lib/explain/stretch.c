@@ -63,10 +63,11 @@ static bool has_no_holes(const struct mw_snapshot *snap, const struct mw__vma *v
 {
 	uint64_t absent = mw__sub0(mw__min(v->end, eof), v->start);
 
+	if (v->kind != MW__SHMEM || !v->is_shared || v->cached == MW_UNKNOWN || v->evicted == MW_UNKNOWN || !v->evicted)
+		return false;
 	for (uint32_t k = 0; k < v->n_runs; k++)
 		absent = mw__sub0(absent, (uint64_t)snap->runs.v[v->run + k].pages * PAGE);
-	return v->kind == MW__SHMEM && v->is_shared && v->cached != MW_UNKNOWN && v->evicted != MW_UNKNOWN && v->evicted &&
-	       absent == v->cached + v->evicted;
+	return absent == v->cached + v->evicted;
 }
 
 void mw__stretches_init(struct mw__stretches *it, const struct mw_snapshot *snap, const struct mw__extent *x)
