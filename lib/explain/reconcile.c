@@ -9,6 +9,8 @@
  */
 #include "faults.h"
 
+#include "../base/cleanup.h"
+#include "../base/search.h"
 #include "../base/size.h"
 
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #define WINDOW_SHIFT 16
 #define BLOCK_SHIFT 21
 #define PAGE (1u << PAGE_SHIFT)
+#define BLOCK (UINT64_C(1) << BLOCK_SHIFT)
 
 /* ------------------------------------------------------------------- blocks */
 
@@ -173,6 +176,16 @@ static bool was_resident(struct walker *w, uint64_t addr)
 	return false;
 }
 
+/* Up to where the answer for addr, which was asked for last, holds too. */
+static uint64_t same_until(const struct walker *w, uint64_t addr)
+{
+	if (!w->snap || w->vma >= w->snap->vmas.n)
+		return UINT64_MAX;
+	const struct mw__run *r = &w->snap->runs.v[w->snap->vmas.v[w->vma].run + w->run];
+
+	return addr < r->start ? r->start : r->start + (uint64_t)r->pages * PAGE;
+}
+
 static bool is_locked(const struct mw_snapshot *snap, const struct mw__vma *v)
 {
 	const char *flags = snap->smaps ? snap->smaps[v - snap->vmas.v].flags : NULL;
@@ -186,7 +199,7 @@ static bool has_range(const struct mw__faulted *f, uint64_t start, uint64_t end)
 	const struct mw__fault_block *b = block_at(f, start);
 
 	for (uint64_t addr = start; addr < end; addr += PAGE) {
-		if (!(addr & ((UINT64_C(1) << BLOCK_SHIFT) - 1)))
+		if (!(addr & (BLOCK - 1)))
 			b = block_at(f, addr);
 		if (has_page(b, addr))
 			return true;
@@ -203,10 +216,10 @@ struct stretch {
 static void find_stretch(const struct mw__faulted *f, const struct mw__vma *v, const struct mw__run *run, uint64_t addr,
 			 struct stretch *s)
 {
-	uint64_t folio = addr - ((addr - v->start + v->off) & ((UINT64_C(1) << BLOCK_SHIFT) - 1));
+	uint64_t folio = addr - ((addr - v->start + v->off) & (BLOCK - 1));
 
 	s->start = mw__max(run->start, folio);
-	s->end = mw__min(run->start + (uint64_t)run->pages * PAGE, folio + (UINT64_C(1) << BLOCK_SHIFT));
+	s->end = mw__min(run->start + (uint64_t)run->pages * PAGE, folio + BLOCK);
 	s->faulted = has_range(f, s->start, s->end);
 }
 
@@ -231,6 +244,8 @@ struct sourcing {
 	uint64_t block_key;
 	const struct mw__run *run;
 	struct stretch stretch;			/* the last one looked at, of this run */
+	const uint64_t *places;			/* where the blocks with faults begin, in order */
+	size_t n_places, place;			/* the first one that may be near what comes */
 	bool locked, is_stack;
 };
 
@@ -267,6 +282,49 @@ static enum mw__source source_of(struct sourcing *s, uint32_t state, uint64_t ad
 	return rec->counter > rec->faults.n || rec->without_kernel ? MW__SOURCE_LOST : MW__SOURCE_UNSEEN;
 }
 
+/*
+ * Up to where the pages from addr to end have the source of the first one: where no fault is near. A folio reaches from
+ * a fault into the block before or behind, and a fault at the start of the mapping over its first window.
+ * Addresses only go up.
+ */
+static uint64_t alike_until(struct sourcing *s, uint64_t addr, uint64_t end)
+{
+	while (s->place < s->n_places && s->places[s->place] + 2 * BLOCK <= addr)
+		s->place++;
+	uint64_t near = s->place < s->n_places ? mw__sub0(s->places[s->place], BLOCK) : UINT64_MAX;
+
+	if (addr >= near || addr - s->vma->start < (1u << WINDOW_SHIFT))
+		return addr + PAGE;
+	return mw__min(mw__min(end, near), same_until(&s->before, addr));
+}
+
+static void count_run(struct sourcing *s)
+{
+	uint64_t addr = s->run->start, end = addr + (uint64_t)s->run->pages * PAGE;
+
+	s->stretch = (struct stretch){ 0, 0, false };
+	while (addr < end) {
+		uint64_t *source = &s->r->sources[source_of(s, s->run->state, addr)], next = alike_until(s, addr, end);
+
+		*source += next - addr;
+		addr = next;
+	}
+}
+
+/* Of the blocks in space 0. */
+static uint64_t *sort_places(const struct mw__faulted *f, size_t *n)
+{
+	uint64_t *places = malloc((f->blocks.n + 1) * sizeof(*places));
+
+	*n = 0;
+	for (size_t i = 0; places && i < f->blocks.n; i++)
+		if (!(f->blocks.v[i].key >> KEY_BITS))
+			places[(*n)++] = f->blocks.v[i].key << BLOCK_SHIFT;
+	if (places)
+		qsort(places, *n, sizeof(*places), mw__compare_u64);
+	return places;
+}
+
 static uint64_t resident_bytes(const struct mw_snapshot *snap)
 {
 	uint64_t sum = 0;
@@ -295,16 +353,19 @@ int mw__reconcile(struct mw__fault_report *r, const struct mw__faulted *f)
 	r->has_pages = knows_pages(after) && (!r->rec->is_attached || knows_pages(r->rec->before));
 	if (!r->has_pages)
 		return 0;
+	MW_CLEANUP(mw__freep) uint64_t *places = sort_places(f, &s.n_places);
+
+	if (!places)
+		return -MW_E_NOMEM;
+	s.places = places;
 	for (size_t i = 0; i < after->vmas.n; i++) {
 		s.vma = &after->vmas.v[i];
 		s.locked = is_locked(after, s.vma);
 		s.is_stack = !strcmp(s.vma->name, "[stack]");
 		for (uint32_t k = 0; k < s.vma->n_runs; k++) {
-			const struct mw__run *run = s.run = &after->runs.v[s.vma->run + k];
-
-			s.stretch = (struct stretch){ 0, 0, false };
-			for (uint32_t p = 0; is_resident(s.vma, run->state) && p < run->pages; p++)
-				r->sources[source_of(&s, run->state, run->start + (uint64_t)p * PAGE)] += PAGE;
+			s.run = &after->runs.v[s.vma->run + k];
+			if (is_resident(s.vma, s.run->state))
+				count_run(&s);
 		}
 	}
 	r->rss_after = resident_bytes(after);

@@ -283,6 +283,51 @@ static void test_sources(void)
 	mw__snapshot_deinit(&after);
 }
 
+/* Runs of 16 TiB and a few faults: most pages are alike, and are not looked at one by one. */
+static void test_long_runs(void)
+{
+	const uint32_t pages = UINT32_MAX;
+	const uint64_t anon = UINT64_C(0x100000000000), file = UINT64_C(0x200000000000), was = UINT64_C(0x180000000000);
+	struct mw_snapshot after, before;
+	struct mw_recording rec = { .after = &after, .before = &before, .is_attached = true };
+	struct mw__fault_report r = { .rec = &rec };
+	struct mw__faulted f = {};
+	struct mw_snapshot *both[] = { &before, &after };
+
+	for (size_t i = 0; i < 2; i++) {
+		mw__snapshot_init(both[i]);
+		both[i]->target.has_maps = true;
+		both[i]->target.pages = MW_PAGES_SCAN;
+		map(both[i], anon, anon + pages * UINT64_C(4096), 0, "", MW__ANON);
+		if (both[i] == &before)
+			present(&before, was, 1000, 0);
+		else
+			present(&after, anon, pages, 0);
+		map(both[i], file, file + pages * UINT64_C(4096), 0, "/a", MW__FILE);
+		if (both[i] == &before)
+			present(&before, file + 1024 * 4096, 100, MW__OF_FILE);
+		else
+			present(&after, file, pages, MW__OF_FILE);
+	}
+	fault_at(&f, anon + 5 * 4096);
+	fault_at(&f, was + 999 * 4096);			/* was resident: counts as that */
+	fault_at(&f, was + 1000 * 4096);
+	fault_at(&f, anon + (pages - 1) * UINT64_C(4096));
+	fault_at(&f, file + 1130 * 4096);		/* of the third folio, of which 100 pages were resident */
+	fault_at(&f, file + UINT64_C(4096) * 512 * 1000000);
+	ok(mw__reconcile(&r, &f) == 0 && r.has_pages, "long runs and a few faults are put together");
+	is_u64(r.sources[MW__SOURCE_FAULT], 5 * 4096, "long runs: faults");
+	is_u64(r.sources[MW__SOURCE_BEFORE], 1100 * 4096, "what was resident before");
+	is_u64(r.sources[MW__SOURCE_AROUND], (411 + 511) * 4096, "the folios of the faults");
+	is_u64(r.sources[MW__SOURCE_UNSEEN], (2 * (uint64_t)pages - 5 - 1100 - 922) * 4096, "and the rest");
+	mw__faulted_deinit(&f);
+	for (size_t i = 0; i < 2; i++) {
+		MW_VEC_FREE(&both[i]->vmas);
+		MW_VEC_FREE(&both[i]->runs);
+		mw__snapshot_deinit(both[i]);
+	}
+}
+
 #define MANY 200000u
 
 /* Fault i at time i, written in batches as rings give them. */
@@ -349,5 +394,6 @@ int main(void)
 	test_random();
 	test_space();
 	test_sources();
+	test_long_runs();
 	return done_testing();
 }
