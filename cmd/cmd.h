@@ -71,6 +71,8 @@ void init_settings(struct settings *s);
 int print_help(const struct command *cmd);
 /* The argument of --name: a number of this range, or a word's place in a list. False after an error was printed. */
 bool take_number(const char *name, const char *text, double min, double max, double *ret);
+/* The same of a number without a fraction, 0 or more. */
+bool take_whole(const char *name, const char *text, double min, double max, double *ret);
 bool take_word(const char *name, const char *text, const char *const *words, int *ret);
 
 /* out.c */
@@ -102,6 +104,8 @@ int close_output(struct output *out, int rc, const struct mw_err *err);
 /* target.c */
 /* Are the operands, of which there is at least one, a command to start: only options before "--"? */
 bool is_command(const struct settings *s, char **operands);
+/* The pid that digits are, 0 of what is not all digits. EXIT_TARGET, after printing it, where no pid is so large. */
+int get_pid(const char *text, pid_t *ret);
 /* A snapshot of the target that the operands name; 0 or an exit code after printing an error. */
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret);
 /* Whole: the snapshot of the target, the report on it, and what --strict asks of it. */

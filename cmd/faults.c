@@ -88,21 +88,30 @@ static int attach(struct request *q, pid_t pid, struct mw_recording **ret, struc
 	return rc;
 }
 
+static void do_nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Let it pass. A command does not inherit what does nothing, as it would inherit that a signal is ignored. */
+static sighandler_t pass(int sig)
+{
+	sighandler_t before = signal(sig, do_nothing);
+
+	if (before == SIG_IGN)
+		signal(sig, SIG_IGN);
+	return before;
+}
+
 /* Ctrl-C is for the command, which has the terminal; its end is what ends the recording. */
 static int run_command(struct request *q, char **argv, struct mw_recording **ret, struct mw_err *err)
 {
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
+	sighandler_t interrupt = pass(SIGINT), quit = pass(SIGQUIT);
 	int rc = mw_faults_run(argv, &q->record, ret, err);
 
-	signal(SIGINT, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
+	signal(SIGINT, interrupt);
+	signal(SIGQUIT, quit);
 	return rc;
-}
-
-static bool is_pid(const char *s)
-{
-	return *s && strlen(s) < 8 && strspn(s, "0123456789") == strlen(s);
 }
 
 /* How many exports go to standard output. */
@@ -120,6 +129,7 @@ static int get_recording(struct request *q, const struct settings *s, int argc, 
 {
 	const char *files[] = { q->save, q->trace_events, q->folded };
 	struct mw_err err = {};
+	pid_t pid = s->pid;
 	int rc;
 
 	if (count_stdout(q) > 1)
@@ -132,10 +142,10 @@ static int get_recording(struct request *q, const struct settings *s, int argc, 
 	else if (argc + (s->pid != 0) != 1)
 		return fail_text(EXIT_USAGE, "memwhy faults -p PID, memwhy faults -- COMMAND, or memwhy faults FILE",
 				 argc ? "one target at a time" : "no target given");
-	else if (s->pid)
-		rc = attach(q, s->pid, ret, &err);
-	else if (is_pid(argv[0]))
-		rc = attach(q, (pid_t)atoi(argv[0]), ret, &err);
+	else if (!pid && (rc = get_pid(argv[0], &pid)))
+		return rc;
+	else if (pid)
+		rc = attach(q, pid, ret, &err);
 	else
 		rc = mw_faults_open(argv[0], ret, &err);
 	return rc < 0 ? fail(EXIT_TARGET, &err) : EXIT_OK;
@@ -209,7 +219,7 @@ static bool set_option(struct request *q, struct settings *s, int id, const char
 	case OPT_RECORDER:
 		return set_recorder(q, arg);
 	case 'p':
-		if (!take_number("pid", arg, 1, PID_LIMIT, &v))
+		if (!take_whole("pid", arg, 1, PID_LIMIT, &v))
 			return false;
 		s->pid = (pid_t)v;
 		return true;

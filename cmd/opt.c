@@ -156,8 +156,7 @@ bool take_number(const char *name, const char *text, double min, double max, dou
 	return false;
 }
 
-/* The same of a number without a fraction, 0 or more. */
-static bool take_whole(const char *name, const char *text, double min, double max, double *ret)
+bool take_whole(const char *name, const char *text, double min, double max, double *ret)
 {
 	if (text[strspn(text, "0123456789")]) {
 		fail_text(0, NULL, "--%s: %s is not a whole number from %.15g to %.15g", name, text, min, max);

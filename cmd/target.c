@@ -100,9 +100,15 @@ static int by_name(struct settings *s, const char *name, struct mw_snapshot **re
 	return rc;
 }
 
-static bool is_number(const char *s)
+int get_pid(const char *text, pid_t *ret)
 {
-	return *s && strspn(s, "0123456789") == strlen(s);
+	bool is_number = *text && strspn(text, "0123456789") == strlen(text);
+	long pid = is_number ? strtol(text, NULL, 10) : 0;
+
+	if (is_number && (pid < 1 || pid > PID_LIMIT))
+		return fail_text(EXIT_TARGET, NULL, "%s: no such process: pids go from 1 to %d", text, PID_LIMIT);
+	*ret = (pid_t)pid;
+	return EXIT_OK;
 }
 
 bool is_command(const struct settings *s, char **operands)
@@ -113,6 +119,7 @@ bool is_command(const struct settings *s, char **operands)
 
 int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot **ret)
 {
+	pid_t pid = s->pid;
 	struct stat st;
 
 	if (argc > 0 && is_command(s, argv))
@@ -120,15 +127,10 @@ int get_snapshot(struct settings *s, int argc, char **argv, struct mw_snapshot *
 	if (argc + (s->pid != 0) != 1)
 		return fail_text(EXIT_USAGE, "a target is a pid, the name of a process, a core or saved snapshot, or -- COMMAND",
 				 argc ? "one target at a time" : "no target given");
-	if (s->pid)
-		return by_pid(s, s->pid, ret);
-	if (is_number(argv[0])) {
-		long pid = strtol(argv[0], NULL, 10);
+	int code = pid ? EXIT_OK : get_pid(argv[0], &pid);
 
-		if (pid < 1 || pid > PID_LIMIT)
-			return fail_text(EXIT_TARGET, NULL, "%s: no such process: pids go from 1 to %d", argv[0], PID_LIMIT);
-		return by_pid(s, (pid_t)pid, ret);
-	}
+	if (code || pid)
+		return code ? code : by_pid(s, pid, ret);
 	if (strchr(argv[0], '/') || (stat(argv[0], &st) == 0 && S_ISREG(st.st_mode) && !is_program(argv[0])))
 		return by_file(s, argv[0], ret);
 	return by_name(s, argv[0], ret);

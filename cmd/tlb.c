@@ -19,12 +19,6 @@ static const struct opt own[] = {
 };
 static const struct opt *const tables[] = { own, opts_target, opts_collect, opts_print, NULL };
 
-/* What needs a process that runs on after us. */
-static pid_t pid_of(const struct settings *s, int argc, char **argv)
-{
-	return s->pid ? s->pid : argc == 1 && strspn(argv[0], "0123456789") == strlen(argv[0]) ? (pid_t)atoi(argv[0]) : 0;
-}
-
 /* Clear the references, wait, and have the snapshot read what is referenced again. */
 static int measure_working_set(struct settings *s, pid_t pid, uint64_t ns)
 {
@@ -107,9 +101,11 @@ static int run(int argc, char **argv)
 			return EXIT_USAGE;
 	argc -= optind;
 	argv += optind;
-	pid_t pid = pid_of(&q.s, argc, argv);
+	pid_t pid = q.s.pid;
 
-	if (q.measure) {
+	if (!pid && argc == 1)
+		code = get_pid(argv[0], &pid);
+	if (!code && q.measure) {
 		code = count_misses(pid, q.measure, &counts);
 		q.opts.counts = &counts;
 	}

@@ -33,16 +33,11 @@
 #define PF_EXITING 4u		/* Linux, include/linux/sched.h */
 #define OPTIONS (PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
 
-static void become(int ready, int report, char *const argv[])
+static void become(int ready, int report, char *const argv[], const sigset_t *mask)
 {
-	sigset_t none;
 	char byte;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (read(ready, &byte, 1) != 1)
 		_exit(127);
 	execvp(argv[0], argv);
@@ -59,7 +54,7 @@ static void close_pair(int fds[2])
 	close(fds[1]);
 }
 
-int mw__child_start(struct mw__child *c, char *const argv[], struct mw_err *err)
+int mw__child_start(struct mw__child *c, char *const argv[], const sigset_t *mask, struct mw_err *err)
 {
 	int ready[2], report[2];
 
@@ -77,7 +72,7 @@ int mw__child_start(struct mw__child *c, char *const argv[], struct mw_err *err)
 	if (c->pid == 0) {
 		close(report[0]);
 		close(ready[1]);
-		become(ready[0], report[1], argv);
+		become(ready[0], report[1], argv, mask);
 	}
 	int error = errno;
 

@@ -493,9 +493,9 @@ static const char *join_args(struct mw__arena *arena, char *const argv[])
 	return s.failed ? NULL : mw__arena_str(arena, s.v ? s.v : "");
 }
 
-static int run_command(struct recorder *r, char *const argv[], struct mw_err *err)
+static int run_command(struct recorder *r, char *const argv[], const sigset_t *mask, struct mw_err *err)
 {
-	int rc = mw__child_start(&r->child, argv, err);
+	int rc = mw__child_start(&r->child, argv, mask, err);
 
 	if (rc < 0)
 		return rc;
@@ -535,7 +535,7 @@ int mw_faults_run(char *const argv[], const struct mw_faults_opts *opts, struct 
 	sigaddset(&set, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &set, &before);
 	r.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	rc = run_command(&r, argv, err ? err : &local);
+	rc = run_command(&r, argv, &before, err ? err : &local);
 	mw__child_end(&r.child);
 	if (rc == 0 && r.child.ended)
 		r.rec->exit_status = (uint64_t)(uint32_t)r.child.status;

@@ -151,8 +151,8 @@ struct mw__child {
 };
 enum mw__child_event { MW__CHILD_NOTHING, MW__CHILD_EXEC, MW__CHILD_RENEWED, MW__CHILD_ENDING, MW__CHILD_ENDED };
 
-/* Fork; the child waits. */
-MW_MUST_CHECK int mw__child_start(struct mw__child *c, char *const argv[], struct mw_err *err);
+/* Fork; the child waits, and will start with this mask of signals. */
+MW_MUST_CHECK int mw__child_start(struct mw__child *c, char *const argv[], const sigset_t *mask, struct mw_err *err);
 /* Let it execute the command. Fails when there is no such command. */
 MW_MUST_CHECK int mw__child_release(struct mw__child *c, const char *name, struct mw_err *err);
 /*
