@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Shared by the .bats files: $memwhy, bounded runs, a process to look at.
-memwhy=${MEMWHY:-build/memwhy}
+memwhy=$(realpath -- "${MEMWHY:-build/memwhy}")
 export LC_ALL=C.UTF-8
 unset NO_COLOR
 
