@@ -254,7 +254,7 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	(cd "$T" && ${CC:-gcc} -shared -fPIC -o libgone.so d.c && ${CC:-gcc} -o m m.c -ldl)
 	elf --dyn-syms --json "$T/libgone.so" | jq -c '[.files[0].symbols[0].entries[] | [.name, .value, .size, .type]]' >"$T/want"
 	build=$(elf -n --json "$T/libgone.so" | jq -c '[.files[0].notes[].entries[] | select(.type_name == "NT_GNU_BUILD_ID") | .details]')
-	"$T/m" "$T/libgone.so" >"$T/addr" &
+	"$T/m" "$T/libgone.so" 3>&- >"$T/addr" &
 	pid=$!
 	until [ -s "$T/addr" ]; do sleep 0.1; done
 	rm "$T/libgone.so" "$T/m"
