@@ -16,6 +16,7 @@
 
 #include "../unit/tap.h"
 #include "alloc/abi.h"
+#include "base/cleanup.h"
 #include "explain/heap.h"
 #include "heap/heap.h"
 #include "proc/proc.h"
@@ -131,9 +132,9 @@ static void forget(struct mw_snapshot *snap, size_t claims)
 	snap->claims.n = claims;
 }
 
-static bool check(struct mw_snapshot *snap, pid_t pid, unsigned rounds, uint64_t seed)
+static bool check(struct mw_snapshot *snap, const struct mw__proc *proc, unsigned rounds, uint64_t seed)
 {
-	struct spoiler sp = { .mem = { .snap = snap, .pid = pid }, .seed = seed };
+	struct spoiler sp = { .mem = { .snap = snap, .proc = proc, .fd = -1 }, .seed = seed };
 	struct mw__mem mem = { read_spoiled, &sp, 8 };
 	struct mw__walk w = { .snap = snap, .mem = &mem, .page_size = snap->target.page_size };
 	unsigned bad = 0, found = 0;
@@ -154,14 +155,15 @@ static bool check(struct mw_snapshot *snap, pid_t pid, unsigned rounds, uint64_t
 		snap->notes.n = 0;
 	}
 	forget(snap, claims);
+	mw__proc_mem_close(&sp.mem);
 	printf("# seed %llu: %u of %u rounds found a heap\n", (unsigned long long)seed, found, rounds);
 	return !bad && found;
 }
 
 /* Are blocks taken for what they are, whatever they say of objects? */
-static bool check_blocks(struct mw_snapshot *snap, pid_t pid)
+static bool check_blocks(struct mw_snapshot *snap, const struct mw__proc *proc)
 {
-	struct spoiler sp = { .mem = { .snap = snap, .pid = pid } };
+	struct spoiler sp = { .mem = { .snap = snap, .proc = proc, .fd = -1 } };
 	struct mw__mem mem = { read_spoiled, &sp, 8 };
 	struct mw__walk w = { .snap = snap, .mem = &mem, .page_size = snap->target.page_size };
 	size_t claims = snap->claims.n;
@@ -170,6 +172,7 @@ static bool check_blocks(struct mw_snapshot *snap, pid_t pid)
 	bool good = mw__heap_own(&w) == 0 && snap->own && !mw__own_check(snap->own) && sums(snap) && prints(snap);
 
 	forget(snap, claims);
+	mw__proc_mem_close(&sp.mem);
 	return good && sp.spoiled;
 }
 
@@ -201,14 +204,16 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 2;
 	pid_t pid = start(argv + 4, &in);
-	bool there = pid > 0 && mw_collect_pid(pid, NULL, &snap, NULL) == 0 && snap->own;
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
+	bool there = pid > 0 && mw_collect_pid(pid, NULL, &snap, NULL) == 0 && snap->own &&
+		     mw__proc_open(&proc, NULL, pid, NULL) == 0;
 
 	ok(there, "a real heap to spoil");
 	ok(there && sums(snap) && prints(snap), "unspoiled it sums and prints");
 	if (atoi(argv[1]))
-		ok(there && check(snap, pid, (unsigned)atoi(argv[1]), strtoull(argv[2], NULL, 10)), "spoiled it does, too");
+		ok(there && check(snap, &proc, (unsigned)atoi(argv[1]), strtoull(argv[2], NULL, 10)), "spoiled it does, too");
 	else
-		ok(there && check_blocks(snap, pid), "a block of a private heap that says it holds tiny objects is a block");
+		ok(there && check_blocks(snap, &proc), "a block of a private heap that says it holds tiny objects is a block");
 	mw_snapshot_destroy(snap);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
