@@ -1,48 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The DWARF child: the only file that knows libdwarf, version 20210528, whose calls differ
- * from older and newer ones. It walks compile units one by one and frees the DIEs of each,
- * writes records and ends. Anything may kill it on the way, which its parent expects.
- * (DWARF 5: 3.1 units, 5.7 structures, 6.2 lines, 2.17 ranges.)
+ * The DWARF child. It walks compile units one by one and frees the DIEs of each, writes
+ * records and ends. Anything may kill it on the way, which its parent expects.
+ * (DWARF 5: 3.1 units, 6.2 lines, 2.17 ranges.)
  */
-#include "dwarf.h"
+#include "dwarf_child.h"
 
-#include <dwarf.h>
 #include <errno.h>
-#include <libdwarf/libdwarf.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../base/search.h"
-#include "../base/size.h"
-#include "contents.h"
 #include "linefiles.h"
-
-#define MAX_DEPTH 64
-
-struct child {
-	const struct mw__dwarf_query *q;
-	int fd;
-	Dwarf_Debug dbg;
-	Dwarf_Half version, addr_size;
-	bool type_found;
-	uint64_t unit;		/* DIE offset of the unit at hand */
-	uint64_t n_sources;	/* that were sent */
-	struct mw_elf *file;	/* the same file, for its .debug_line: see linefiles.c */
-	struct mw__contents table;
-	bool table_tried;
-	struct buffer *out;
-	char real[4096];	/* path of what libdwarf opened */
-};
-
-/* Records of a unit go out together. */
-struct buffer {
-	size_t n;
-	char v[65536];
-};
 
 /* ----------------------------------------------------------------- records */
 
@@ -60,13 +31,13 @@ static void write_all(int fd, const void *buf, size_t size)
 	}
 }
 
-static void flush(const struct child *c)
+static void flush(const struct mw__dwarf_child *c)
 {
 	write_all(c->fd, c->out->v, c->out->n);
 	c->out->n = 0;
 }
 
-static void put(const struct child *c, const void *v, size_t n)
+static void put(const struct mw__dwarf_child *c, const void *v, size_t n)
 {
 	if (n > sizeof(c->out->v) - c->out->n)
 		flush(c);
@@ -74,8 +45,8 @@ static void put(const struct child *c, const void *v, size_t n)
 	c->out->n += n;
 }
 
-static void send(const struct child *c, enum mw__dwarf_kind kind, const uint64_t n[5], const char *a, const char *b,
-		 const char *d)
+void mw__dwarf_send(const struct mw__dwarf_child *c, enum mw__dwarf_kind kind, const uint64_t n[5], const char *a,
+		    const char *b, const char *d)
 {
 	struct mw__dwarf_head h = { .magic = MW__DWARF_MAGIC, .kind = kind };
 	char text[MW__DWARF_TEXT];
@@ -97,14 +68,14 @@ static void send(const struct child *c, enum mw__dwarf_kind kind, const uint64_t
 
 /* -------------------------------------------------------------- attributes */
 
-static const char *text_of(Dwarf_Die die, Dwarf_Half attr)
+const char *mw__die_text(Dwarf_Die die, Dwarf_Half attr)
 {
 	char *s = NULL;
 
 	return dwarf_die_text(die, attr, &s, NULL) == DW_DLV_OK && s ? s : "";
 }
 
-static bool number_of(Dwarf_Die die, Dwarf_Half attr, uint64_t *ret)
+bool mw__die_number(Dwarf_Die die, Dwarf_Half attr, uint64_t *ret)
 {
 	Dwarf_Attribute a;
 	Dwarf_Unsigned u;
@@ -124,7 +95,7 @@ static bool number_of(Dwarf_Die die, Dwarf_Half attr, uint64_t *ret)
 }
 
 /* The DIE that a reference leads to, or NULL. */
-static Dwarf_Die follow(const struct child *c, Dwarf_Die die, Dwarf_Half attr)
+Dwarf_Die mw__die_follow(const struct mw__dwarf_child *c, Dwarf_Die die, Dwarf_Half attr)
 {
 	Dwarf_Attribute a;
 	Dwarf_Off off;
@@ -136,7 +107,7 @@ static Dwarf_Die follow(const struct child *c, Dwarf_Die die, Dwarf_Half attr)
 	return to;
 }
 
-static Dwarf_Half tag_of(Dwarf_Die die)
+Dwarf_Half mw__die_tag(Dwarf_Die die)
 {
 	Dwarf_Half tag = 0;
 
@@ -185,7 +156,7 @@ static void each_in_rnglist(Dwarf_Attribute a, Dwarf_Half form, uint64_t off, ra
 	dwarf_dealloc_rnglists_head(head);
 }
 
-static void each_old_range(const struct child *c, Dwarf_Die die, uint64_t off, uint64_t base, range_fn *fn, void *ctx)
+static void each_old_range(const struct mw__dwarf_child *c, Dwarf_Die die, uint64_t off, uint64_t base, range_fn *fn, void *ctx)
 {
 	Dwarf_Ranges *r = NULL;
 	Dwarf_Signed n = 0;
@@ -204,7 +175,7 @@ static void each_old_range(const struct child *c, Dwarf_Die die, uint64_t off, u
 }
 
 /* False when the DIE says nothing about addresses. */
-static bool each_range(const struct child *c, Dwarf_Die die, uint64_t base, range_fn *fn, void *ctx)
+static bool each_range(const struct mw__dwarf_child *c, Dwarf_Die die, uint64_t base, range_fn *fn, void *ctx)
 {
 	uint64_t low, high, off;
 	Dwarf_Attribute a;
@@ -216,7 +187,7 @@ static bool each_range(const struct child *c, Dwarf_Die die, uint64_t base, rang
 		dwarf_whatform(a, &form, NULL);
 		if (dwarf_global_formref(a, &o, NULL) == DW_DLV_OK)
 			off = o;
-		else if (!number_of(die, DW_AT_ranges, &off))
+		else if (!mw__die_number(die, DW_AT_ranges, &off))
 			return false;
 		if (c->version >= 5)
 			each_in_rnglist(a, form, off, fn, ctx);
@@ -243,7 +214,7 @@ static bool is_inside(void *ctx, uint64_t low, uint64_t high)
 	return !in->hit;
 }
 
-static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t addr)
+static bool holds(const struct mw__dwarf_child *c, Dwarf_Die die, uint64_t base, uint64_t addr)
 {
 	struct inside in = { .addr = addr };
 
@@ -254,7 +225,7 @@ static bool holds(const struct child *c, Dwarf_Die die, uint64_t base, uint64_t 
 /* -------------------------------------------------------------------- walk */
 
 /* Call fn for each child; it returns false to end. DIEs are freed. */
-static void each_child(const struct child *c, Dwarf_Die die, bool (*fn)(void *ctx, Dwarf_Die child), void *ctx)
+void mw__die_each_child(const struct mw__dwarf_child *c, Dwarf_Die die, bool (*fn)(void *ctx, Dwarf_Die child), void *ctx)
 {
 	Dwarf_Die kid, next;
 
@@ -274,19 +245,19 @@ static void each_child(const struct child *c, Dwarf_Die die, bool (*fn)(void *ct
 /* --------------------------------------------------------------- addresses */
 
 /* A function's name may be at the DIE that it is an instance of. */
-static void function_name(const struct child *c, Dwarf_Die die, char *buf, size_t size, int depth)
+static void function_name(const struct mw__dwarf_child *c, Dwarf_Die die, char *buf, size_t size, int depth)
 {
-	const char *s = text_of(die, DW_AT_linkage_name);
+	const char *s = mw__die_text(die, DW_AT_linkage_name);
 
 	if (!*s)
-		s = text_of(die, DW_AT_name);
+		s = mw__die_text(die, DW_AT_name);
 	snprintf(buf, size, "%s", s);
 	if (*s || depth > 4)
 		return;
-	Dwarf_Die to = follow(c, die, DW_AT_abstract_origin);
+	Dwarf_Die to = mw__die_follow(c, die, DW_AT_abstract_origin);
 
 	if (!to)
-		to = follow(c, die, DW_AT_specification);
+		to = mw__die_follow(c, die, DW_AT_specification);
 	if (!to)
 		return;
 	function_name(c, to, buf, size, depth + 1);
@@ -298,9 +269,9 @@ struct frame {
 	uint64_t call_file, call_line;
 };
 struct search {
-	const struct child *c;
+	const struct mw__dwarf_child *c;
 	uint64_t addr, base;
-	struct frame frames[MAX_DEPTH];	/* outermost first */
+	struct frame frames[MW__DWARF_DEPTH];	/* outermost first */
 	size_t n;
 	int depth;
 	bool is_deep;
@@ -317,23 +288,23 @@ static bool may_enclose(const struct search *s, Dwarf_Half tag)
 static bool find_frames(void *ctx, Dwarf_Die die)
 {
 	struct search *s = ctx;
-	Dwarf_Half tag = tag_of(die);
+	Dwarf_Half tag = mw__die_tag(die);
 	bool is_code = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
 	bool is_block = tag == DW_TAG_lexical_block || tag == DW_TAG_try_block;
 	bool is_here = (is_code || is_block) && holds(s->c, die, s->base, s->addr);
 
-	if ((!is_here && !may_enclose(s, tag)) || s->depth >= MAX_DEPTH || s->n >= MAX_DEPTH)
+	if ((!is_here && !may_enclose(s, tag)) || s->depth >= MW__DWARF_DEPTH || s->n >= MW__DWARF_DEPTH)
 		return true;
 	if (is_here && is_code) {
 		struct frame *f = &s->frames[s->n++];
 
 		function_name(s->c, die, f->name, sizeof(f->name), 0);
 		f->call_file = f->call_line = 0;
-		number_of(die, DW_AT_call_file, &f->call_file);
-		number_of(die, DW_AT_call_line, &f->call_line);
+		mw__die_number(die, DW_AT_call_file, &f->call_file);
+		mw__die_number(die, DW_AT_call_line, &f->call_line);
 	}
 	s->depth++;
-	each_child(s->c, die, find_frames, s);
+	mw__die_each_child(s->c, die, find_frames, s);
 	s->depth--;
 	return !is_here && !s->n;
 }
@@ -381,7 +352,7 @@ static bool table_of(Dwarf_Die cu, uint64_t *ret)
 	return true;
 }
 
-static void find_defaults(struct child *c, Dwarf_Die cu, struct rows *r)
+static void find_defaults(struct mw__dwarf_child *c, Dwarf_Die cu, struct rows *r)
 {
 	uint64_t off;
 	size_t n = 0;
@@ -415,7 +386,7 @@ static bool file_of(const struct rows *r, Dwarf_Signed i, uint64_t *ret, bool *i
 }
 
 /* Its path, malloc'ed, or NULL. */
-static char *path_of(const struct child *c, Dwarf_Die cu, const struct rows *r, Dwarf_Signed i)
+static char *path_of(const struct mw__dwarf_child *c, Dwarf_Die cu, const struct rows *r, Dwarf_Signed i)
 {
 	char *path = NULL, **files = NULL, *ret = NULL;
 	Dwarf_Signed n = 0;
@@ -433,7 +404,7 @@ static char *path_of(const struct child *c, Dwarf_Die cu, const struct rows *r, 
 	return ret;
 }
 
-static const char *call_file(const struct child *c, char **files, Dwarf_Signed n, uint64_t file)
+static const char *call_file(const struct mw__dwarf_child *c, char **files, Dwarf_Signed n, uint64_t file)
 {
 	uint64_t i = c->version >= 5 ? file : file - 1;
 
@@ -454,7 +425,7 @@ static void send_frames(const struct search *s, const struct rows *rows, Dwarf_S
 	for (size_t depth = 0; depth < s->n || !depth; depth++) {
 		const struct frame *f = s->n ? &s->frames[s->n - 1 - depth] : NULL;
 
-		send(s->c, MW__DWARF_LINE, (uint64_t[5]){ s->addr, at, depth }, f ? f->name : "", file, "");
+		mw__dwarf_send(s->c, MW__DWARF_LINE, (uint64_t[5]){ s->addr, at, depth }, f ? f->name : "", file, "");
 		if (!f)
 			break;
 		at = f->call_line;
@@ -463,7 +434,7 @@ static void send_frames(const struct search *s, const struct rows *rows, Dwarf_S
 	free(src);
 }
 
-static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, const struct rows *rows, Dwarf_Signed row)
+static void send_address(const struct mw__dwarf_child *c, Dwarf_Die cu, uint64_t addr, const struct rows *rows, Dwarf_Signed row)
 {
 	struct search *s = calloc(1, sizeof(*s));
 	uint64_t high;
@@ -473,16 +444,16 @@ static void send_address(const struct child *c, Dwarf_Die cu, uint64_t addr, con
 	s->c = c;
 	s->addr = addr;
 	bounds_of(cu, &s->base, &high);
-	each_child(c, cu, find_frames, s);
+	mw__die_each_child(c, cu, find_frames, s);
 	if (!s->n) {
 		s->is_deep = true;
-		each_child(c, cu, find_frames, s);
+		mw__die_each_child(c, cu, find_frames, s);
 	}
 	send_frames(s, rows, row, cu);
 	free(s);
 }
 
-static void find_addresses(struct child *c, Dwarf_Die cu)
+static void find_addresses(struct mw__dwarf_child *c, Dwarf_Die cu)
 {
 	size_t n_addrs = c->q->n_addrs;
 	uint64_t *addrs = calloc(n_addrs, sizeof(*addrs));
@@ -513,224 +484,22 @@ static void find_addresses(struct child *c, Dwarf_Die cu)
 	free(found);
 }
 
-/* ------------------------------------------------------------------- types */
-
-struct type_text {
-	char s[512];
-	uint64_t size;
-	bool has_size;
-};
-
-static const char *tag_word(Dwarf_Half tag)
-{
-	return tag == DW_TAG_structure_type ? "struct " : tag == DW_TAG_union_type ? "union " :
-	       tag == DW_TAG_class_type ? "class " : tag == DW_TAG_enumeration_type ? "enum " :
-	       tag == DW_TAG_const_type ? "const " : tag == DW_TAG_volatile_type ? "volatile " : "";
-}
-
-struct bounds {
-	const struct child *c;
-	uint64_t elements;
-	char text[128];
-};
-
-static bool add_bound(void *ctx, Dwarf_Die die)
-{
-	struct bounds *b = ctx;
-	uint64_t n = 0;
-	size_t len = strlen(b->text);
-
-	if (tag_of(die) != DW_TAG_subrange_type)
-		return true;
-	if (!number_of(die, DW_AT_count, &n) && number_of(die, DW_AT_upper_bound, &n))
-		n++;
-	snprintf(b->text + len, sizeof(b->text) - len, "[%llu]", (unsigned long long)n);
-	if (__builtin_mul_overflow(b->elements, n, &b->elements))
-		b->elements = 0;
-	return true;
-}
-
-static void describe_type(const struct child *c, Dwarf_Die die, struct type_text *t, int depth);
-
-/* The type that die refers to; void without one. */
-static void describe_target(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
-{
-	Dwarf_Die to = depth < MAX_DEPTH ? follow(c, die, DW_AT_type) : NULL;
-
-	if (!to) {
-		snprintf(t->s, sizeof(t->s), "void");
-		return;
-	}
-	describe_type(c, to, t, depth + 1);
-	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
-}
-
-static void append(struct type_text *t, const char *text)
-{
-	size_t len = strlen(t->s);
-
-	snprintf(t->s + len, sizeof(t->s) - len, "%s", text);
-}
-
-static void describe_array(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
-{
-	struct bounds b = { .c = c, .elements = 1 };
-
-	describe_target(c, die, t, depth);
-	each_child(c, die, add_bound, &b);
-	append(t, b.text);
-	t->size *= b.elements;
-}
-
-static void describe_type(const struct child *c, Dwarf_Die die, struct type_text *t, int depth)
-{
-	Dwarf_Half tag = tag_of(die);
-	Dwarf_Unsigned size;
-	const char *name = text_of(die, DW_AT_name);
-	bool own_size = dwarf_bytesize(die, &size, NULL) == DW_DLV_OK;
-
-	if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type) {
-		describe_target(c, die, t, depth);
-		append(t, tag == DW_TAG_pointer_type ? " *" : tag == DW_TAG_reference_type ? " &" : " &&");
-		t->size = own_size ? size : c->addr_size;
-		t->has_size = true;
-	} else if (tag == DW_TAG_array_type) {
-		describe_array(c, die, t, depth);
-	} else if (tag == DW_TAG_const_type || tag == DW_TAG_volatile_type) {
-		struct type_text of = { .s = "" };
-
-		describe_target(c, die, &of, depth);
-		snprintf(t->s, sizeof(t->s), "%s%.480s", tag_word(tag), of.s);
-		t->size = of.size;
-		t->has_size = of.has_size;
-	} else if (tag == DW_TAG_subroutine_type) {
-		snprintf(t->s, sizeof(t->s), "function");
-	} else {
-		if (tag == DW_TAG_typedef)
-			describe_target(c, die, t, depth);
-		snprintf(t->s, sizeof(t->s), "%s%.400s", tag_word(tag), *name ? name : "(unnamed)");
-	}
-	if (own_size && tag != DW_TAG_array_type) {
-		t->size = size;
-		t->has_size = true;
-	}
-}
-
-/* Where a member lies: a number, or in DWARF 2 an expression that adds one. A virtual base's is computed at run time. */
-static bool member_at(Dwarf_Die die, uint64_t *ret)
-{
-	Dwarf_Attribute a;
-	Dwarf_Block *block;
-	Dwarf_Unsigned len = 0, used, v;
-	Dwarf_Ptr p = NULL;
-
-	if (number_of(die, DW_AT_data_member_location, ret))
-		return true;
-	if (dwarf_attr(die, DW_AT_data_member_location, &a, NULL) != DW_DLV_OK)
-		return false;
-	if (dwarf_formexprloc(a, &len, &p, NULL) != DW_DLV_OK && dwarf_formblock(a, &block, NULL) == DW_DLV_OK) {
-		len = block->bl_len;
-		p = block->bl_data;
-	}
-	char *at = p;
-
-	if (len < 2 || (uint8_t)*at != DW_OP_plus_uconst ||
-	    dwarf_decode_leb128(at + 1, &used, &v, at + len) != DW_DLV_OK || used != len - 1)
-		return false;
-	*ret = v;
-	return true;
-}
-
-/* Does libdwarf swap what it reads? */
-static bool is_big_endian(const struct child *c)
-{
-	const uint16_t one = 1;
-	uint16_t copy;
-
-	dwarf_get_endian_copy_function(c->dbg)(&copy, &one, sizeof(one));
-	return (copy == one) != (*(const uint8_t *)&one == 1);
-}
-
-/* Bits of a bit field from the start of the type, or of its member location. Before DWARF 4 they were counted from the
- * most significant bit of a storage unit, of which a size may be given. */
-static uint64_t first_bit(const struct child *c, Dwarf_Die die, const struct type_text *t, uint64_t bits)
-{
-	uint64_t at, unit = t->has_size ? t->size : 0;
-
-	if (number_of(die, DW_AT_data_bit_offset, &at))
-		return at;
-	if (!number_of(die, DW_AT_bit_offset, &at))
-		return 0;
-	number_of(die, DW_AT_byte_size, &unit);
-	return is_big_endian(c) ? at : mw__sub0(unit * 8, at + bits);
-}
-
-static bool send_member(void *ctx, Dwarf_Die die)
-{
-	const struct child *c = ctx;
-	struct type_text t = { .s = "" };
-	uint64_t off = 0, bits = 0, bit_off, is_static;
-	Dwarf_Half tag = tag_of(die);
-	Dwarf_Bool placed;
-
-	if (tag != DW_TAG_member && tag != DW_TAG_inheritance)
-		return true;
-	if (!member_at(die, &off)) {
-		if (number_of(die, DW_AT_external, &is_static) && is_static)
-			return true;	/* it takes no room */
-		if (dwarf_hasattr(die, DW_AT_data_member_location, &placed, NULL) == DW_DLV_OK && placed)
-			off = MW_UNKNOWN;
-	}
-	number_of(die, DW_AT_bit_size, &bits);
-	describe_target(c, die, &t, 0);
-	bit_off = first_bit(c, die, &t, bits);
-	if (off != MW_UNKNOWN)
-		off += bit_off / 8;
-	bit_off %= 8;
-	send(c, MW__DWARF_MEMBER, (uint64_t[5]){ off, t.has_size ? t.size : MW_UNKNOWN, bit_off, bits },
-	     tag == DW_TAG_inheritance ? "(base)" : text_of(die, DW_AT_name), t.s, "");
-	return true;
-}
-
-static bool find_type(void *ctx, Dwarf_Die die)
-{
-	struct child *c = ctx;
-	Dwarf_Half tag = tag_of(die);
-	Dwarf_Unsigned size = 0;
-	Dwarf_Off off = 0;
-	char name[600];
-
-	if (tag == DW_TAG_namespace) {
-		each_child(c, die, find_type, c);
-		return !c->type_found;
-	}
-	if ((tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type) ||
-	    strcmp(text_of(die, DW_AT_name), c->q->type) || dwarf_bytesize(die, &size, NULL) != DW_DLV_OK)
-		return true;
-	dwarf_dieoffset(die, &off, NULL);
-	snprintf(name, sizeof(name), "%s%.500s", tag_word(tag), c->q->type);
-	send(c, MW__DWARF_TYPE, (uint64_t[5]){ size, off }, name, "", "");
-	each_child(c, die, send_member, c);
-	c->type_found = true;
-	return false;
-}
-
 /* ------------------------------------------------------------------- units */
 
-static void send_unit(const struct child *c, Dwarf_Die cu)
+static void send_unit(const struct mw__dwarf_child *c, Dwarf_Die cu)
 {
 	uint64_t low = MW_UNKNOWN, high = MW_UNKNOWN, language = 0;
-	const char *name = text_of(cu, DW_AT_name);
+	const char *name = mw__die_text(cu, DW_AT_name);
 	Dwarf_Off off = 0;
 
 	if (bounds_of(cu, &low, &high) && low == high)
 		low = high = MW_UNKNOWN;	/* several ranges, of which low_pc is the base */
-	number_of(cu, DW_AT_language, &language);
+	mw__die_number(cu, DW_AT_language, &language);
 	if (!*name)	/* a skeleton: the rest is in a file of its own */
-		name = text_of(cu, c->version >= 5 ? DW_AT_dwo_name : DW_AT_GNU_dwo_name);
+		name = mw__die_text(cu, c->version >= 5 ? DW_AT_dwo_name : DW_AT_GNU_dwo_name);
 	dwarf_dieoffset(cu, &off, NULL);
-	send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, low, high, language, c->version }, name,
-	     text_of(cu, DW_AT_comp_dir), text_of(cu, DW_AT_producer));
+	mw__dwarf_send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, low, high, language, c->version }, name,
+	     mw__die_text(cu, DW_AT_comp_dir), mw__die_text(cu, DW_AT_producer));
 }
 
 /* ------------------------------------------------------- what a unit owns */
@@ -743,43 +512,15 @@ static bool is_dropped(uint64_t low) { return low <= 1; }
 
 static bool send_range(void *ctx, uint64_t low, uint64_t high)
 {
-	const struct child *c = ctx;
+	const struct mw__dwarf_child *c = ctx;
 
 	if (high > low && !is_dropped(low))
-		send(c, MW__DWARF_RANGE, (uint64_t[5]){ low, high, c->unit, 0 }, "", "", "");
+		mw__dwarf_send(c, MW__DWARF_RANGE, (uint64_t[5]){ low, high, c->unit, 0 }, "", "", "");
 	return true;
 }
 
-/* Bytes of the type that die refers to. */
-static bool type_bytes(const struct child *c, Dwarf_Die die, uint64_t *ret, int depth)
-{
-	Dwarf_Die to = depth < MAX_DEPTH ? follow(c, die, DW_AT_type) : NULL;
-	Dwarf_Unsigned size;
-	bool ok = false;
-
-	if (!to)
-		return false;
-	Dwarf_Half tag = tag_of(to);
-
-	if (dwarf_bytesize(to, &size, NULL) == DW_DLV_OK) {
-		*ret = size;
-		ok = true;
-	} else if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type) {
-		*ret = c->addr_size;
-		ok = true;
-	} else if (type_bytes(c, to, ret, depth + 1)) {	/* arrays, typedefs, qualifiers */
-		struct bounds b = { .c = c, .elements = 1 };
-
-		if (tag == DW_TAG_array_type)
-			each_child(c, to, add_bound, &b);
-		ok = !__builtin_mul_overflow(*ret, b.elements, ret);
-	}
-	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
-	return ok;
-}
-
 /* The address of a variable whose place is one address and nothing else. */
-static bool fixed_address(const struct child *c, Dwarf_Die die, uint64_t *ret)
+static bool fixed_address(const struct mw__dwarf_child *c, Dwarf_Die die, uint64_t *ret)
 {
 	Dwarf_Attribute a;
 	Dwarf_Unsigned len;
@@ -818,19 +559,19 @@ static bool fixed_address(const struct child *c, Dwarf_Die die, uint64_t *ret)
 
 static bool send_variable(void *ctx, Dwarf_Die die)
 {
-	const struct child *c = ctx;
-	Dwarf_Half tag = tag_of(die);
+	const struct mw__dwarf_child *c = ctx;
+	Dwarf_Half tag = mw__die_tag(die);
 	uint64_t addr, size;
 
 	if (tag == DW_TAG_namespace || tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block) {
-		each_child(c, die, send_variable, ctx);
+		mw__die_each_child(c, die, send_variable, ctx);
 		return true;
 	}
 	if (tag != DW_TAG_variable || !fixed_address(c, die, &addr) || is_dropped(addr))
 		return true;
-	if (!type_bytes(c, die, &size, 0)) {
-		Dwarf_Die to = follow(c, die, DW_AT_specification);
-		bool ok = to && type_bytes(c, to, &size, 0);
+	if (!mw__dwarf_type_bytes(c, die, &size, 0)) {
+		Dwarf_Die to = mw__die_follow(c, die, DW_AT_specification);
+		bool ok = to && mw__dwarf_type_bytes(c, to, &size, 0);
 
 		if (to)
 			dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
@@ -838,7 +579,7 @@ static bool send_variable(void *ctx, Dwarf_Die die)
 			return true;
 	}
 	if (size && size <= UINT64_MAX - addr)
-		send(c, MW__DWARF_RANGE, (uint64_t[5]){ addr, addr + size, c->unit, 1 }, "", "", "");
+		mw__dwarf_send(c, MW__DWARF_RANGE, (uint64_t[5]){ addr, addr + size, c->unit, 1 }, "", "", "");
 	return true;
 }
 
@@ -850,7 +591,7 @@ struct sources {
 	size_t n;
 };
 
-static bool source_of(struct child *c, Dwarf_Die cu, struct sources *s, const struct rows *rows, Dwarf_Signed i, uint64_t *ret)
+static bool source_of(struct mw__dwarf_child *c, Dwarf_Die cu, struct sources *s, const struct rows *rows, Dwarf_Signed i, uint64_t *ret)
 {
 	uint64_t file;
 	bool is_default;
@@ -873,7 +614,7 @@ static bool source_of(struct child *c, Dwarf_Die cu, struct sources *s, const st
 		if (!path)
 			return false;
 		s->global[file] = ++c->n_sources;
-		send(c, MW__DWARF_SOURCE, (uint64_t[5]){ c->n_sources }, path, "", "");
+		mw__dwarf_send(c, MW__DWARF_SOURCE, (uint64_t[5]){ c->n_sources }, path, "", "");
 		free(path);
 	}
 	*ret = s->global[file];
@@ -884,17 +625,17 @@ struct row {
 	uint64_t low, high, line, source;
 };
 
-static void flush_row(const struct child *c, struct row *r, bool as_rows)
+static void flush_row(const struct mw__dwarf_child *c, struct row *r, bool as_rows)
 {
 	if (r->high > r->low && as_rows)
-		send(c, MW__DWARF_ROW, (uint64_t[5]){ r->low, r->high, r->line, r->source }, "", "", "");
+		mw__dwarf_send(c, MW__DWARF_ROW, (uint64_t[5]){ r->low, r->high, r->line, r->source }, "", "", "");
 	else if (r->high > r->low)
 		send_range((void *)c, r->low, r->high);
 	r->high = r->low = 0;
 }
 
 /* Rows of the same line become one; as_rows false joins them all to the ranges of the unit. */
-static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
+static void send_rows(struct mw__dwarf_child *c, Dwarf_Die cu, bool as_rows)
 {
 	Dwarf_Line_Context lc = NULL;
 	Dwarf_Unsigned version, number;
@@ -943,19 +684,19 @@ static void send_rows(struct child *c, Dwarf_Die cu, bool as_rows)
 	dwarf_srclines_dealloc_b(lc);
 }
 
-static void send_owned(struct child *c, Dwarf_Die cu, uint64_t start, uint64_t end)
+static void send_owned(struct mw__dwarf_child *c, Dwarf_Die cu, uint64_t start, uint64_t end)
 {
 	uint64_t low = 0, high, lines = MW_UNKNOWN;
 
 	table_of(cu, &lines);
-	send(c, MW__DWARF_SLICE, (uint64_t[5]){ start, end - start, c->unit, lines }, "", "", "");
+	mw__dwarf_send(c, MW__DWARF_SLICE, (uint64_t[5]){ start, end - start, c->unit, lines }, "", "", "");
 	bounds_of(cu, &low, &high);
 	if (!each_range(c, cu, low, send_range, c))
 		send_rows(c, cu, false);
-	each_child(c, cu, send_variable, c);
+	mw__die_each_child(c, cu, send_variable, c);
 }
 
-static int walk_units(struct child *c, Dwarf_Error *error)
+static int walk_units(struct mw__dwarf_child *c, Dwarf_Error *error)
 {
 	for (uint64_t start = 0;;) {
 		Dwarf_Unsigned length, type_off, next;
@@ -985,21 +726,21 @@ static int walk_units(struct child *c, Dwarf_Error *error)
 		if (c->q->n_addrs)
 			find_addresses(c, cu);
 		if (c->q->type && !c->type_found)
-			each_child(c, cu, find_type, c);
+			mw__die_each_child(c, cu, mw__dwarf_find_type, c);
 		dwarf_dealloc(c->dbg, cu, DW_DLA_DIE);
 		flush(c);
 	}
 }
 
-static void send_error(const struct child *c, Dwarf_Error error)
+static void send_error(const struct mw__dwarf_child *c, Dwarf_Error error)
 {
-	send(c, MW__DWARF_ERROR, NULL, error ? dwarf_errmsg(error) : "unknown error", "", "");
+	mw__dwarf_send(c, MW__DWARF_ERROR, NULL, error ? dwarf_errmsg(error) : "unknown error", "", "");
 }
 
 /* Without a handler the library aborts at the first call that fails and has nowhere to tell. */
 static void drop_error(Dwarf_Error error, Dwarf_Ptr ctx)
 {
-	const struct child *c = ctx;
+	const struct mw__dwarf_child *c = ctx;
 
 	if (c->dbg)
 		dwarf_dealloc(c->dbg, error, DW_DLA_ERROR);
@@ -1007,7 +748,7 @@ static void drop_error(Dwarf_Error error, Dwarf_Ptr ctx)
 
 void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 {
-	struct child c = { .q = q, .fd = fd, .out = calloc(1, sizeof(*c.out)) };
+	struct mw__dwarf_child c = { .q = q, .fd = fd, .out = calloc(1, sizeof(*c.out)) };
 	Dwarf_Error error = NULL;
 
 	if (!c.out)
@@ -1020,15 +761,15 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 	if (rc == DW_DLV_OK) {
 		if (!*c.real)
 			snprintf(c.real, sizeof(c.real), "%s", q->path);
-		send(&c, MW__DWARF_FROM, NULL, c.real, "", "");
+		mw__dwarf_send(&c, MW__DWARF_FROM, NULL, c.real, "", "");
 		rc = walk_units(&c, &error);
 		if (rc == DW_DLV_ERROR)
 			send_error(&c, error);
 	} else {
-		send(&c, MW__DWARF_ERROR, NULL, rc == DW_DLV_NO_ENTRY ? "there is no debug information" :
+		mw__dwarf_send(&c, MW__DWARF_ERROR, NULL, rc == DW_DLV_NO_ENTRY ? "there is no debug information" :
 		     dwarf_errmsg(error), "", "");
 	}
-	send(&c, MW__DWARF_DONE, NULL, "", "", "");
+	mw__dwarf_send(&c, MW__DWARF_DONE, NULL, "", "", "");
 	flush(&c);
 	free(c.out);
 	free(c.table.p);

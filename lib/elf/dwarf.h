@@ -2,7 +2,7 @@
 /*
  * Questions to the DWARF of a file. libdwarf is not safe with damaged input, so it runs in
  * a child process with limits and answers with records over a pipe; a child that dies costs
- * the answer and nothing else. dwarf.c is the child, dwarf_pipe.c the other end.
+ * the answer and nothing else. dwarf.c and dwarf_types.c are the child, dwarf_pipe.c the other end.
  */
 #ifndef MW_ELF_DWARF_H
 #define MW_ELF_DWARF_H
