@@ -33,9 +33,16 @@ static bool add_bound(void *ctx, Dwarf_Die die)
 
 	if (mw__die_tag(die) != DW_TAG_subrange_type)
 		return true;
-	if (!mw__die_number(die, DW_AT_count, &n) && mw__die_number(die, DW_AT_upper_bound, &n))
+	bool is_known = mw__die_number(die, DW_AT_count, &n);
+
+	if (!is_known && mw__die_number(die, DW_AT_upper_bound, &n)) {
+		is_known = true;
 		n++;
-	snprintf(b->text + len, sizeof(b->text) - len, "[%llu]", (unsigned long long)n);
+	}
+	if (is_known)
+		snprintf(b->text + len, sizeof(b->text) - len, "[%llu]", (unsigned long long)n);
+	else	/* a flexible array member, or known at run time only */
+		snprintf(b->text + len, sizeof(b->text) - len, "[]");
 	if (__builtin_mul_overflow(b->elements, n, &b->elements))
 		b->elements = 0;
 	return true;

@@ -187,6 +187,13 @@ setup() { T=$BATS_TEST_TMPDIR; cp /bin/true "$T/prog"; }
 	done
 }
 
+@test "an array whose length is not told has no length, one of no elements has 0" {
+	printf 'struct s { int n[3][2]; char none[0]; char text[]; } *p;\n' >"$T/a.c"
+	${CC:-gcc} -g -c -o "$T/a.o" "$T/a.c"
+	elf --type=s --json "$T/a.o" >"$T/json"
+	[ "$(jq -c '[.files[0].dwarf.type.members[].type]' "$T/json")" = '["int[3][2]","char[0]","char[]"]' ]
+}
+
 @test "where a virtual base lies is unknown, not 0" {
 	printf 'struct base { int i; };\nstruct s : virtual base { char a; double d; } v;\n' >"$T/m.cc"
 	g++ -g -c -o "$T/m.o" "$T/m.cc" || skip "no C++ compiler"
