@@ -75,7 +75,7 @@ static int complete(struct mw_snapshot *snap, const struct mw_collect_opts *o)
 		mw__note(snap, MW__INFO, "snapshot", o->symbols ? "memwhy record --symbols saves them" : "memwhy record saves them",
 			 missing == 1 ? "it has no %s of %zu object, and its file is not here" :
 			 "it has no %s of %zu objects, and their files are not here", o->symbols ? "symbols" : "relocations", missing);
-	if (o->frames_of && !snap->frames.n)
+	if ((o->frames_of || o->n_frames_at) && !snap->frames.n)
 		mw__note(snap, MW__INFO, "snapshot", "memwhy record --frames saves them", "it has no page frames");
 	return 0;
 }

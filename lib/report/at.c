@@ -394,7 +394,7 @@ static void add_page_facts(struct view *v, struct mw__doc_node *t, const struct 
 	if (f && f->pfn != MW_UNKNOWN)
 		fact(t, "frame", "%" PRIu64 ", physical address 0x%" PRIx64, f->pfn, s->walk.physical);
 	else if (mw__wheres[s->page->where].is_resident)
-		fact(t, "frame", "unknown: frame numbers need CAP_SYS_ADMIN");
+		fact(t, "frame", "%s", f ? "unknown: frame numbers need CAP_SYS_ADMIN" : "unknown: it was not read");
 	if (f && f->flags != MW_UNKNOWN)
 		fact(t, "frame flags", "%s", mw__frame_flags(f->flags, &v->text));
 	if (f && f->mappers != MW_UNKNOWN)

@@ -224,6 +224,16 @@ def check_place(tap, pid, snap):
     tap.check(f"frames of a place: the {len(want)} pages of it", [] if have == want and want else [f"{have}, must be {want}"])
 
 
+def check_no_frames(tap, pid, directory):
+    """Frames that were not asked for are missing for that reason, not for want of a capability."""
+    snap = os.path.join(directory, "plain.snap")
+    stack = next(end for _, end, _, _, name in target.mappings(pid) if name == "[stack]") - 8
+    memwhy("record", "-o", snap, pid)
+    shown = memwhy("at", snap, f"{stack:#x}")
+    tap.check("at of a snapshot without frames says so", [] if "need CAP_" not in shown and "was not read" in shown and
+              "record --frames saves them" in shown else [shown])
+
+
 def main():
     tap = Tap()
     with running([os.path.join(PROGRAMS, "touch")], READY) as p, tempfile.TemporaryDirectory() as directory:
@@ -233,10 +243,11 @@ def main():
         memwhy("at", p.pid, *addrs)
         frames = any(entry & PFN for s, t, _, _, n in target.mappings(p.pid) if not n.startswith("[v")
                      for _, entry in target.pagemap(p.pid, s, t) if entry >> 63)
-        memwhy("record", "--symbols", *(["--frames"] if frames else []), "-o", snap, p.pid)
+        memwhy("record", "--symbols", "--frames", "-o", snap, p.pid)
         check_same(tap, p.pid, snap, addrs, frames)
         if frames:
             check_place(tap, p.pid, snap)
+        check_no_frames(tap, p.pid, directory)
         check_text(tap, p.pid, snap, addrs)
         check_damage(tap, snap)
         check_unknown(tap, directory)
