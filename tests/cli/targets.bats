@@ -244,6 +244,11 @@ see() { # PID COMMAND...
 	see "$target" doctor
 	[ "$status" = 0 ]
 	contains "$out" "refused"
+	see "$target" tlb --working-set=0.01
+	[ "$status" = 3 ]
+	well_said
+	contains "$err" "clear_refs"
+	contains "$err" "hint: run memwhy as the owner of the process or as root"
 }
 
 @test "a program on tmpfs is a program" {
