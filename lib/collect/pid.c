@@ -22,12 +22,6 @@
 
 #define DEFAULT_TRIES 5
 #define PAGE_SIZE 4096u	/* x86-64, and most others */
-/*
- * Predicted stall of a read that visits every page table entry of the target under its lock. Measured on
- * Linux 6.18: 6 to 21 ms for a GiB in 4 KiB pages, and about 0.5 us for a mapping.
- */
-#define STALL_NS_PER_GIB UINT64_C(15000000)
-#define STALL_NS_PER_VMA UINT64_C(500)
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -68,7 +62,7 @@ static uint64_t predicted_stall(const struct mw_snapshot *snap)
 	uint64_t huge, rss = snap->status.vm_rss == MW_UNKNOWN ? 0 : snap->status.vm_rss;
 
 	resident_bytes(snap, &huge);
-	return mw__sub0(rss, huge) / (UINT64_C(1) << 20) * STALL_NS_PER_GIB / 1024 + snap->vmas.n * STALL_NS_PER_VMA;
+	return mw__smaps_stall_ns(mw__sub0(rss, huge), snap->vmas.n);
 }
 
 /* May a source that stalls the target be read? Otherwise a note says why not. */

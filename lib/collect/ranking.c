@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 #define PAGE UINT64_C(4096)
-#define STALL_NS_PER_GIB UINT64_C(15000000)
 #define PFN_MASK ((UINT64_C(1) << 55) - 1)
 #define BATCH 4096u
 #define EXPLAINED 16u		/* of so many the mappings are read, */
@@ -91,7 +90,7 @@ static const char *cgroup_path(const struct mw__proc *proc, struct mw__arena *ar
 
 static uint64_t stall_of(uint64_t bytes)
 {
-	return bytes == MW_UNKNOWN ? 0 : bytes / (1u << 20) * STALL_NS_PER_GIB / 1024;
+	return bytes == MW_UNKNOWN ? 0 : mw__smaps_stall_ns(bytes, 0);
 }
 
 static bool is_gone(int rc)

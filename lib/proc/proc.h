@@ -83,6 +83,8 @@ MW_MUST_CHECK int mw__maps_read(const struct mw__proc *proc, struct mw_snapshot 
 /* smaps.c: fills snap->vmas (when vmas is true, then also 1 as above) and snap->smaps. */
 MW_MUST_CHECK int mw__smaps_read(const struct mw__proc *proc, struct mw_snapshot *snap, bool vmas,
 				 struct mw_err *err);
+/* How long reading smaps or smaps_rollup may keep a target from mapping memory: bytes are those resident in 4 KiB pages. */
+uint64_t mw__smaps_stall_ns(uint64_t bytes, size_t vmas);
 MW_MUST_CHECK int mw__rollup_read(const struct mw__proc *proc, struct mw__smaps *ret, struct mw_err *err);
 MW_MUST_CHECK int mw__rollup_read_fd(int fd, pid_t pid, struct mw__smaps *ret, struct mw_err *err);
 /*

@@ -25,6 +25,15 @@ static const struct key keys[] = {
 };
 #define N_KEYS MW__COUNT(keys)
 
+/*
+ * Both visit every page table entry of the target under its lock. Measured on Linux 6.18: 6 to 21 ms for a GiB in
+ * 4 KiB pages, and about 0.5 us for a mapping.
+ */
+uint64_t mw__smaps_stall_ns(uint64_t bytes, size_t vmas)
+{
+	return (bytes >> 20) * 15000000 / 1024 + vmas * 500;
+}
+
 /* "  N kB" in bytes, or "  N" as it is. */
 static bool parse_amount(const char *p, const char *end, uint64_t *ret)
 {
