@@ -233,7 +233,7 @@ static int add_threads(struct mw_snapshot *snap, const struct mw__core *core)
 
 		if (!task)
 			return -MW_E_NOMEM;
-		*task = (struct mw__task){ .tid = t->tid, .state = '?', .sp = t->sp, .descriptor = t->fs_base };
+		*task = (struct mw__task){ .tid = t->tid, .sp = t->sp, .descriptor = t->fs_base };
 	}
 	return 0;
 }

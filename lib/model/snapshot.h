@@ -219,7 +219,6 @@ struct mw__image {
 struct mw__task {
 	pid_t tid;
 	const char *comm;
-	char state;		/* as in stat, '?' */
 	uint64_t sp;		/* stack pointer of a blocked thread; MW_UNKNOWN */
 	uint64_t descriptor;	/* address of its thread descriptor; MW_UNKNOWN */
 };

@@ -71,7 +71,7 @@ int mw__tasks_read(const struct mw__proc *proc, struct mw_snapshot *snap)
 
 		if (!task)
 			return -MW_E_NOMEM;
-		*task = (struct mw__task){ .tid = tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN, .state = '?' };
+		*task = (struct mw__task){ .tid = tid, .sp = MW_UNKNOWN, .descriptor = MW_UNKNOWN };
 		read_task(proc, snap, task);
 	}
 	if (snap->tasks.n)

@@ -200,8 +200,7 @@ static const struct mw__field source_line[] = {
 const struct mw__fields mw__source_line_fields = TABLE(source_line, mw__source_line);
 
 static const struct mw__field task[] = {
-	PID(mw__task, tid), TEXT(mw__task, comm), CHAR(mw__task, state), ADDR(mw__task, sp),
-	ADDR(mw__task, descriptor),
+	PID(mw__task, tid), TEXT(mw__task, comm), ADDR(mw__task, sp), ADDR(mw__task, descriptor),
 };
 const struct mw__fields mw__task_fields = TABLE(task, mw__task);
 

@@ -108,7 +108,7 @@ static void poke_word(struct world *w, uint64_t addr, uint64_t value)
 static void add_task(struct world *w, pid_t tid, uint64_t sp, uint64_t descriptor)
 {
 	*(struct mw__task *)MW_VEC_PUSH(&w->snap.tasks) =
-		(struct mw__task){ .tid = tid, .sp = sp, .descriptor = descriptor, .state = 'S' };
+		(struct mw__task){ .tid = tid, .sp = sp, .descriptor = descriptor };
 }
 
 static const struct mw__claim *find_claim(const struct world *w, uint64_t start, uint64_t end, enum mw__owner owner)

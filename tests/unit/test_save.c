@@ -427,7 +427,6 @@ static void check_bodies(void)
 		{ "{\"cpuid\":[[0,0,1,2,3]]}\n" END(1), "cpuid: not a row of 6 values" },
 		{ "{\"sources\":[{}]}\n" END(1), "sources: not a row of 5 values" },
 		{ "{\"task\":{\"tid\":2147483648}}\n" END(1), "tid is too large" },
-		{ "{\"task\":{\"state\":\"RS\"}}\n" END(1), "state is not one character" },
 		{ "{\"claim\":{\"owner\":\"me\"}}\n" END(1), "owner: 'me' is not known" },
 	};
 
@@ -448,6 +447,7 @@ static void check_heads(void)
 		{ "{\"schema\":\"memwhy/snapshot/2\"}\n", "version 2, which a newer memwhy wrote" },
 		{ "{\"schema\":\"memwhy/snapshot/1\"}\n" END(0), "a page size of" },
 		{ "{\"schema\":\"memwhy/snapshot/1\",\"target\":3}\n" END(0), "target is not an object" },
+		{ "{\"schema\":\"memwhy/snapshot/1\",\"status\":{\"state\":\"RS\"}}\n" END(0), "state is not one character" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
