@@ -131,7 +131,7 @@ static void end_child(struct child *c)
 	double deadline = now() + 2;
 	int status;
 
-	if (c->ended)
+	if (c->ended || c->pid <= 0)	/* it was never started: kill(2) would take that for many others */
 		return;
 	kill(c->pid, SIGTERM);
 	kill(c->pid, SIGCONT);
@@ -170,24 +170,19 @@ static int release(struct child *c, int ready, int report)
 
 static int start(struct child *c, char **argv)
 {
-	int ready[2], report[2];
+	int ready[2] = { -1, -1 }, report[2] = { -1, -1 }, error = 0;
 
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		return errno;
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return errno;
-	c->pid = fork();
-	if (c->pid < 0)
-		return errno;
-	if (c->pid == 0) {
+	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 || (c->pid = fork()) < 0)
+		error = errno;
+	if (!error && c->pid == 0) {
 		close(ready[1]); /* so that it ends when the parent does */
 		close(report[0]);
 		become(c, ready[0], report[1], argv);
 	}
 	close(ready[0]);
 	close(report[1]);
-	int error = release(c, ready[1], report[0]);
-
+	if (!error)
+		error = release(c, ready[1], report[0]);
 	close(ready[1]);
 	close(report[0]);
 	return error;
@@ -217,8 +212,7 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 		else if (mw_collect_pid(c.pid, &s->collect, ret, &err) < 0)
 			code = fail(EXIT_TARGET, &err);
 	}
-	if (c.pid > 0)
-		end_child(&c);
+	end_child(&c);
 	signal(SIGINT, c.interrupt);
 	signal(SIGQUIT, c.quit);
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);

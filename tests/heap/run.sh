@@ -172,6 +172,27 @@ if ${CC:-cc} -w -fno-builtin -o "$tmp/last" "$tmp/last.c" -pthread 2>/dev/null; 
 else
 	for _ in 1 2 3 4; do skip "the end of programs with threads" "no compiler"; done
 fi
+# kill(2) takes 0 for the caller's group and -1 for everybody: no process is no target. Whoever is tested here stands alone.
+# shellcheck disable=SC2016
+limited() { setsid -w sh -c 'ulimit -n "$1"; shift; exec "$@"' sh "$@"; }
+for n_files in 5 6; do
+	if [ -n "${MEMWHY_SANITIZED:-}" ]; then
+		skip "room for $n_files files" "a sanitizer needs more"
+	else
+		ok "room for $n_files files: 126, and nobody is ended" is "$(status_of limited $n_files "$M" run --report true)" 126
+	fi
+done
+if [ "$(id -u)" = 0 ] && [ -z "${MEMWHY_SANITIZED:-}" ] && cp "$M" "$(dirname "$M")/libmemwhy-malloc.so" "$tmp" && ! pgrep -u 54321 >/dev/null &&
+	[ "$(status_of setpriv --reuid=54321 --clear-groups prlimit --nproc=1 true)" = 0 ]; then
+	setpriv --reuid=54321 --clear-groups sleep 60 &
+	other=$!
+	ok "no process can be started: 126" is "$(status_of setpriv --reuid=54321 --clear-groups prlimit --nproc=1 "$tmp/memwhy" run --report true)" 126
+	ok "and it is said why" has "$tmp/err" 'true: start: Resource temporarily unavailable'
+	ok "and others of the user are alive" kill -0 $other
+	kill $other
+else
+	for _ in 1 2 3; do skip "no process can be started" "only root can be somebody who has no processes, and a sanitizer needs one"; done
+fi
 mkdir "$tmp/with space" && cp "${BUILD:-build}/libmemwhy-malloc.so" "$tmp/with space/x.so"
 ok "a library that the loader could not find: 125" is "$(status_of "$M" run --lib="$tmp/with space/x.so" true)" 125
 echo "1..$n"
