@@ -42,7 +42,8 @@ static void deinit_view(struct view *v)
 /* All that is known of one address. */
 struct spot {
 	uint64_t addr;
-	const struct mw__extent *x;		/* NULL: no mapping */
+	const struct mw__vma *vma;		/* NULL: no mapping */
+	const struct mw__extent *x;		/* NULL: no mapping of the process's own: none, or [vsyscall] */
 	const struct mw__stretch *page;
 	const struct mw__section *section;
 	const struct mw__symbol *symbol;
@@ -53,7 +54,7 @@ struct spot {
 static struct spot locate(struct view *v, uint64_t addr)
 {
 	struct spot s = { .addr = addr, .x = mw__atlas_extent(&v->atlas, addr), .page = mw__atlas_stretch(&v->atlas, addr),
-			  .frame = mw__snapshot_frame_at(v->snap, addr) };
+			  .vma = mw__snapshot_vma_at(v->snap, addr), .frame = mw__snapshot_frame_at(v->snap, addr) };
 
 	if (s.x && s.x->image && s.x->owner != MW__OWNER_LDSO_GAP) {
 		s.section = mw__image_section_at(s.x->image, addr);
@@ -131,10 +132,10 @@ static void add_place_members(struct view *v, struct mw__doc_node *o, const stru
 	const struct mw__image *img = x ? x->image : NULL;
 	char perm[5];
 
-	mw__doc_u64(o, "mapping_start", MW__T_ADDR, x ? x->vma->start : MW_UNKNOWN);
-	mw__doc_u64(o, "mapping_end", MW__T_ADDR, x ? x->vma->end : MW_UNKNOWN);
-	mw__doc_text(o, "perm", x ? mw__view_perm(x->vma, perm) : NULL);
-	mw__doc_text(o, "name", x ? x->vma->name : NULL);
+	mw__doc_u64(o, "mapping_start", MW__T_ADDR, s->vma ? s->vma->start : MW_UNKNOWN);
+	mw__doc_u64(o, "mapping_end", MW__T_ADDR, s->vma ? s->vma->end : MW_UNKNOWN);
+	mw__doc_text(o, "perm", s->vma ? mw__view_perm(s->vma, perm) : NULL);
+	mw__doc_text(o, "name", s->vma ? s->vma->name : NULL);
 	mw__doc_text(o, "owner", x ? mw__owners[x->owner].id : NULL);
 	mw__doc_text(o, "owner_detail", x ? x->detail : NULL);
 	mw__doc_text(o, "certainty", x ? mw__certainty_names[x->certainty] : NULL);
@@ -449,13 +450,17 @@ static void add_facts(struct view *v, const struct spot *s)
 	snprintf(title, sizeof(title), "0x%" PRIx64, s->addr);
 	struct mw__doc_node *t = mw__doc_table(v->root, NULL, title, fact_cols, MW__COUNT(fact_cols));
 
-	if (!s->x) {
+	const struct mw__vma *m = s->vma;
+
+	if (!m) {
 		add_around(v, t, s->addr);
 		return;
 	}
-	const struct mw__vma *m = s->x->vma;
-
 	fact(t, "mapping", "%012" PRIx64 "-%012" PRIx64 " %s %s", m->start, m->end, mw__view_perm(m, perm), m->name);
+	if (!s->x) {
+		fact(t, "owner", "the kernel: the page stands in the maps of every process, and in the VSZ of none");
+		return;
+	}
 	fact(t, "owner", "%s%s%s (%s: %s)", mw__owners[s->x->owner].what, s->x->detail ? ", " : "", s->x->detail ? s->x->detail : "",
 	     mw__certainty_names[s->x->certainty], s->x->rule);
 	add_elf_facts(v, t, s);
@@ -480,7 +485,7 @@ static void add_brief(struct view *v, struct mw__doc_node *t, const struct spot 
 	struct mw__doc_row *row = mw__doc_row(t);
 	const char *object = object_of(v, s);
 
-	mw__row_u64(t, row, B_ADDRESS, s->addr);
+	mw__row_field(t, row, B_ADDRESS, s->addr);
 	if (s->symbol) {
 		mw__str_reset(&v->text);
 		mw__str_printf(&v->text, "%s+0x%" PRIx64, mw__demangle(s->symbol->name, &v->name), symbol_offset(s));
@@ -488,7 +493,7 @@ static void add_brief(struct view *v, struct mw__doc_node *t, const struct spot 
 	}
 	mw__row_text(t, row, B_SECTION, s->section ? s->section->name : NULL);
 	mw__row_text(t, row, B_OBJECT, object ? mw__basename(object) : NULL);
-	mw__row_text(t, row, B_OWNER, s->x ? mw__owners[s->x->owner].what : "(no mapping)");
+	mw__row_text(t, row, B_OWNER, s->x ? mw__owners[s->x->owner].what : s->vma ? s->vma->name : "(no mapping)");
 	mw__row_text(t, row, B_STATE, s->page ? mw__wheres[s->page->where].id : NULL);
 }
 
@@ -501,8 +506,8 @@ static void fill(struct view *v)
 		struct spot s = locate(v, v->opts->addrs[i]);
 		struct mw__doc_node *o = mw__doc_object(list, NULL);
 
-		mw__doc_u64(o, "address", MW__T_ADDR, s.addr);
-		mw__doc_bool(o, "mapped", s.x != NULL);
+		mw__doc_field(o, "address", MW__T_ADDR, s.addr);
+		mw__doc_bool(o, "mapped", s.vma != NULL);
 		add_place_members(v, o, &s);
 		add_page_members(v, o, &s);
 		if (t)

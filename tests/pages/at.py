@@ -132,6 +132,23 @@ def check_facts(tap, process, claims):
     memwhy("at", process.pid, status=2)
 
 
+def check_edges(tap, process):
+    """The last byte of memory is an address, and the kernel's page above all others is in no hole."""
+    last, maps = "f" * 16, {n: (s, e, p) for s, e, p, _, n in target.mappings(process.pid)}
+    doc, brief = memwhy("at", "--json", process.pid, last), memwhy("at", "-s", process.pid, last)
+    tap.check("the last byte of memory", [] if doc["addresses"][0]["address"] == f"0x{last}" and not doc["addresses"][0]["mapped"]
+              and last in brief else [str(doc["addresses"]), brief])
+    title = "a byte of [vsyscall]"
+    if "[vsyscall]" not in maps:
+        tap.skip(title, "this kernel maps none")
+        return
+    start, end, perm = maps["[vsyscall]"]
+    doc = memwhy("at", "--json", process.pid, hex(start + 1))["addresses"][0]
+    text = memwhy("at", process.pid, hex(start), hex(end))
+    tap.check(title, [] if (doc["mapped"], doc["name"], doc["perm"]) == (True, "[vsyscall]", perm) and
+              f"mapping  {start:x}-{end:x} {perm} [vsyscall]" in text and f"0 B behind the end of {start:x}" in text else [str(doc), text])
+
+
 def check_sets(tap, process, claims):
     """The sets of a processor whose geometry is known: Sapphire Rapids by its words."""
     words = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/cpuid/sapphirerapids.txt")
@@ -368,6 +385,7 @@ def main():
         check_words(tap, p)
         check_frames(tap, p, claims)
         check_facts(tap, p, claims)
+        check_edges(tap, p)
         check_sets(tap, p, claims)
         check_translations(tap, p)
         check_addr2line(tap, p)
