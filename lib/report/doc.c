@@ -299,12 +299,6 @@ void mw__doc_linef(struct mw__doc_node *parent, const uint64_t *sizes, size_t n_
 
 /* -------------------------------------------------------------------- rows */
 
-void mw__doc_table_light(struct mw__doc_node *table)
-{
-	if (table)
-		table->is_light = true;
-}
-
 struct mw__doc_row *mw__doc_row(struct mw__doc_node *table)
 {
 	struct mw__doc_row *row = table ? alloc_in(table->doc, sizeof(*row) +

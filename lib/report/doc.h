@@ -8,7 +8,7 @@
  *   object   children by key            text: its children one after the other
  *   list     children without key       text: its children one after the other
  *   value    one typed cell             text: nothing, unless mw__doc_line() says it
- *   table    columns and rows           text: libsmartcols
+ *   table    columns and rows           text: rows below a heading
  *            (without a key: text only; all columns JSON_ONLY: JSON only)
  *   line     text only                  JSON: nothing
  *
@@ -68,7 +68,7 @@ enum {
 	MW__COL_HIDDEN = 1,	/* in text only when asked for (-o) */
 	MW__COL_TEXT_ONLY = 2,	/* not in JSON */
 	MW__COL_JSON_ONLY = 4,	/* not a column in text: nested values */
-	MW__COL_WRAP = 8,	/* may be wrapped */
+	MW__COL_WRAP = 8,	/* may be wrapped; its table has no bars */
 	MW__COL_TRUNC = 16,	/* may be shortened on a narrow terminal, in the middle */
 	MW__COL_CUT = 128,	/* the same, but what is not a path loses its end */
 	MW__COL_LEFT = 32,	/* numbers are right-aligned unless this is set */
@@ -117,7 +117,6 @@ struct mw__doc_node {
 	const struct mw__stream *stream;	/* stream; cols and title as for a table */
 	enum mw__row_style (*row_style)(void *ctx, size_t i);	/* stream; or NULL */
 	bool is_listing;			/* stream: not laid out as a table */
-	bool is_light;				/* table: laid out as a stream is */
 	struct mw_document *doc;
 };
 
@@ -139,12 +138,6 @@ struct mw__doc_node *mw__doc_list(struct mw__doc_node *parent, const char *key);
 /* cols must outlive the document (static const). title may be NULL, and is copied. */
 struct mw__doc_node *mw__doc_table(struct mw__doc_node *parent, const char *key, const char *title,
 				   const struct mw__col *cols, size_t n_cols);
-
-/*
- * Lay the table out as streams are: it looks the same, and a short answer does not load libsmartcols. Not
- * for columns that are wrapped or bars.
- */
-void mw__doc_table_light(struct mw__doc_node *table);
 
 void mw__doc_u64(struct mw__doc_node *parent, const char *key, enum mw__type type, uint64_t v);
 /* The value of a field, whatever it is. */

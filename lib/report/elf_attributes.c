@@ -248,7 +248,6 @@ void mw__elf_view_attributes(const struct mw__elf_view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->node, "attributes", "Attributes", attr_cols, MW__COUNT(attr_cols));
 
-	mw__doc_table_light(t);
 	for (size_t i = 1; i < v->elf->n_sh; i++) {
 		const char *name = mw__name_section(v->elf->sh[i].type, v->elf->eh.machine);
 

@@ -79,7 +79,6 @@ void mw__elf_view_dynamic(const struct mw__elf_view *v)
 			 dyn->n);
 	struct mw__doc_node *t = mw__doc_table(v->node, "dynamic", NULL, dynamic_cols, MW__COUNT(dynamic_cols));
 
-	mw__doc_table_light(t);
 	for (size_t i = 0; i < dyn->n; i++)
 		dynamic_row(v, t, dyn, &dyn->v[i]);
 	mw__doc_text(v->node, "dynamic_source", dyn->source);
@@ -119,7 +118,6 @@ static void add_defs(const struct mw__elf_view *v, struct mw__doc_node *o, const
 	struct mw__doc_node *t = mw__doc_table(o, "definitions", NULL, def_cols, MW__COUNT(def_cols));
 	char buf[1024];
 
-	mw__doc_table_light(t);
 	(void)v;
 	for (size_t i = 0; i < vs->defs.n; i++) {
 		const struct mw__verdef *d = &vs->defs.v[i];
@@ -140,7 +138,6 @@ static void add_needs(struct mw__doc_node *o, const struct mw__elf_versions *vs)
 {
 	struct mw__doc_node *t = mw__doc_table(o, "needs", NULL, need_cols, MW__COUNT(need_cols));
 
-	mw__doc_table_light(t);
 	for (size_t i = 0; i < vs->needs.n; i++) {
 		const struct mw__verneed *d = &vs->needs.v[i];
 		struct mw__doc_row *r = mw__doc_row(t);

@@ -231,7 +231,6 @@ static void histogram_table(struct mw__doc_node *list, const char *name, const u
 		      (unsigned long long)symbols);
 	struct mw__doc_node *t = mw__doc_table(o, "lengths", NULL, histogram_cols, MW__COUNT(histogram_cols));
 
-	mw__doc_table_light(t);
 	for (size_t i = 0; i <= max; i++) {
 		struct mw__doc_row *r = mw__doc_row(t);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Streams as tables: what libsmartcols makes of a table (text_table.c) for tables that are
- * too long to be held. Every row is made twice, once to measure it. One buffer, nothing is
- * allocated by row.
+ * Streams as tables, and tables without cells of several lines: those are made by libsmartcols
+ * (text_table.c). Every row is made twice, once to measure it, so it need not be held. One buffer,
+ * nothing is allocated by row.
  */
 #include "stream.h"
 
@@ -129,7 +129,7 @@ static int choose_columns(const struct out *o, const struct mw__doc_node *node, 
 
 		sh->fits[k] = (struct mw__fit){ .col = col, .idx = chosen.idx[k] };
 		if (!o->text->opts.raw)
-			sh->fits[k].widest = mw__text_width(col->heading, strlen(col->heading));
+			sh->fits[k].widest = sh->fits[k].least = mw__text_width(col->heading, strlen(col->heading));
 	}
 	free(chosen.idx);
 	return 0;
@@ -184,11 +184,22 @@ static void measure(struct out *o, const struct mw__doc_node *node, size_t n_row
 	sh->n = n;
 }
 
-/* A cell that is wider than its column. */
-static const char *shorten(struct out *o, const char *s, size_t *len, const struct mw__fit *fit, size_t indent)
+/* The same value with fewer columns, so that the longest bar just fits. */
+static const char *shorten_bar(struct out *o, const struct mw__cell *c, size_t *len, const struct mw__fit *fit)
 {
-	if (fit->width == fit->widest || columns_of(o, s, *len) + indent <= fit->width)
+	mw__str_reset(&o->scratch);
+	mw__text_bar(o->text, &o->scratch, c->f, (unsigned)(MW__BAR_CELLS * fit->width / fit->widest));
+	*len = o->scratch.n;
+	return o->scratch.v ? o->scratch.v : "";
+}
+
+/* A cell that is wider than its column. */
+static const char *shorten(struct out *o, const char *s, size_t *len, const struct mw__cell *c, const struct mw__fit *fit, size_t indent)
+{
+	if (fit->width == fit->widest || (c->type != MW__T_BAR && columns_of(o, s, *len) + indent <= fit->width))
 		return s;
+	if (c->type == MW__T_BAR)
+		return shorten_bar(o, c, len, fit);
 	struct mw__str text = { 0 };
 
 	mw__str_add(&text, s, *len);
@@ -232,10 +243,11 @@ static void put_heading(struct out *o, const struct shape *sh)
 	begin_line(o);
 	for (size_t k = 0; k < sh->n; k++) {
 		const struct mw__col *col = sh->fits[k].col;
+		size_t len;
+		const char *s = shown_text(o, col->heading, &len);
 
-		o->is_ascii = false;
 		o->blanks += k ? sh->gap : 0;
-		put_cell(o, col->heading, strlen(col->heading), &sh->fits[k], mw__col_is_left(col));
+		put_cell(o, s, len, &sh->fits[k], mw__col_is_left(col));
 	}
 }
 
@@ -247,7 +259,7 @@ static void put_row(struct out *o, const struct mw__doc_node *node, size_t i, co
 	if (!mw__stream_row(node, i, cells))
 		return;
 	enum mw__row_style style = mw__stream_style(node, i);
-	bool is_bold = style == MW__ROW_TOTAL && o->text->opts.color;
+	bool is_bold = style == MW__ROW_TOTAL && o->text->opts.color && !o->text->opts.raw;
 	size_t indent_at = find_indent(o, sh, cells, style);
 
 	begin_line(o);
@@ -259,7 +271,7 @@ static void put_row(struct out *o, const struct mw__doc_node *node, size_t i, co
 		const char *s = cell_text(o, &cells[fit->idx], &len);
 		struct mw__fit inner = *fit;
 
-		s = shorten(o, s, &len, fit, indent);
+		s = shorten(o, s, &len, &cells[fit->idx], fit, indent);
 		inner.width = mw__sub0(fit->width, indent);
 		o->blanks += (k ? sh->gap : 0) + indent;
 		put_cell(o, s, len, &inner, mw__col_is_left(fit->col));

@@ -121,7 +121,8 @@ static int write_stream(struct mw__text *t, const struct mw__doc_node *node, str
 	return 0;
 }
 
-static int print_light(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
+/* Laid out as streams are. It looks the same, and no library has to be loaded. */
+static int print_held(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
 	MW_CLEANUP(mw__freep) const struct mw__doc_row **rows = calloc(table->n_rows + 1, sizeof(*rows));
 	struct held held = { table, rows };
@@ -143,6 +144,15 @@ static int print_light(struct mw__text *t, const struct mw__doc_node *table, str
 	return rc;
 }
 
+/* A stream has no cells of several lines. */
+static bool needs_scols(const struct mw__doc_node *table)
+{
+	for (size_t i = 0; i < table->n_cols; i++)
+		if (table->cols[i].flags & MW__COL_WRAP)
+			return true;
+	return table->n_cols > MW__STREAM_COLS;
+}
+
 static int print_table(struct mw__text *t, const struct mw__doc_node *table, struct mw_err *err)
 {
 	int rc = 0;
@@ -155,7 +165,7 @@ static int print_table(struct mw__text *t, const struct mw__doc_node *table, str
 		rc = print_title(t, table->title, err);
 	if (rc)
 		return rc;
-	return table->is_light ? print_light(t, table, err) : mw__text_table(t, table, err);
+	return needs_scols(table) ? mw__text_table(t, table, err) : print_held(t, table, err);
 }
 
 /* Streams may be long: they go to the sink directly. */

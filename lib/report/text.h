@@ -106,7 +106,7 @@ void mw__each_table(const struct mw__doc_node *node,
 /* Texts are left-aligned, numbers only where the column says so. */
 static inline bool mw__col_is_left(const struct mw__col *col)
 {
-	return col->type == MW__T_TEXT || col->type == MW__T_BOOL || (col->flags & MW__COL_LEFT);
+	return col->type == MW__T_TEXT || col->type == MW__T_BOOL || col->type == MW__T_BAR || (col->flags & MW__COL_LEFT);
 }
 /* Whether text can show the column at all. */
 bool mw__col_is_text(const struct mw__col *col);
@@ -120,7 +120,7 @@ struct mw__fit {
 	const struct mw__col *col;
 	size_t idx;		/* in table->cols */
 	size_t widest, width;	/* of its cells and heading; what it gets, 0: it is left out */
-	size_t word;		/* columns of the longest word in it, where it may be wrapped */
+	size_t least;		/* columns of its heading and, where it may be wrapped, of the longest word in it */
 	bool says;		/* some cell is neither 0 nor empty */
 	bool is_left_out;
 };

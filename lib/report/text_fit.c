@@ -21,9 +21,7 @@ static size_t least_width(const struct mw__fit *fit, size_t min)
 {
 	if (is_bar(fit))
 		return MIN_BAR;
-	if (fit->col->flags & MW__COL_WRAP)
-		return mw__max(min, fit->word);
-	return fit->col->flags & (MW__COL_TRUNC | MW__COL_CUT) ? min : SIZE_MAX;
+	return fit->col->flags & (MW__COL_WRAP | MW__COL_TRUNC | MW__COL_CUT) ? mw__max(min, fit->least) : SIZE_MAX;
 }
 
 /* The widest column of these that can give up some width, or NULL. */

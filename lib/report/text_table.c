@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tables: libsmartcols aligns and prints, this file fits. libsmartcols would cut off the
- * end of a wide cell and wrap inside words, so cells are made to fit here, into the widths
- * of text_fit.c. libsmartcols owns the cells; each is formatted once. Its lines are too
- * dear for tables of tens of thousands of rows: those are streams (stream.h).
+ * Tables with cells of several lines: libsmartcols aligns and prints, this file fits. libsmartcols
+ * would cut off the end of a wide cell and wrap inside words, so cells are made to fit here, into the
+ * widths of text_fit.c. libsmartcols owns the cells; each is formatted once. Other tables are laid out
+ * as streams are (stream_table.c): loading libsmartcols takes longer than most of them do.
  */
 #include "text.h"
 
@@ -53,7 +53,7 @@ static int add_column(struct job *job, struct mw__fit *fit)
 
 	if (!scols_table_new_column(job->scols, heading, 0, is_right ? SCOLS_FL_RIGHT : 0))
 		return -MW_E_NOMEM;
-	fit->widest = mw__text_width(heading, strlen(heading));	/* kept also without headings */
+	fit->widest = fit->least = mw__text_width(heading, strlen(heading));	/* kept also without headings */
 	return 0;
 }
 
@@ -129,8 +129,8 @@ static int fill_cell(struct job *job, struct libscols_line *line, size_t i,
 
 		if (width > fit->widest)
 			fit->widest = width;
-		if (fit->col->flags & MW__COL_WRAP && word_width(job->cell.v) > fit->word)
-			fit->word = word_width(job->cell.v);
+		if (fit->col->flags & MW__COL_WRAP && word_width(job->cell.v) > fit->least)
+			fit->least = word_width(job->cell.v);
 	}
 	return set_cell(job, line, i);
 }
@@ -145,7 +145,6 @@ static int fill_line(struct job *job, const struct mw__doc_row *row)
 		return -MW_E_NOMEM;
 	size_t indent = find_indent(job, row);
 
-	scols_line_set_userdata(line, (void *)(uintptr_t)row);
 	for (size_t i = 0; i < job->chosen.n; i++) {
 		int rc = fill_cell(job, line, i, row, i == indent);
 
@@ -174,25 +173,15 @@ static int fill_lines(struct job *job)
 
 /* ----------------------------------------------------------------- fitting */
 
-/* The same value with fewer columns, so that the longest bar just fits. */
-static void shorten_bar(struct job *job, const struct mw__doc_row *row, const struct mw__fit *fit)
-{
-	unsigned cells = (unsigned)(MW__BAR_CELLS * fit->width / fit->widest);
-
-	mw__text_bar(job->text, &job->cell, row->cells[fit->idx].f, cells);
-}
-
 static int shrink_cell(struct job *job, struct libscols_line *line, size_t i)
 {
 	const char *data = scols_cell_get_data(scols_line_get_cell(line, i));
 	const struct mw__fit *fit = &job->fits[i];
 
-	if (!data || (fit->col->type != MW__T_BAR && mw__text_width(data, strlen(data)) <= fit->width))
+	if (!data || mw__text_width(data, strlen(data)) <= fit->width)
 		return 0;
 	mw__str_reset(&job->cell);
-	if (fit->col->type == MW__T_BAR)
-		shorten_bar(job, scols_line_get_userdata(line), fit);
-	else if (fit->col->flags & MW__COL_WRAP)
+	if (fit->col->flags & MW__COL_WRAP)
 		mw__text_wrap(&job->cell, data, fit->width, strspn(data, " "));
 	else
 		mw__text_shorten(job->text, &job->cell, data, fit->width, fit->col->flags);

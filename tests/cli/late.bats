@@ -36,6 +36,16 @@ setup() {
 	contains "$err" "memwhy: libelf.so.1: loading it: "
 }
 
+@test "tables need no library, but for cells of several lines" {
+	mkdir "$BATS_TEST_TMPDIR/broken"
+	echo text >"$BATS_TEST_TMPDIR/broken/libsmartcols.so.1"
+	export LD_LIBRARY_PATH=$BATS_TEST_TMPDIR/broken
+	expect 0 explain $$
+	expect 0 top --fast
+	expect 127 doctor
+	contains "$err" "memwhy: libsmartcols.so.1: loading it: "
+}
+
 @test "the hint fits the reason" {
 	! readelf -sW "$memwhy" | grep -q __asan_init || skip "the sanitizers need more files and address space"
 	for n in $(seq 4 24); do	# one of these ends while a library is loaded

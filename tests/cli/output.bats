@@ -111,6 +111,15 @@ teardown() { end_targets; }
 	never grep -q $'\033' <<<"$out"
 }
 
+@test "raw output has no colour" {
+	start_target
+	for view in maps sections top; do
+		[ $view = top ] && who=() || who=("$target")
+		expect 0 $view -r --color=always "${who[@]}"
+		never grep -q $'\033' <<<"$out"
+	done
+}
+
 @test "ASCII outside UTF-8" {
 	start_target
 	LC_ALL=C ask explain "$target"

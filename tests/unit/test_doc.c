@@ -448,6 +448,25 @@ static void check_tables(void)
 	mw_document_destroy(doc);
 }
 
+/* A heading is never shortened: its column stays as wide, and those behind it below their own headings. */
+static void check_heading(void)
+{
+	static const struct mw__col long_cols[] = {
+		{ "what", "A HEADING OF MANY WORDS", MW__T_TEXT, MW__COL_TRUNC, "words" },
+		{ "n", "HOW MANY", MW__T_COUNT, 0, "number" },
+	};
+	struct mw_document *doc = mw__doc_create("memwhy/test/1");
+	struct mw__doc_node *t = mw__doc_table(doc->root, "a", NULL, long_cols, 2);
+	struct mw__doc_row *row = mw__doc_row(t);
+
+	mw__row_text(t, row, 0, "the quick brown fox jumps over the lazy dog");
+	mw__row_u64(t, row, 1, 7);
+	is_str(text_of(doc, OPTS(.width = 20)),
+	       "A HEADING OF MANY WORDS  HOW MANY\n"
+	       "the quick ...e lazy dog         7\n", "a heading keeps its column");
+	mw_document_destroy(doc);
+}
+
 /* Paths keep their last part, while it fits. */
 static void check_paths(void)
 {
@@ -577,6 +596,7 @@ int main(void)
 	mw_document_destroy(doc);
 	check_hostile();
 	check_tables();
+	check_heading();
 	check_paths();
 	check_rows();
 	check_many();
