@@ -69,6 +69,7 @@ struct bench {
 	size_t n_calls;
 	char no_calls[256];	/* why system calls could not be counted, or "" */
 	unsigned failures;
+	int ended_by;		/* the signal by which the user ends it all, or 0 */
 	char scale_text[32];
 	char *old_preload;	/* LD_PRELOAD as it was, or NULL */
 };
@@ -152,8 +153,8 @@ static int add_with(struct bench *b, const char *arg)
 
 	if (!eq || eq == arg)
 		return fail_text(EXIT_USAGE, NULL, "--with: %s is not NAME=PATH", arg);
-	if (!realpath(eq + 1, path))
-		return fail_text(EXIT_TARGET, with_hint, "%s: open: %s", eq + 1, strerror(errno));
+	if (find_library(eq + 1, with_hint, path) < 0)
+		return EXIT_TARGET;
 	char name[64];
 
 	snprintf(name, sizeof(name), "%.*s", (int)(eq - arg), arg);
@@ -325,10 +326,15 @@ static int check_allocators(const struct bench *b)
 		const struct allocator *a = &b->allocators[i];
 		char *found = i ? path : base;
 
-		if (set_preload(b, a->path) < 0 || !find_malloc_file(found))
-			strcpy(found, "?");
+		errno = 0;
+		bool is_found = set_preload(b, a->path) == 0 && find_malloc_file(found);
+		int error = errno;
+
 		set_preload(b, "");
-		if (*a->path && !strcmp(path, base))
+		if (!is_found && !i)
+			return fail_text(EXIT_TARGET, NULL, "bench: start this command once more: %s",
+					 error ? strerror(error) : "/proc/self/exe cannot be executed");
+		if (*a->path && (!is_found || !strcmp(path, base)))
 			return fail_text(EXIT_TARGET, with_hint, "%s: preload: it is no library that has malloc", a->path);
 	}
 	return 0;
@@ -338,8 +344,10 @@ static int check_allocators(const struct bench *b)
 static void tell_failure(const struct bench *b, const char *workload, const char *allocator, const struct watch *w, int status,
 			 const char *when)
 {
+	if (w->ended_by)
+		return;
 	if (w->timed_out)
-		fail_text(0, "--timeout=SECONDS lets it run longer", "%s under %s%s: not done in %.0f s, ended", workload, allocator, when,
+		fail_text(0, "--timeout=SECONDS lets it run longer", "%s under %s%s: not done in %g s, ended", workload, allocator, when,
 			  b->timeout);
 	else if (WIFSIGNALED(status))
 		fail_text(0, NULL, "%s under %s%s: killed by signal %d", workload, allocator, when, WTERMSIG(status));
@@ -347,12 +355,7 @@ static void tell_failure(const struct bench *b, const char *workload, const char
 		fail_text(0, NULL, "%s under %s%s: exit status %d", workload, allocator, when, WEXITSTATUS(status));
 }
 
-static bool is_stopped(int status)
-{
-	return WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM);
-}
-
-/* Start it and measure; false when it did not end well, which is said. */
+/* Start it and measure; false when it did not end well, which is said, and whether all is to end. */
 static bool measure(struct bench *b, const struct allocator *a, struct watch *w, struct mw_bench_run *run, bool *stopped)
 {
 	struct rusage before, after;
@@ -368,7 +371,8 @@ static bool measure(struct bench *b, const struct allocator *a, struct watch *w,
 	run->cpu_ns = cpu_ns(&after) - cpu_ns(&before);
 	run->faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
 	set_preload(b, "");
-	*stopped = error || is_stopped(status);
+	b->ended_by = w->ended_by;
+	*stopped = error || w->ended_by;
 	if (error)
 		fail_text(0, NULL, "%s: start: %s", w->argv[0], strerror(error));
 	else
@@ -398,7 +402,7 @@ static int run_once(struct bench *b, const char *workload, const struct allocato
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int out = b->command ? open("/dev/null", O_WRONLY | O_CLOEXEC) : memfd_create("memwhy-bench", MFD_CLOEXEC);
 	struct watch w = { .argv = b->command ? b->command : serve, .at_end = b->command ? read_peak : NULL, .ctx = &m, .in = in, .out = out,
-			   .at_start = begin_counting, .timeout = b->timeout };
+			   .at_start = begin_counting, .timeout = b->timeout, .is_ours = true };
 	bool good = in > 0 && out > 0 && measure(b, a, &w, &run, &stopped);
 
 	run.syscalls = syscalls_read(m.syscalls);
@@ -422,7 +426,8 @@ static int count_calls(struct bench *b, const char *workload, const struct alloc
 			  (char *)workload, NULL };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), status = 0;
 	struct tally t = { .calls = { .workload = workload, .allocator = a->name } };
-	struct watch w = { .argv = b->command ? b->command : serve, .in = null, .out = null, .timeout = b->timeout, .tally = &t };
+	struct watch w = { .argv = b->command ? b->command : serve, .in = null, .out = null, .timeout = b->timeout, .tally = &t,
+			   .is_ours = true };
 	int error = null > 0 && set_preload(b, a->path) == 0 ? watch_child(&w, &status) : ENOMEM;
 
 	set_preload(b, "");
@@ -435,7 +440,8 @@ static int count_calls(struct bench *b, const char *workload, const struct alloc
 		tell_failure(b, workload, a->name, &w, status, ", while its system calls are counted");
 	if (!error && !t.error && status != 0)
 		snprintf(b->no_calls, sizeof(b->no_calls), "%s under %s did not end well", workload, a->name);
-	return is_stopped(status) && !w.timed_out ? -1 : 0;
+	b->ended_by = w.ended_by;
+	return w.ended_by ? -1 : 0;
 }
 
 static void show_progress(const struct bench *b, unsigned round, const char *workload, const char *allocator)
@@ -456,30 +462,35 @@ static void end_progress(void)
 		fprintf(stderr, "\r\033[K");
 }
 
-/* What a workload holds at most, by a run that counts and is not measured. */
+/* What a workload holds at most, by a run that counts and is not measured; failing is told. */
 static uint64_t count_held(struct bench *b, const char *workload)
 {
 	char *argv[] = { (char *)"/proc/self/exe", (char *)"bench", (char *)"--scale", b->scale_text, (char *)"--count",
 			 (char *)"--serve", (char *)workload, NULL };
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC), out = memfd_create("memwhy-bench", MFD_CLOEXEC), status = -1;
-	struct watch w = { .argv = argv, .in = in, .out = out, .timeout = b->timeout };
+	struct watch w = { .argv = argv, .in = in, .out = out, .timeout = b->timeout, .is_ours = true };
 	unsigned long long held = MW_UNKNOWN;
 	char line[64] = "";
+	bool ran = in > 0 && out > 0 && set_preload(b, "") == 0 && watch_child(&w, &status) == 0;
 
-	if (in > 0 && out > 0 && set_preload(b, "") == 0 && watch_child(&w, &status) == 0 && status == 0 &&
-	    pread(out, line, sizeof(line) - 1, 0) > 0 && sscanf(line, "%llu", &held) != 1)
+	if (ran && status)
+		tell_failure(b, workload, BASE, &w, status, ", while what it holds is counted");
+	else if (ran && pread(out, line, sizeof(line) - 1, 0) > 0 && sscanf(line, "%llu", &held) != 1)
 		held = MW_UNKNOWN;
 	close(in);
 	close(out);
-	return status ? MW_UNKNOWN : held;
+	b->ended_by = w.ended_by;
+	return held;
 }
 
 static int run_rounds(struct bench *b)
 {
 	int rc = 0;
 
-	for (size_t w = 0; w < b->n_workloads; w++)
+	for (size_t w = 0; !rc && w < b->n_workloads; w++) {
 		b->held[w] = b->command ? MW_UNKNOWN : count_held(b, b->workloads[w]);
+		rc = b->ended_by ? -1 : 0;
+	}
 	for (size_t i = 0; !rc && i < b->n_workloads * b->n_allocators && !b->no_calls[0]; i++) {
 		const struct allocator *a = &b->allocators[i % b->n_allocators];
 
@@ -571,10 +582,13 @@ static int set_option(struct bench *b, int id, const char *arg)
 static int go(struct bench *b)
 {
 	const char *preload = getenv("LD_PRELOAD");
+	bool report = false;
 	int code = choose_allocators(b);
 
 	if (!code)
 		code = choose_workloads(b);
+	if (!code && b->command && !b->list && !warn_if_not_preloaded(b->command[0], &report))
+		return EXIT_TARGET;
 	if (code || b->list)
 		return code ? code : print_list(b);
 	b->old_preload = preload && *preload ? strdup(preload) : NULL;
@@ -585,7 +599,7 @@ static int go(struct bench *b)
 	code = check_allocators(b);
 	snprintf(b->scale_text, sizeof(b->scale_text), "%.9g", b->scale);
 	if (!code)
-		code = run_rounds(b) < 0 ? EXIT_TARGET : print_runs(b);
+		code = run_rounds(b) == 0 ? print_runs(b) : b->ended_by ? end_by(b->ended_by) : EXIT_TARGET;
 	free(b->runs);
 	free(b->calls);
 	free(b->old_preload);

@@ -9,14 +9,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define END_SECONDS 2	/* for what is to end, before it is made to; and for what it leaves */
 
 struct child {
 	pid_t pid;
@@ -232,6 +237,15 @@ static void watch_set(sigset_t *set)
 	sigaddset(set, SIGCHLD);
 }
 
+/* Would it, if it were not blocked? Who started us may have it ignored, as nohup(1) does. */
+static bool ends_us(int sig)
+{
+	struct sigaction now;
+
+	return (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) && sigaction(sig, NULL, &now) == 0 &&
+	       now.sa_handler != SIG_IGN;
+}
+
 /* What others send us is meant for the command; what the terminal sends, it gets itself. Waits at most seconds. */
 static void pass_on(struct child *c, const sigset_t *set, double seconds)
 {
@@ -241,6 +255,8 @@ static void pass_on(struct child *c, const sigset_t *set, double seconds)
 
 	if (sig <= 0 || sig == SIGCHLD)
 		return;
+	if (c->watch->is_ours && ends_us(sig))
+		c->watch->ended_by = sig;
 	if (info.si_code > 0)
 		c->stop_it |= sig == SIGTSTP;
 	else if (info.si_code == SI_QUEUE)
@@ -360,10 +376,53 @@ static void handle_end(struct child *c, struct watch *w, pid_t task)
 	}
 }
 
+/* Send SIGKILL to all our children. */
+static void kill_children(void)
+{
+	DIR *dir = opendir("/proc");
+
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		char path[64], line[1024] = "";
+		int parent;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		FILE *f = pid > 0 ? fopen(path, "re") : NULL;
+		const char *end = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+
+		if (f)
+			fclose(f);
+		if (end && sscanf(end + 1, " %*c %d", &parent) == 1 && parent == getpid())
+			kill(pid, SIGKILL);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* It was killed, and what it had started came to us: that goes too, or it would disturb what is measured next. */
+static void end_left(void)
+{
+	double deadline = now() + END_SECONDS;
+
+	for (pid_t pid; now() < deadline && (pid = waitpid(-1, NULL, WNOHANG | __WALL)) >= 0;)
+		if (pid == 0) {
+			kill_children();
+			pause_us(1000);
+		}
+	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+}
+
+static bool end_at_deadline(struct child *c)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return kill(c->pid, SIGKILL) == 0;
+}
+
 /* Until it ends. */
 static void watch(struct child *c, const sigset_t *set, struct watch *w)
 {
-	double end = now() + w->timeout;
+	double end = w->timeout > 0 ? now() + w->timeout : INFINITY;
+	bool killed = false;
 	int status;
 
 	while (!c->ended) {
@@ -372,12 +431,16 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 		if (pid < 0 && errno != EINTR)
 			return;
 		if (pid == 0) {
-			double left = w->timeout > 0 ? end - now() : 3600;
+			double left = end - now();
 
-			if (left <= 0 && !w->timed_out)
-				w->timed_out = kill(c->pid, SIGKILL) == 0;
+			if (left <= 0 && !killed) {
+				killed = end_at_deadline(c);
+				w->timed_out = !w->ended_by;
+			}
 			stop_too(c, w);
-			pass_on(c, set, left > 0 ? left : 1);
+			pass_on(c, set, left > 3600 ? 3600 : left > 0 ? left : 1);
+			if (w->ended_by && end > now() + END_SECONDS)
+				end = now() + END_SECONDS;
 		} else if (pid == c->pid && !WIFSTOPPED(status)) {
 			set_ended(c, status);
 		} else if (pid > 0 && w->tally) {
@@ -387,6 +450,8 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 			handle_end(c, w, pid);
 		}
 	}
+	if (killed)
+		end_left();
 }
 
 int watch_child(struct watch *w, int *status)
@@ -410,4 +475,18 @@ int watch_child(struct watch *w, int *status)
 	}
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);
 	return error;
+}
+
+int end_by(int sig)
+{
+	const struct rlimit none = { 0, 0 };
+	sigset_t set;
+
+	setrlimit(RLIMIT_CORE, &none);
+	signal(sig, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return 128 + sig;
 }

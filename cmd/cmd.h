@@ -132,16 +132,28 @@ struct watch {
 	void *ctx;
 	int in, out;	/* its standard input and output, 0: ours */
 	void (*at_start)(void *ctx, pid_t pid);	/* before it executes anything; or NULL */
-	double timeout;	/* seconds until it is killed; 0: never */
+	double timeout;	/* seconds until it is killed, with all that it has started; 0: never */
 	bool timed_out;	/* out */
+	bool is_ours;	/* who ends us ends it: a signal that means so is passed on, and 2 seconds later it is killed */
+	int ended_by;	/* out, if it is_ours: that signal */
 	bool stops_too;	/* when the command stops itself, so do we, and the shell knows; else only with it, by the terminal */
 	struct tally *tally;	/* count its system calls, and do nothing at its end; or NULL */
 };
 int watch_child(struct watch *w, int *status);
+/* End by this signal, without a core of our own; an exit code where that does not work. */
+int end_by(int sig);
+
+/*
+ * run.c: tell on standard error when the loader would not preload an allocator into this command. False: it would
+ * not start with one. What raises its privileges cannot be traced either, so there is no report.
+ */
+bool warn_if_not_preloaded(const char *name, bool *report);
 
 /* library.c: the absolute path of our allocator: lib, or the one that belongs to this command; 0 or -1 with an error printed. */
 #define PATHS 4096
 int find_allocator(const char *lib, char path[PATHS]);
+/* The same of a library of this name; hint where it is not there. */
+int find_library(const char *name, const char *hint, char path[PATHS]);
 /* The file with the malloc of a program that is started now: this one is, with a word for bench --serve, and prints it. */
 #define SERVE_MALLOC "malloc?"
 bool find_malloc_file(char path[PATHS]);

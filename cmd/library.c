@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,12 +17,12 @@
 static bool find_beside(char path[PATHS])
 {
 	static const char *const places[] = { LIBRARY, "../lib/" LIBRARY, "../lib/memwhy/" LIBRARY };
-	char dir[PATHS / 2];
-	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	char self[PATHS], dir[PATHS / 2];
+	/* without /proc the name under which it was executed will do */
+	const char *name = access("/proc/self/exe", F_OK) == 0 ? "/proc/self/exe" : (const char *)getauxval(AT_EXECFN);
 
-	if (n <= 0)
+	if (!name || !realpath(name, self) || snprintf(dir, sizeof(dir), "%s", self) >= (int)sizeof(dir))
 		return false;
-	dir[n] = '\0';
 	*strrchr(dir, '/') = '\0';
 	for (size_t i = 0; i < COUNT(places); i++) {
 		snprintf(path, PATHS, "%s/%s", dir, places[i]);
@@ -31,24 +32,41 @@ static bool find_beside(char path[PATHS])
 	return false;
 }
 
-/* The loader would look elsewhere for a relative path, and splits its list at blanks and colons. */
+/* The loader splits its list at blanks and colons. */
+static bool is_preloadable(const char *path)
+{
+	return !strpbrk(path, " :");
+}
+
+/* The loader would look elsewhere for a relative path. A link stays one only where the file itself could not be named. */
+int find_library(const char *name, const char *hint, char path[PATHS])
+{
+	char cwd[PATHS / 2] = "";
+
+	if (!realpath(name, path))
+		return fail_text(-1, hint, "%s: open: %s", name, strerror(errno));
+	if (is_preloadable(path))
+		return 0;
+	if (*name != '/' && !getcwd(cwd, sizeof(cwd)))
+		return fail_text(-1, hint, "%s: working directory: %s", name, strerror(errno));
+	char link[PATHS];
+
+	snprintf(link, sizeof(link), "%s%s%s", cwd, *cwd ? "/" : "", name);
+	if (!is_preloadable(link))
+		return fail_text(-1, "a symbolic link without them will do: --lib=LINK, or --with=NAME=LINK", "%s: the loader takes no path with a blank or a colon", path);
+	strcpy(path, link);
+	return 0;
+}
+
 int find_allocator(const char *lib, char path[PATHS])
 {
 	char found[PATHS];
 
-	if (!lib && !find_beside(found)) {
-		fail_text(0, NULL, LIBRARY ": it is neither beside this command nor in ../lib or ../lib/memwhy");
-		return -1;
-	}
-	if (!realpath(lib ? lib : found, path)) {
-		fail_text(0, NULL, "%s: open: %s", lib ? lib : found, strerror(errno));
-		return -1;
-	}
-	if (strpbrk(path, " :")) {
-		fail_text(0, NULL, "%s: the loader takes no path with a blank or a colon", path);
-		return -1;
-	}
-	return 0;
+	if (lib)
+		return find_library(lib, NULL, path);
+	if (find_beside(found))
+		return find_library(found, NULL, path);
+	return fail_text(-1, NULL, LIBRARY ": it is neither beside this command nor in ../lib or ../lib/memwhy");
 }
 
 int print_malloc_file(void)

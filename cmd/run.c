@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -149,7 +148,7 @@ static int set_environment(const struct plan *p)
 
 /* ------------------------------------------------------------------ command */
 
-static int open_command(const char *name)
+static int open_in_path(const char *name)
 {
 	const char *dirs = getenv("PATH");
 	char path[PATHS];
@@ -164,6 +163,28 @@ static int open_command(const char *name)
 			return open(path, O_RDONLY | O_CLOEXEC);
 	}
 	return -1;
+}
+
+/* What execve(2) loads: of a script its interpreter, whose name then takes the place of the script's. */
+static int open_command(const char **name, char interpreter[PATHS])
+{
+	char line[PATHS];
+	int fd = open_in_path(*name);
+
+	for (unsigned depth = 0; fd >= 0 && depth < 5; depth++) {
+		ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+
+		line[n > 0 ? n : 0] = '\0';
+		if (strncmp(line, "#!", 2) != 0)
+			break;
+		const char *from = line + 2 + strspn(line + 2, " \t");
+
+		snprintf(interpreter, PATHS, "%.*s", (int)strcspn(from, " \t\n"), from);
+		close(fd);
+		fd = open(interpreter, O_RDONLY | O_CLOEXEC);
+		*name = interpreter;
+	}
+	return fd;
 }
 
 /* The loader that it names; "" if none, NULL if that cannot be told. */
@@ -249,10 +270,10 @@ static bool raises_privileges(int fd)
  * start with ours, which is made for glibc's loader and for a program without a sanitizer. One that raises its
  * privileges is not traced either: it would not get them.
  */
-static bool warn_if_not_preloaded(const char *name, bool *report)
+bool warn_if_not_preloaded(const char *name, bool *report)
 {
-	char buf[PATHS], sanitizer[24];
-	int fd = open_command(name);
+	char buf[PATHS], interpreter[PATHS], sanitizer[24];
+	int fd = open_command(&name, interpreter);
 	Elf64_Ehdr e;
 
 	if (fd < 0)
@@ -324,24 +345,6 @@ static void print_end(struct last_look *l)
 	mw_snapshot_destroy(l->snap);
 }
 
-/* End as the child did: by the same signal, without a core of our own. */
-static int end_as(int status)
-{
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	int sig = WTERMSIG(status);
-	const struct rlimit none = { 0, 0 };
-	sigset_t set;
-
-	setrlimit(RLIMIT_CORE, &none);
-	signal(sig, SIG_DFL);
-	sigemptyset(&set);
-	sigaddset(&set, sig);
-	raise(sig);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	return 128 + sig;
-}
-
 static int run(int argc, char **argv)
 {
 	struct plan p = {};
@@ -368,7 +371,7 @@ static int run(int argc, char **argv)
 		return say_not_started(argv[optind], error);
 	if (look.snap || *look.err.text)
 		print_end(&look);
-	return end_as(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : end_by(WTERMSIG(status));
 }
 
 const struct command cmd_run = {

@@ -207,7 +207,7 @@ static const char *ratio_text(double ratio, char buf[16])
 {
 	if (!(ratio >= 0))
 		return "-";
-	snprintf(buf, 16, ratio < 9.995 ? "%.2f" : "%.1f", ratio);
+	snprintf(buf, 16, ratio < 0.01 ? "%.1g" : ratio < 9.995 ? "%.2f" : "%.1f", ratio);
 	return buf;
 }
 

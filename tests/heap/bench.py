@@ -6,10 +6,12 @@ import json
 import math
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 from tap import Tap  # noqa: E402
@@ -132,6 +134,15 @@ def check_others(t):
             (3, works.split(",")) if fault else (0, [])) and (word in err or not fault) else [f"{code} {out} {err}"])
     code, out, err = bench("--rounds=1", "--only=memwhy", "--timeout=0.3", "--", "sleep", "30")
     t.check("a run that takes too long is ended, and told", [] if code == 3 and err.count("not done in") == 4 else [f"{code} {err}"])
+    with tempfile.TemporaryDirectory() as tmp:
+        spaced, link = os.path.join(tmp, "with space.so"), os.path.join(tmp, "link.so")
+        shutil.copy(f"{BUILD}/libmemwhy-malloc.so", spaced)
+        os.symlink(spaced, link)
+        code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small", "--only=none", f"--with=x={spaced}")
+        t.check("a path that the loader would split is told as such", [] if code == 3 and not out and
+                "takes no path with a blank" in err and "LINK" in err else [f"{code} {out} {err}"])
+        code, out, err = bench("--rounds=1", "--scale=0.01", "-w", "small", "--only=none", f"--with=x={link}")
+        t.check("and a link to it serves", [] if code == 0 else [f"{code} {out} {err}"])
     code, out, err = bench("--only=none", f"--with=memwhy={BUILD}/libmemwhy-malloc.so", f"--with=memwhy={BUILD}/libmemwhy-malloc.so")
     t.check("a name is given once", [] if code == 2 and "already" in err else [f"{code} {err}"])
     for path in ("/etc/passwd", MEMWHY, f"{BUILD}/libmemwhy.so"):
@@ -144,6 +155,38 @@ def check_others(t):
         t.check(f"wrong: {' '.join(args)}", [] if code == want and word in err and not out else [f"{code} {out} {err}"])
 
 
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def check_ends(t):
+    with tempfile.TemporaryDirectory() as tmp:
+        told = os.path.join(tmp, "pids")
+        left = f'sleep 1000 & echo $! >>"{told}"; '
+        code, out, err = bench("--rounds=1", "--only=none", "--timeout=0.5", "--", "sh", "-c", left + "wait")
+        with open(told, encoding="utf-8") as f:
+            pids = f.read().split()
+        t.check("what took too long had started something: that is ended, too", [] if code == 3 and len(pids) == 3 and
+                "not done in 0.5 s" in err and not any(map(is_alive, pids)) else [f"{code} {pids} {err}"])
+        for name, trap in (("ends at a signal its own way", "trap 'exit 0' TERM"), ("does not end at it", "trap '' TERM")):
+            os.unlink(told)
+            with subprocess.Popen([MEMWHY, "bench", "--rounds=3", "--only=none", "--", "sh", "-c",
+                                   f'{trap}; echo $$ >"{told}"; while :; do sleep 0.1; done'],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+                while not os.path.exists(told) or not os.path.getsize(told):
+                    time.sleep(0.05)
+                p.terminate()
+                out, err = p.communicate(timeout=120)
+            with open(told, encoding="utf-8") as f:
+                pid = f.read().strip()
+            t.check(f"a signal ends all, also when the command {name}", [] if p.returncode == -signal.SIGTERM and
+                    not out and not err and not is_alive(pid) else [f"{p.returncode} {pid} {out} {err}"])
+
+
 def main():
     t = Tap()
     if os.environ.get("MEMWHY_SANITIZED"):
@@ -152,6 +195,7 @@ def main():
     check_builtin(t)
     check_command(t)
     check_others(t)
+    check_ends(t)
     return t.end()
 
 

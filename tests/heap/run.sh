@@ -92,6 +92,9 @@ ok "help" is "$(status_of "$M" run --help)" 0
 if command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; then
 	ok "a static program runs" is "$(status_of "$M" run busybox true)" 0
 	ok "and it is said that nothing was preloaded" has "$tmp/err" 'statically linked'
+	printf '#! %s sh\nexit 6\n' "$(command -v busybox)" >"$tmp/script" && chmod +x "$tmp/script"
+	ok "a script with such an interpreter runs" is "$(status_of "$M" run "$tmp/script")" 6
+	ok "and it is said of the interpreter" has "$tmp/err" 'busybox: it is statically linked'
 fi
 printf 'int main(void) { return 7; }\n' >"$tmp/seven.c"
 if command -v musl-gcc >/dev/null && musl-gcc -o "$tmp/seven" "$tmp/seven.c" 2>/dev/null; then
@@ -195,4 +198,13 @@ else
 fi
 mkdir "$tmp/with space" && cp "${BUILD:-build}/libmemwhy-malloc.so" "$tmp/with space/x.so"
 ok "a library that the loader could not find: 125" is "$(status_of "$M" run --lib="$tmp/with space/x.so" true)" 125
+ln -s "$tmp/with space/x.so" "$tmp/link.so"
+ok "a link to it is a way" is "$("$M" run --lib="$tmp/link.so" sh -c 'echo $LD_PRELOAD')" "$tmp/link.so"
+# shellcheck disable=SC2016
+if unshare -m true 2>/dev/null && unshare -m sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then
+	ok "without /proc" is "$(unshare -m sh -c 'mount -t tmpfs none /proc && "$1" run sh -c "echo \$LD_PRELOAD"' sh "$M")" \
+		"$(readlink -f "$(dirname "$M")/libmemwhy-malloc.so")"
+else
+	skip "without /proc" "mounting takes rights"
+fi
 echo "1..$n"
