@@ -153,6 +153,7 @@ bool mw__proc_use_thread(struct mw__proc *proc)
 		if (mw__stat_read(&thread, &stat, NULL) == 0 && stat.state != 'Z' && stat.state != 'X') {
 			mw__closep(&proc->pid_fd);
 			proc->pid_fd = thread.pid_fd;
+			proc->is_thread = true;
 			return true;
 		}
 		close(thread.pid_fd);

@@ -23,6 +23,7 @@ struct mw__proc {
 	int pid_fd;	/* /proc/PID, or the directory of a thread that outlived the main one */
 	int task_fd;	/* /proc/PID/task, or -1 */
 	pid_t pid;
+	bool is_thread;	/* pid_fd is that of a thread */
 	bool own_pids;	/* its pids are those of our own namespace: system calls on a pid reach the target */
 	bool is_live;	/* not a captured tree: ioctls and system calls on the pid make sense */
 	const char *root;	/* of the caller, who keeps it */

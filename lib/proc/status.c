@@ -131,6 +131,22 @@ static const char *parse_name(const struct mw__str *text, struct mw__arena *aren
 	return name;
 }
 
+/* A thread has a name and an id of its own. Those of the process are told by its main thread, even when that has ended. */
+static void read_main_thread(const struct mw__proc *proc, struct mw__status *ret, struct mw__arena *arena, const char **comm)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	struct mw__status first;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d/status", proc->pid);
+	if (mw__proc_task_text(proc, name, &text, NULL) < 0 || !text.n)
+		return;
+	mw__status_parse(text.v, text.n, &first);
+	ret->ns_pid = first.ns_pid;
+	if (comm)
+		*comm = parse_name(&text, arena);
+}
+
 int mw__status_read(const struct mw__proc *proc, struct mw__status *ret, struct mw__arena *arena,
 		    const char **comm, struct mw_err *err)
 {
@@ -144,6 +160,8 @@ int mw__status_read(const struct mw__proc *proc, struct mw__status *ret, struct 
 	mw__status_parse(text.v, text.n, ret);
 	if (comm)
 		*comm = parse_name(&text, arena);
+	if (proc->is_thread)
+		read_main_thread(proc, ret, arena, comm);
 	return 0;
 }
 

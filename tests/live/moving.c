@@ -141,6 +141,7 @@ static void exits(void)
 static void *hold_alone(void *arg)
 {
 	(void)arg;
+	pthread_setname_np(pthread_self(), "alone");
 	usleep(50000);
 	hold();
 }

@@ -85,6 +85,7 @@ def moving(tap, name, work, self_only):
         tap.check(f"{name}: ended first thread", seen_or_refused(target.pid))
         tap.check(f"{name}: ended first thread, in the ranking", ranked(target.pid))
         tap.check(f"{name}: ended first thread, its program", program_of(target.pid))
+        tap.check(f"{name}: ended first thread, its name", name_of(target.pid))
     tap.check(f"{name}: no such process", refused(absent_pid()))
     if is_kernel_thread(2):
         tap.check(f"{name}: kernel thread", refused(2))
@@ -94,6 +95,15 @@ def program_of(pid):
     """The ELF header in its memory."""
     image = Answer(["elf", "-h", "-p", str(pid)])
     return [] if image.code == 0 and b"7f 45 4c 46" in image.out else [f"status {image.code}: {image.err}"]
+
+
+def name_of(pid):
+    """The process's, not that of the thread that is left."""
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        want = file.read().rstrip("\n")
+    top = Answer(["top", "--json"]).doc
+    have = [explain(pid).doc["target"]["name"]] + [r["command"] for r in top["processes"] if r["pid"] == pid]
+    return [] if want == "moving" and have == [want] * 2 else [f"{have}, must be {want}"]
 
 
 def ranked(pid):
