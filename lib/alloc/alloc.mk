@@ -88,8 +88,12 @@ $(B)/tests/bench/alloc/workloads: tests/bench/alloc/workloads.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -fno-builtin -o $@ $< -pthread
 
+$(B)/tests/bench/alloc/empty.so:
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -fPIC -o $@ -x c /dev/null
+
 .PHONY: bench-alloc
-bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
+bench-alloc: $(B)/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads $(B)/tests/bench/alloc/empty.so
 	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) $(BENCH_ARGS)
 
 # what the instruments cost: the same sources without counters and sampler, in turns
@@ -98,7 +102,8 @@ $(B)/alloc-bare/libmemwhy-malloc.so: $(ALLOC_SRC) $(wildcard lib/alloc/*.h) $(B)
 	$(Q)$(CC) $(ALLOC_CFLAGS) -DMW_ALLOC_BARE $(ALLOC_LDFLAGS) -o $@ $(ALLOC_SRC)
 
 .PHONY: bench-alloc-instruments
-bench-alloc-instruments: $(B)/libmemwhy-malloc.so $(B)/alloc-bare/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads
+bench-alloc-instruments: $(B)/libmemwhy-malloc.so $(B)/alloc-bare/libmemwhy-malloc.so $(B)/tests/bench/alloc/workloads \
+		$(B)/tests/bench/alloc/empty.so
 	@BUILD=$(B) python3 tests/bench/alloc/run.py --rounds $(ROUNDS) --base bare --allocators bare,memwhy \
 		--with bare=$(B)/alloc-bare/libmemwhy-malloc.so $(BENCH_ARGS)
 

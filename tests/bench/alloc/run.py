@@ -9,6 +9,9 @@ Each round runs every workload under every allocator once, in an order that rota
 so drift of the machine hits all alike. CPU is user + system time of the process and its
 children: the least of the rounds, since what disturbs only adds. RSS is the largest
 single process: the median of the ratios within a round.
+
+"nothing" is no workload: it starts and exits, which a preloaded library of any kind makes
+slower. It has a table of its own, in which one that is empty takes part.
 """
 import argparse
 import json
@@ -22,6 +25,8 @@ import tempfile
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 EXE = BUILD + "/tests/bench/alloc/workloads"
+START = "nothing"
+STARTS = 30  # in a round: one takes less than a millisecond
 LIBS = "/usr/lib/" + os.uname().machine + "-linux-gnu/"
 
 PYTHON = """
@@ -111,6 +116,10 @@ def run(argv, lib, options):
     return (float(words[0]), int(words[1])) if status == 0 and len(words) == 2 else None
 
 
+def least(runs):
+    return min(runs, default=None) if None not in runs else None
+
+
 def geomean(xs):
     return math.exp(sum(map(math.log, xs)) / len(xs)) if xs else float("nan")
 
@@ -126,6 +135,8 @@ def table(title, work, names, cell):
             if v is not None:
                 columns[n].append(v)
         print("%-20s %s" % (w, "".join(row)))
+    if len(work) < 2:
+        return
     print("%-20s %s" % ("geometric mean", "".join("%12.3f" % geomean(columns[n]) for n in names)))
     print("%-20s %s" % ("worst", "".join("%12.3f" % max(columns[n], default=float("nan")) for n in names)))
 
@@ -149,14 +160,17 @@ def main():
         real = programs(tmp)
         work.update(real)
         work = {k: v for k, v in work.items() if any(x in k for x in args.only.split(","))}
-        order = list(allocs)
+        starters = dict(allocs, empty=(BUILD + "/tests/bench/alloc/empty.so", ""))
         for r in range(args.rounds):
             for w, argv in work.items():
-                order = order[1:] + order[:1]
+                taking_part = starters if w == START else allocs
+                order = list(taking_part)
+                order = order[r % len(order):] + order[:r % len(order)]
                 for a in order:
                     runs = results.setdefault((w, a), [])
                     failed = runs and runs[0] is None  # once is enough to know
-                    runs.append(None if failed else run(argv, *allocs[a]))
+                    times = STARTS if w == START else 1
+                    runs.append(None if failed else least([run(argv, *taking_part[a]) for _ in range(times)]))
                 print("round %d of %d: %s" % (r + 1, args.rounds, w), file=sys.stderr)
 
     def cpu(w, a):
@@ -167,15 +181,21 @@ def main():
         pairs = [x[1] / g[1] for x, g in zip(results[w, a], results[w, args.base]) if x and g and g[1]]
         return statistics.median(pairs) if pairs else None
 
-    built_in = [w for w in work if w not in real]
+    start = [w for w in work if w == START]
+    built_in = [w for w in work if w not in real and w != START]
     rest = [w for w in work if w in real]
     for title, cell in (("least CPU time, ratio to " + args.base, cpu), ("peak RSS, ratio to " + args.base, rss)):
         if built_in:
             table(title + ": built-in workloads", built_in, allocs, cell)
         if rest:
             table(title + ": programs", rest, allocs, cell)
+        if built_in and rest:
+            print("%-20s %s" % ("both", "".join("%12.3f" % geomean([c for c in (cell(w, a) for w in built_in + rest) if c])
+                                                for a in allocs)))
+        if start:
+            table(title + ": start and exit", start, starters, cell)
     if "memwhy" in allocs:
-        behind = {w: cpu(w, "memwhy") / min(c for c in (cpu(w, a) for a in allocs) if c) for w in work if cpu(w, "memwhy")}
+        behind = {w: cpu(w, "memwhy") / min(c for c in (cpu(w, a) for a in allocs) if c) for w in built_in + rest if cpu(w, "memwhy")}
         print("\nmore than 1.15 times the best:", ", ".join(
             f"{w} {x:.2f}" for w, x in sorted(behind.items(), key=lambda i: -i[1]) if x > 1.15) or "none")
     spread = [max(t) / min(t) for t in ([x[0] for x in results[w, args.base] if x] for w in work) if t and min(t) > 0]
