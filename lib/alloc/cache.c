@@ -4,9 +4,9 @@
  *
  * For each class a bin: an array of pointers with NULL sentinels below the first.
  * malloc pops, free pushes; neither takes a lock nor looks at a span. An empty bin
- * refills from its mcentral, a full one grows (8 entries at first, 128 KiB of objects
- * at most, and only when it has been empty since it was last full) or gives its older
- * half back. Go's mcache holds a span a class instead:
+ * refills from its mcentral, a full one grows (7 entries at first, 1 in a crowd of
+ * threads, 128 KiB of objects at most, and only when it has been empty since it was
+ * last full) or gives its older half back. Go's mcache holds a span a class instead:
  * there a collector frees, so nothing comes back one by one.
  *
  * A thread without an mcache uses NO_MCACHE, whose bins are all empty and full
@@ -24,7 +24,8 @@
 #define RAMP 2u               /* batches that a bin grows to without being asked twice */
 #define BINS_MIN (1u << 20)   /* bytes that the bins of a thread have room for, */
 #define BINS_SHARE 8          /* besides their share of this part of the heap */
-#define FIRST_CAP 8u
+#define FIRST_CAP 7u          /* with the sentinel a power of two, as their memory comes */
+#define CROWD 32u             /* threads, above which a bin begins with one object */
 #define LOOK_PERIOD 64u /* slow paths */
 
 static void *const null_slot = NULL;
@@ -72,7 +73,7 @@ static uint64_t bins_limit(void)
 static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow event)
 {
 	const struct mw_class *k = &mw__classes[c];
-	uint32_t cap = b->cap ? b->cap * 2 : FIRST_CAP;
+	uint32_t cap = b->cap ? b->cap * 2 + 1 : region.n_mcaches > CROWD ? 1 : FIRST_CAP;
 	unsigned n = mw__mcache_count(b);
 	bool again = mc->last_slow[c] == event;
 	uint64_t bytes;
@@ -81,7 +82,7 @@ static bool bin_grow(mcache *mc, struct mw_bin *b, unsigned c, enum mw_slow even
 	mc->last_slow[c] = event;
 	cap = cap < k->max_bin ? cap : k->max_bin;
 	bytes = mc->bin_bytes + (uint64_t)(cap - b->cap) * k->size;
-	if (cap == b->cap || (again && b->cap >= RAMP * k->batch) ||
+	if (cap == b->cap || (again && b->cap + 1 >= RAMP * k->batch) ||
 	    (cap > RAMP * k->batch && b->cap && bytes > bins_limit()) || !(fresh = mw__meta_array(array_size(cap))))
 		return false;
 	mc->bin_bytes = bytes;
@@ -165,6 +166,7 @@ void mw__mcache_look(mcache *mc)
 /* Bin @c is empty: fetch. False when there is no memory. */
 bool mw__mcache_refill(mcache *mc, unsigned c)
 {
+	const struct mw_class *k = &mw__classes[c];
 	struct mw_bin *b = &mc->bins[c];
 	unsigned want, got = 0;
 
@@ -172,7 +174,7 @@ bool mw__mcache_refill(mcache *mc, unsigned c)
 	mc->n_refills++;
 	bin_grow(mc, b, c, MW_SLOW_REFILL);
 	if (b->cap > 0) {
-		want = b->cap / 2 < mw__classes[c].batch ? b->cap / 2 : mw__classes[c].batch;
+		want = (b->cap + 1) / 2 < k->batch ? (b->cap + 1) / 2 : k->batch;
 		got = mw__central_fetch(c, b->base + 1 + want, want);
 		if (got < want)
 			memmove(b->base + 1, b->base + 1 + want - got, got * sizeof(void *));
@@ -229,7 +231,7 @@ void mw__mcache_flush_all(mcache *mc)
 static void reset_bins(mcache *mc)
 {
 	for (unsigned c = 0; c < MW_N_CLASSES; c++)
-		if (mc->bins[c].cap != FIRST_CAP)
+		if (mc->bins[c].cap == 0 || mc->bins[c].cap > FIRST_CAP)
 			bin_drop(mc, c);
 	memset(mc->last_slow, MW_SLOW_NONE, sizeof(mc->last_slow));
 }

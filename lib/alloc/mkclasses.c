@@ -114,7 +114,7 @@ static void print_class(struct class c)
 
 	printf("\t{ %u, %u, %u, %uu, %u, %u, %u, %d, 0 },\n", c.size, c.pages,
 	       c.pages * PAGE / c.size, divisor_of(c), batch,
-	       clamp(BIN_BYTES / c.size, 2, 4096), transfer, is_served(c.size));
+	       clamp(BIN_BYTES / c.size, 2, 4095), transfer, is_served(c.size));
 }
 
 static int class_of(uint32_t n)

@@ -403,6 +403,41 @@ static void test_fork_apart(void)
 	unlink(long_line);
 }
 
+/* --- a crowd ------------------------------------------------------------------------------ */
+
+enum { CROWD = 200, CROWD_CLASSES = 20 };
+static pthread_barrier_t crowd;
+static void *volatile sink;
+
+static void *one_of_each(void *arg)
+{
+	for (size_t i = 1; i <= CROWD_CLASSES; i++)
+		sink = malloc(i * 16);
+	pthread_barrier_wait(&crowd);
+	pthread_barrier_wait(&crowd);
+	return arg;
+}
+
+/* What threads keep, to be given out later, is less than what they have given out. */
+static int few_for_each(void)
+{
+	pthread_t t[CROWD];
+	uint64_t kept = 0;
+
+	pthread_barrier_init(&crowd, NULL, CROWD + 1);
+	for (int i = 0; i < CROWD; i++)
+		if (pthread_create(&t[i], NULL, one_of_each, NULL) != 0)
+			return 2;
+	pthread_barrier_wait(&crowd);
+	for (const struct mw_mcache *mc = (void *)(uintptr_t)region->mcaches; mc; mc = (void *)(uintptr_t)mc->next)
+		for (int c = 0; c < MW_N_CLASSES; c++)
+			kept += (mc->bins[c].top - mc->bins[c].base) / sizeof(void *);
+	pthread_barrier_wait(&crowd);
+	for (int i = 0; i < CROWD; i++)
+		pthread_join(t[i], NULL);
+	return mw_alloc_check() != 0 || kept >= CROWD * CROWD_CLASSES;
+}
+
 /* --- dlopen, and threads that outlive main ------------------------------------------------ */
 
 static void test_dlopen(void)
@@ -457,6 +492,7 @@ int main(void)
 	test_atfork();
 	test_fork_in_signal();
 	test_fork_apart();
+	ok(run_apart(few_for_each) == 0, "a crowd of threads keeps little");
 	test_dlopen();
 	test_outlive_main();
 	return tap_done();
