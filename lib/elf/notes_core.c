@@ -433,6 +433,22 @@ void mw__core_xstate(const struct mw__note_out *o)
 		zmm_registers(o, places, in_use);
 }
 
+/*
+ * Where this processor's XSAVE has the components: struct x86_xfeat_component of the kernel's <asm/elf.h>, since 6.12
+ * ("x86/elf: Add a new FPU buffer layout info to x86 core files").
+ */
+void mw__core_layout(const struct mw__note_out *o)
+{
+	for (uint64_t at = 0; mw__fits(at, 16, o->n->desc_size); at += 16) {
+		uint64_t type = num(o, at, 4);
+		char name[24];
+
+		snprintf(name, sizeof(name), "%" PRIu64, type);
+		say(o, type < MW__COUNT(components) ? components[type] : name, "%" PRIu64 " bytes at %" PRIu64 "%s", num(o, at + 4, 4),
+		    num(o, at + 8, 4), num(o, at + 12, 4) & 2 ? ", aligned to 64 when compacted" : "");
+	}
+}
+
 /* Entries of the table of thread-local segments: struct user_desc. */
 void mw__core_tls(const struct mw__note_out *o)
 {

@@ -36,6 +36,7 @@ void mw__core_siginfo(const struct mw__note_out *o);
 void mw__core_fpregs(const struct mw__note_out *o);
 void mw__core_fxsave(const struct mw__note_out *o);
 void mw__core_xstate(const struct mw__note_out *o);
+void mw__core_layout(const struct mw__note_out *o);
 void mw__core_tls(const struct mw__note_out *o);
 
 #endif

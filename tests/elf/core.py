@@ -139,6 +139,20 @@ def test_truth(name, all_notes, said):
         skip('%s: zmm3, zmm20 and k2' % name, 'gdb puts them where another processor has them')
 
 
+def test_layout(name, all_notes):
+    """Where XSAVE has its components, as the kernel tells it."""
+    layout, xs = of_kind(all_notes, 'NT_X86_XSAVE_LAYOUT'), of_kind(all_notes, 'NT_X86_XSTATE')
+    if not layout or not xs:
+        skip('%s: places of extended state' % name, 'the kernel does not tell them')
+        return
+    wrong = [c for c in xs[0]['xcr0'].split() if c not in ('x87', 'SSE') and c not in layout[0]]
+    places = {c: [int(n) for n in re.match(r'(\d+) bytes at (\d+)', v).groups()] for c, v in layout[0].items()}
+    # AVX has one place on all processors, the others are told as they are here
+    ends = sorted((at, at + size) for size, at in places.values())
+    wrong += ['overlap'] if any(a[1] > b[0] for a, b in zip(ends, ends[1:])) else []
+    check('%s: places of extended state' % name, not wrong and places.get('AVX', [256, 576]) == [256, 576], (wrong, layout[0]))
+
+
 def test_gdb(name, all_notes, core, prog):
     out = gdb('-ex', 'info registers', '-ex', 'p $_siginfo.si_signo', '-ex', 'info auxv', '-ex', 'info proc mappings', '-ex',
               'info threads', prog, core)
@@ -231,6 +245,7 @@ def main():
             rc, all_notes = notes(got[1])
             check('%s: the core is clean' % name, rc == 0, rc)
             test_truth(name, all_notes, got[0])
+            test_layout(name, all_notes)
             if has_gdb:
                 test_gdb(name, all_notes, got[1], prog)
             test_eu(name, all_notes, got[1])
