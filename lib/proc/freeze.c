@@ -11,6 +11,7 @@
 #include "../base/err.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -93,6 +94,21 @@ static bool has_ended(const struct mw__proc *proc, pid_t tid)
 	       stat.state == 'Z' || stat.state == 'X';
 }
 
+/* A thread has one tracer at most. */
+static void name_tracer(const struct mw__proc *proc, pid_t tid, struct mw_err *err)
+{
+	MW_CLEANUP(mw__str_deinit) struct mw__str text = {};
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d/status", tid);
+	uint64_t tracer = mw__proc_task_text(proc, name, &text, NULL) < 0 ? MW_UNKNOWN : mw__keyed_value(&text, "TracerPid:\t");
+
+	if (tracer != MW_UNKNOWN && tracer)
+		mw__hint(err, "pid %" PRIu64 " traces it already, as a debugger does", tracer);
+	else if (geteuid())
+		mw__hint(err, "run memwhy as the owner of the process or as root");
+}
+
 static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, struct mw_err *err)
 {
 	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0) {
@@ -100,7 +116,9 @@ static int hold(const struct mw__proc *proc, struct mw__freeze *f, pid_t tid, st
 
 		if (error == ESRCH || has_ended(proc, tid))
 			return 0;
-		return mw__fail(err, MW_E_PERM, error, "tid %d: hold it still (ptrace)", tid);
+		mw__fail(err, MW_E_PERM, error, "tid %d: hold it still (ptrace)", tid);
+		name_tracer(proc, tid, err);
+		return -MW_E_PERM;
 	}
 	struct mw__held *slot = MW_VEC_PUSH(&f->threads);
 

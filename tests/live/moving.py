@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import reading
@@ -195,6 +196,25 @@ def freeze(tap, name, work, self_only):
             tap.check(f"{name}: a killed reader leaves no stopped target", kill_readers(target))
         finally:
             target.process.send_signal(signal.SIGCONT)
+        title = f"{name}: a target that somebody traces"
+        complaints = look_traced(target)
+        if complaints is None:
+            tap.skip(title, "tracing is refused")
+        else:
+            tap.check(title, complaints)
+
+
+def look_traced(target):
+    """Only one may trace: it is named. None where nobody may."""
+    trace = "import ctypes, sys; print(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0), flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", trace, str(target.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tracer:
+        if tracer.stdout.readline().strip() != b"0":
+            return None
+        with open(f"/proc/{target.pid}/status", encoding="ascii") as status:
+            pid = next(line.split()[1] for line in status if line.startswith("TracerPid"))
+        answer = Answer(["explain", "--freeze", str(target.pid)])
+    want = f"hint: pid {pid} traces it already"
+    return [] if answer.code == 3 and want in answer.err else [f"status {answer.code}: {answer.err}"]
 
 
 def look_frozen(target):
