@@ -149,6 +149,9 @@ int end_by(int sig);
  */
 bool warn_if_not_preloaded(const char *name, bool *report);
 
+/* Sites of allocations whose source lines are looked up for the screen. */
+#define SITES_SHOWN 8
+
 /* library.c: the absolute path of our allocator: lib, or the one that belongs to this command; 0 or -1 with an error printed. */
 #define PATHS 4096
 int find_allocator(const char *lib, char path[PATHS]);

@@ -9,9 +9,7 @@
 
 enum { OPT_PICTURE = 1000, OPT_PPROF, OPT_FOLDED, OPT_LINES };
 
-/* Sites whose source lines are looked up for the screen, and for other tools. */
-#define SITES_SHOWN 8
-#define SITES_EXPORTED 512
+#define SITES_EXPORTED 512	/* sites whose source lines are looked up for other tools */
 
 static const struct opt own[] = {
 	{ 'a', "all", NULL, ARG_NONE, "every size class, thread and allocation site", NULL },

@@ -352,6 +352,7 @@ static int run(int argc, char **argv)
 	int status = 0;
 
 	init_settings(&s);
+	s.collect.max_sites = SITES_SHOWN;
 	int code = parse(argc, argv, &s, &p);
 
 	if (code)

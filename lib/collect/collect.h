@@ -42,8 +42,8 @@ bool mw__collect_core_read(void *ctx, uint64_t addr, void *buf, size_t size);
 int mw__collect_open_core_file(struct mw__collector *c, const struct mw__vma *head);
 /* Names for the return addresses in snap->own; what has none stays without. */
 MW_MUST_CHECK int mw__collect_stacks(struct mw__collector *c);
-/* Source lines of the first max_sites sites in snap->own that have names; AUTO leaves large files alone. */
-MW_MUST_CHECK int mw__collect_site_lines(struct mw_snapshot *snap, enum mw_when when, size_t max_sites);
+/* Source lines of the first max_sites sites in snap->own, by files of a live proc, too; AUTO leaves large ones alone. */
+MW_MUST_CHECK int mw__collect_site_lines(struct mw_snapshot *snap, const struct mw__proc *proc, enum mw_when when, size_t max_sites);
 /* Source lines of the addresses in opts.frames_at. */
 MW_MUST_CHECK int mw__collect_sources(struct mw_snapshot *snap, const struct mw_collect_opts *opts, struct mw_err *err);
 /*

@@ -599,7 +599,7 @@ int mw__collect_objects(struct mw__collector *c, struct mw_err *err)
 		if (rc == 0)
 			rc = mw__collect_stacks(c);
 		if (rc == 0)
-			rc = mw__collect_site_lines(c->snap, c->opts.site_lines, c->opts.max_sites);
+			rc = mw__collect_site_lines(c->snap, c->core ? NULL : &c->proc, c->opts.site_lines, c->opts.max_sites);
 	}
 	add_notes(&r, &mem);
 	return rc < 0 ? mw__fail_nomem(err, "mapped files") : 0;

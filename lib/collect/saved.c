@@ -93,7 +93,7 @@ int mw_collect_saved(const char *path, const struct mw_collect_opts *opts, struc
 		rc = mw__fail_nomem(err, path);
 	if (rc == 0 && o.n_frames_at)
 		rc = mw__collect_sources(snap, &o, err);
-	if (rc == 0 && mw__collect_site_lines(snap, o.site_lines, o.max_sites) < 0)
+	if (rc == 0 && mw__collect_site_lines(snap, NULL, o.site_lines, o.max_sites) < 0)
 		rc = mw__fail_nomem(err, path);
 	if (rc < 0)
 		mw_snapshot_destroy(snap);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Source lines of the stacks that an allocator recorded, with the functions that were inlined there: one
- * question for each image to the DWARF child, for all addresses in it at once. Only what got a name is asked
- * for. An image whose path leads to another file by now is left alone.
+ * question for each image to the DWARF child, for all addresses in it at once. An image whose path leads to
+ * another file by now is asked for where its process still has it.
  */
 #include "collect.h"
 
@@ -11,6 +11,7 @@
 #include "../elf/dwarf.h"
 #include "../elf/image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@ static int gather(struct mw__own *own, const struct mw__image *img, size_t max_s
 	for (size_t i = 0; i < own->sites.n && i < max_sites && f->list.n < MAX_ADDRS; i++)
 		for (uint32_t k = 0; k < own->sites.v[i].n_frames; k++) {
 			struct mw__own_frame *frame = &own->sites.v[i].frames[k];
-			bool inside = frame->addr > img->start && frame->addr - 1 < img->end && frame->symbol && !frame->n_lines;
+			bool inside = frame->addr > img->start && frame->addr - 1 < img->end && !frame->n_lines;
 			struct mw__own_frame **slot = inside ? MW_VEC_PUSH(&f->list) : NULL;
 
 			if (inside && !slot)
@@ -86,12 +87,16 @@ static int keep(struct mw_snapshot *snap, struct image_frames *f, const struct m
 	return 0;
 }
 
-static int ask(struct mw_snapshot *snap, struct image_frames *f, const struct mw__image *img)
+/* The elf's is the descriptor from here on. */
+static int ask(struct mw_snapshot *snap, struct image_frames *f, const struct mw__image *img, int fd, uint64_t size, const char *path)
 {
-	struct mw__dwarf_query q = { .path = img->path, .addrs = f->addrs.v, .n_addrs = f->addrs.n };
-	struct mw_elf elf = { .path = img->path, .fd = -1 };
+	struct mw__dwarf_query q = { .path = path, .addrs = f->addrs.v, .n_addrs = f->addrs.n };
+	MW_CLEANUP(mw__elf_closep) struct mw_elf *elf = NULL;
 	struct mw__dwarf_answer a;
-	int rc = mw__dwarf_ask(&elf, &q, &a, NULL);
+
+	if (mw__elf_open_part(fd, 0, size, path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE || !mw__dwarf_exists(elf))
+		return 0;
+	int rc = mw__dwarf_ask(elf, &q, &a, NULL);
 
 	if (rc < 0)
 		return rc == -MW_E_NOMEM ? rc : 0;
@@ -108,7 +113,24 @@ static int ask(struct mw_snapshot *snap, struct image_frames *f, const struct mw
 	return rc;
 }
 
-int mw__collect_site_lines(struct mw_snapshot *snap, enum mw_when when, size_t max_sites)
+/* The image's file, and a path to it: its own, or else that of the descriptor. */
+static int open_file(struct mw_snapshot *snap, const struct mw__proc *proc, const struct mw__image *img, char path[4096])
+{
+	struct mw__image now = {};
+	int fd = mw__collect_open_image(snap, img, &now);
+
+	snprintf(path, 4096, "%s", img->path);
+	for (size_t i = 0; fd < 0 && proc && img->file != MW__NONE && i < snap->vmas.n; i++) {
+		if (snap->vmas.v[i].file != img->file)
+			continue;
+		fd = mw__files_open(proc, snap, &snap->vmas.v[i]);
+		snprintf(path, 4096, "/proc/self/fd/%d", fd);
+		break;
+	}
+	return fd;
+}
+
+int mw__collect_site_lines(struct mw_snapshot *snap, const struct mw__proc *proc, enum mw_when when, size_t max_sites)
 {
 	MW_CLEANUP(free_image_frames) struct image_frames f = {};
 
@@ -116,21 +138,22 @@ int mw__collect_site_lines(struct mw_snapshot *snap, enum mw_when when, size_t m
 		return 0;
 	for (size_t i = 0; i < snap->images.n; i++) {
 		const struct mw__image *img = &snap->images.v[i];
-		struct mw__image now = {};
+		char path[4096];
 
 		if (gather(snap->own, img, max_sites, &f) < 0)
 			return -MW_E_NOMEM;
 		if (!f.list.n)
 			continue;
-		MW_CLEANUP(mw__closep) int fd = mw__collect_open_image(snap, img, &now);
-		struct stat st;
+		int fd = open_file(snap, proc, img, path);
+		struct stat st = {};
+		bool large = fd >= 0 && fstat(fd, &st) == 0 && when == MW_AUTO && (uint64_t)st.st_size > MAX_AUTO;
 
-		if (fd < 0 || fstat(fd, &st) < 0)
-			continue;
-		if (when == MW_AUTO && (uint64_t)st.st_size > MAX_AUTO)
+		if (large || st.st_size <= 0)
+			mw__closep(&fd);
+		if (large)
 			mw__note(snap, MW__INFO, "line tables", "--lines=always reads them", "%s is large: its source lines were not "
 				 "looked up", img->path);
-		else if (ask(snap, &f, img) < 0)
+		else if (st.st_size > 0 && ask(snap, &f, img, fd, (uint64_t)st.st_size, path) < 0)
 			return -MW_E_NOMEM;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Names for return addresses: the symbols of the images they lie in. The addresses are sorted once; then
+ * Names for return addresses: the symbols of the images they lie in, or where those were stripped, and names are
+ * wanted for a report, of their debug files. The addresses are sorted once; then
  * every function symbol of an image finds the ones that it covers, so no index of symbols is needed. A
  * return address stands behind its call, which may be the last instruction of a function: the byte before
  * it is what is looked up.
@@ -10,6 +11,7 @@
 #include "../base/cleanup.h"
 #include "../base/search.h"
 #include "../base/str.h"
+#include "../elf/debugfile.h"
 #include "../elf/file.h"
 #include "../elf/symbols.h"
 
@@ -69,8 +71,11 @@ static void name_frames(struct frames *f, struct mw_snapshot *snap, const struct
 
 		if (frame->symbol && ELF64_ST_BIND(s->info) == STB_LOCAL)
 			continue;
-		if (!copy)
-			copy = mw__arena_str(&snap->arena, mw__sym_name(t, s));
+		if (!copy) {
+			const char *name = mw__sym_name(t, s);
+
+			copy = mw__arena_strn(&snap->arena, name, strcspn(name, "@"));	/* without its version */
+		}
 		frame->symbol = copy;
 		frame->off = frame->addr - start;
 	}
@@ -95,6 +100,13 @@ static const struct mw__vma *mapping_of(const struct mw_snapshot *snap, uint32_t
 	return NULL;
 }
 
+static bool open_symtab(struct mw_elf *elf, struct mw__symtab *t)
+{
+	size_t section = mw__elf_section_by_type(elf, SHT_SYMTAB, 0);
+
+	return section < elf->n_sh && mw__symtab_open(elf, section, t);
+}
+
 static void name_in_image(struct mw__collector *c, struct frames *f, const struct mw__image *img)
 {
 	MW_CLEANUP(mw__elf_closep) struct mw_elf *elf = NULL;
@@ -112,11 +124,14 @@ static void name_in_image(struct mw__collector *c, struct frames *f, const struc
 	}
 	if (mw__elf_open_part(fd, 0, (uint64_t)st.st_size, img->path, &elf, NULL) < 0 || elf->kind != MW__ELF_FILE)
 		return;
-	size_t section = mw__elf_section_by_type(elf, SHT_SYMTAB, 0);
+	bool found = open_symtab(elf, &t);
 
-	if (section < elf->n_sh && mw__symtab_open(elf, section, &t))
-		name_by_table(f, c->snap, &t, img->bias);
-	else if (mw__symtab_open_dynsym(elf, &t))
+	if (!found && c->opts.max_sites && c->opts.site_lines != MW_NEVER) {
+		struct mw_elf *debug = mw__elf_debug_symbols(elf);
+
+		found = debug && open_symtab(debug, &t);
+	}
+	if (found || mw__symtab_open_dynsym(elf, &t))
 		name_by_table(f, c->snap, &t, img->bias);
 }
 

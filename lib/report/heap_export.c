@@ -427,10 +427,11 @@ static void fold_symbol(struct mw__str *s, const char *symbol)
 
 static void fold_frame(struct mw__str *s, const struct mw__own_frame *f)
 {
+	const char *function = mw__frame_function(f);
 	char place[64];
 
-	if (f->symbol) {
-		fold_symbol(s, f->symbol);
+	if (function) {
+		fold_symbol(s, function);
 	} else if (f->image) {
 		fold_name(s, f->image);
 	} else {

@@ -29,6 +29,13 @@ static const struct mw__col line_cols[] = {	/* innermost of inlined functions fi
 	{ "function", NULL, MW__T_TEXT, 0, NULL }, { "file", NULL, MW__T_TEXT, 0, NULL }, { "line", NULL, MW__T_COUNT, 0, NULL },
 };
 
+const char *mw__frame_function(const struct mw__own_frame *f)
+{
+	const char *outermost = f->n_lines ? f->lines[f->n_lines - 1].function : "";
+
+	return f->symbol ? f->symbol : *outermost ? outermost : NULL;
+}
+
 /* What people call it; free() it. NULL when it is not mangled. */
 static char *demangle(const char *symbol)
 {
@@ -38,10 +45,11 @@ static char *demangle(const char *symbol)
 static void frame_row(struct mw__doc_node *t, const struct mw__own_frame *f)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
-	char *plain = demangle(f->symbol);
+	const char *function = mw__frame_function(f);
+	char *plain = demangle(function);
 
 	mw__row_u64(t, row, 0, f->addr);
-	mw__row_text(t, row, 1, plain ? plain : f->symbol);
+	mw__row_text(t, row, 1, plain ? plain : function);
 	mw__row_text(t, row, 2, f->symbol);
 	mw__row_u64(t, row, 3, f->symbol ? f->off : MW_UNKNOWN);
 	mw__row_text(t, row, 4, f->image);
@@ -87,13 +95,16 @@ static void inlined_lines(struct mw__doc_node *root, const struct mw__own_frame 
 static void frame_line(struct mw__doc_node *root, const struct mw__own_frame *f)
 {
 	char at[160];
-	char *plain = demangle(f->symbol);
+	const char *function = mw__frame_function(f);
+	char *plain = demangle(function);
 	const char *image = f->image ? f->image : "no image";
 
 	inlined_lines(root, f);
 	if (f->symbol)
 		mw__doc_linef(root, NULL, 0, "    %s+0x%llx%s (%s)", plain ? plain : f->symbol, (unsigned long long)f->off,
 			      place(f, f->n_lines - 1, at, sizeof(at)), image);
+	else if (function)
+		mw__doc_linef(root, NULL, 0, "    %s%s (%s)", plain ? plain : function, place(f, f->n_lines - 1, at, sizeof(at)), image);
 	else
 		mw__doc_linef(root, NULL, 0, "    0x%llx (%s)", (unsigned long long)f->addr, image);
 	free(plain);
@@ -144,6 +155,8 @@ void mw__view_heap_sites(struct mw__heap_view *v)
 		mw__doc_line(v->root, "Sampling is off.", NULL, 0);
 	else
 		mw__doc_line(v->root, "By samples, one for each \001 requested on average; sums are estimates.", &interval, 1);
+	if (interval && !v->own->sites.n)
+		mw__doc_line(v->root, "None was taken yet.", NULL, 0);
 	for (size_t i = 0; i < shown; i++)
 		print_site(v, &v->own->sites.v[i]);
 	if (shown < v->own->sites.n)

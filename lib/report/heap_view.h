@@ -15,6 +15,8 @@ struct mw__heap_view {
 	struct mw__doc_node *root;
 };
 
+/* heap_sites.c: the function of a frame, by the symbol table or else by DWARF; NULL when it is not known. */
+const char *mw__frame_function(const struct mw__own_frame *f);
 /* heap_tables.c: "classes", "occupancy", "threads" */
 void mw__view_heap_classes(struct mw__heap_view *v);
 void mw__view_heap_occupancy(struct mw__heap_view *v);

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -207,6 +208,54 @@ def check_names(t):
         os.unlink(path)
 
 
+STRIPPED = """#include <stdlib.h>
+#include <unistd.h>
+static __attribute__((noinline)) void *hidden(unsigned n) { void *volatile p = malloc(n); return p; }
+int main(void)
+{
+	for (int i = 0; i < 2000; i++)
+		*(char *)hidden(1000) = 1;
+	if (write(1, "ready\\n", 6) == 6)
+		pause();
+	return 0;
+}
+"""
+
+
+def hidden_complaints(pid):
+    """A static function of a stripped file: its name, and its line."""
+    code, out, err = memwhy("heap", "--json", pid)
+    if code:
+        return [err]
+    frame = next((f for f in json.loads(out)["sites"][0]["frames"] if f["function"] == "hidden"), None)
+    if not frame or not frame["lines"] or frame["lines"][0]["line"] != 3:
+        return [str(json.loads(out)["sites"][0]["frames"])]
+    code, out, err = memwhy("heap", "--folded=-", pid)
+    return [] if ";main;hidden " in out else [out + err]
+
+
+def check_stripped(t):
+    with tempfile.TemporaryDirectory() as tmp:
+        source, exe, debug = (os.path.join(tmp, n) for n in ("stripped.c", "stripped", "stripped.debug"))
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(STRIPPED)
+        steps = ([os.environ.get("CC", "cc"), "-g", "-O1", "-fno-builtin", "-Wl,--build-id=none", "-o", exe, source],
+                 ["objcopy", "--only-keep-debug", exe, debug], ["cp", exe, exe + ".full"], ["strip", exe],
+                 ["objcopy", f"--add-gnu-debuglink={debug}", exe])
+        if any(subprocess.run(s, check=False, capture_output=True).returncode for s in steps):
+            t.skip("a stripped program", "it cannot be made here")
+            return
+        for name, path in (("a stripped program: names and lines are its debug file's", exe),
+                           ("a program whose file was replaced: names and lines are those of the file that it runs", exe + ".full")):
+            with subprocess.Popen([MEMWHY, "run", "--sample=16k", "--", path], stdout=subprocess.PIPE) as p:
+                p.stdout.read(6)
+                if path != exe:
+                    shutil.copy("/bin/true", exe + ".new")
+                    os.replace(exe + ".new", path)
+                t.check(name, hidden_complaints(p.pid))
+                p.kill()
+
+
 def check_failures(t, pid):
     out = []
     for args, word in ((("--pprof", "/nonexistent/x"), "create"), (("--pprof", "/dev/full"), "write"),
@@ -238,6 +287,7 @@ def main():
         check_folded(t, p.proc.pid, doc)
         check_failures(t, p.proc.pid)
     check_names(t)
+    check_stripped(t)
     check_private(t)
     return t.end()
 
