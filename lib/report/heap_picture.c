@@ -168,9 +168,10 @@ static void print_legend(struct mw__heap_view *v, uint64_t cell)
 	if (v->opts->picture == 2)
 		mw__doc_linef(v->root, NULL, 0, "%s size classes 0 to 67", class_marks);
 	else
-		mw__doc_line(v->root, "# full span   0 to 9 tenths of it that are out", NULL, 0);
-	mw__doc_line(v->root, "L large block   p private heap   S sampled block   k freed run kept   o free page kept   , in use or kept, without memory", NULL, 0);
-	mw__doc_line(v->root, "- given back   . never touched   z free, memory not yet taken by the kernel   ~ not mapped", NULL, 0);
+		mw__doc_line(v->root, "# full span   0 to 9 tenths of it that are out   p private heap", NULL, 0);
+	mw__doc_line(v->root, "L large block   S sampled block   k freed run kept   o free page kept", NULL, 0);
+	mw__doc_line(v->root, ", in use or kept, without memory   - given back   . never touched", NULL, 0);
+	mw__doc_line(v->root, "z given back or never touched, but has memory   ~ not mapped", NULL, 0);
 	if (v->acc->total.unread)
 		mw__doc_line(v->root, "Which pages have memory is not known: all is drawn by the books alone.", NULL, 0);
 }

@@ -73,30 +73,41 @@ static bool is_shown(const struct mw__heap_view *v, unsigned i, uint64_t all)
 	return v->opts->all || (c->n_spans && c->live * c->size * 100 >= all);
 }
 
-static void rest_row(struct mw__heap_view *v, struct mw__doc_node *t, const struct mw__own_class *rest, uint64_t bytes)
+static uint64_t free_in_spans(const struct mw__own_class *c)
+{
+	return mw__sub0(c->n_spans * c->n_objects, c->out);
+}
+
+/* Of several classes. */
+struct class_sum {
+	uint64_t spans, live, bytes, cached, transfer, free, mallocs;
+};
+
+static void sum_row(struct mw__doc_node *t, const char *label, enum mw__row_style style, const struct class_sum *s)
 {
 	struct mw__doc_row *row = mw__doc_row(t);
 
-	if (v->opts->all)
-		return;
-	mw__row_style(row, MW__ROW_TEXT);
-	mw__row_text(t, row, C_LABEL, "others");
-	mw__row_u64(t, row, C_SPANS, rest->n_spans);
-	mw__row_u64(t, row, C_LIVE, rest->live);
-	mw__row_u64(t, row, C_BYTES, bytes);
-	mw__row_u64(t, row, C_CACHED, rest->cached);
-	mw__row_u64(t, row, C_TRANSFER, rest->transfer);
-	mw__row_u64(t, row, C_MALLOCS, rest->n_malloc);
-	mw__row_u64(t, row, C_FREES, mw__sub0(rest->n_malloc, rest->live));
+	mw__row_style(row, style);
+	mw__row_text(t, row, C_LABEL, label);
+	mw__row_u64(t, row, C_SPANS, s->spans);
+	mw__row_u64(t, row, C_LIVE, s->live);
+	mw__row_u64(t, row, C_BYTES, s->bytes);
+	mw__row_u64(t, row, C_CACHED, s->cached);
+	mw__row_u64(t, row, C_TRANSFER, s->transfer);
+	mw__row_u64(t, row, C_FREE, s->free);
+	mw__row_u64(t, row, C_MALLOCS, s->mallocs);
+	mw__row_u64(t, row, C_FREES, mw__sub0(s->mallocs, s->live));
 }
 
-static void add_class(struct mw__own_class *sum, const struct mw__own_class *c)
+static void add_class(struct class_sum *sum, const struct mw__own_class *c)
 {
-	sum->n_spans += c->n_spans;
+	sum->spans += c->n_spans;
 	sum->live += c->live;
+	sum->bytes += c->live * c->size;
 	sum->cached += c->cached;
 	sum->transfer += c->transfer;
-	sum->n_malloc += c->n_malloc;
+	sum->free += free_in_spans(c);
+	sum->mallocs += c->n_malloc;
 }
 
 static void class_row(struct mw__heap_view *v, struct mw__doc_node *t, unsigned i, uint64_t all)
@@ -124,7 +135,7 @@ static void class_row(struct mw__heap_view *v, struct mw__doc_node *t, unsigned 
 	mw__row_share(t, row, C_WASTE, c->requested == MW_UNKNOWN ? NAN : share(bytes - mw__min(bytes, c->requested), bytes));
 	mw__row_u64(t, row, C_CACHED, c->cached);
 	mw__row_u64(t, row, C_TRANSFER, c->transfer);
-	mw__row_u64(t, row, C_FREE, mw__sub0(c->n_spans * c->n_objects, c->out));
+	mw__row_u64(t, row, C_FREE, free_in_spans(c));
 	mw__row_u64(t, row, C_SAMPLED, c->sampled);
 	mw__row_u64(t, row, C_MALLOCS, c->n_malloc);
 	mw__row_u64(t, row, C_FREES, mw__sub0(c->n_malloc, c->live));
@@ -144,33 +155,18 @@ static void class_row(struct mw__heap_view *v, struct mw__doc_node *t, unsigned 
 void mw__view_heap_classes(struct mw__heap_view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "classes", "SIZE CLASSES", class_cols, MW__COUNT(class_cols));
-	struct mw__own_class sum = {}, rest = {};
-	uint64_t bytes = 0, rest_bytes = 0;
+	struct class_sum sum = {}, rest = {};
 
 	for (unsigned i = 1; i < MW__OWN_CLASSES; i++)
-		bytes += v->own->classes[i].live * v->own->classes[i].size;
+		add_class(&sum, &v->own->classes[i]);
 	for (unsigned i = 1; i < MW__OWN_CLASSES; i++) {
-		const struct mw__own_class *c = &v->own->classes[i];
-
-		class_row(v, t, i, bytes);
-		add_class(&sum, c);
-		if (is_shown(v, i, bytes))
-			continue;
-		add_class(&rest, c);
-		rest_bytes += c->live * c->size;
+		class_row(v, t, i, sum.bytes);
+		if (!is_shown(v, i, sum.bytes))
+			add_class(&rest, &v->own->classes[i]);
 	}
-	rest_row(v, t, &rest, rest_bytes);
-	struct mw__doc_row *row = mw__doc_row(t);
-
-	mw__row_style(row, MW__ROW_TOTAL);
-	mw__row_text(t, row, C_LABEL, "sum");
-	mw__row_u64(t, row, C_SPANS, sum.n_spans);
-	mw__row_u64(t, row, C_LIVE, sum.live);
-	mw__row_u64(t, row, C_BYTES, bytes);
-	mw__row_u64(t, row, C_CACHED, sum.cached);
-	mw__row_u64(t, row, C_TRANSFER, sum.transfer);
-	mw__row_u64(t, row, C_MALLOCS, sum.n_malloc);
-	mw__row_u64(t, row, C_FREES, mw__sub0(sum.n_malloc, sum.live));
+	if (!v->opts->all)
+		sum_row(t, "others", MW__ROW_TEXT, &rest);
+	sum_row(t, "sum", MW__ROW_TOTAL, &sum);
 }
 
 /* ----------------------------------------------------------------- occupancy */

@@ -439,6 +439,19 @@ def check_saved(t):
             [] if any(o["owner"] == "memwhy-malloc-spans" for o in a["objects"]) else ["no owner"])
 
 
+def class_sum_complaints(pid):
+    classes = heap(pid)["classes"]
+    _, text, _ = memwhy("heap", "-b", pid)
+    table = text.partition("SIZE CLASSES\n")[2].partition("\n\n")[0].splitlines()
+    rows = {line.split()[0]: line for line in table[1:]}
+    waste = table[0].index("WASTE")
+    row = rows["sum"][:waste] + "-".rjust(5) + rows["sum"][waste + 5:]  # it has neither size nor waste
+    got = dict(zip(table[0].split(), row.replace("sum", "sum -", 1).split()))
+    want = {"SPANS": "spans", "LIVE": "live", "CACHED": "cached", "FREE": "free", "MALLOCS": "mallocs"}
+    return [f"{k}: {got.get(k)}, not {sum(c[v] for c in classes)}" for k, v in want.items()
+            if got.get(k) != str(sum(c[v] for c in classes))]
+
+
 def check_screens(t):
     with Program() as p:
         pid = p.ask("g")["pid"]
@@ -453,6 +466,7 @@ def check_screens(t):
         if code != 2 or "none of" not in err:
             out.append(f"--picture=x: {code} {err}")
         t.check("every screen prints", out)
+        t.check("the sums of the size classes are those of all classes", class_sum_complaints(pid))
 
 
 def check_linked_stacks(t):
