@@ -167,12 +167,29 @@ static bool is_32_bit(const struct mw_snapshot *snap)
 	return false;
 }
 
+/* How many heaps of threads are made of hugetlb pages: 0, 1 for some, 2 for all. */
+static int huge_heaps(const struct mw_snapshot *snap)
+{
+	size_t heaps = 0, huge = 0;
+
+	for (size_t i = 0; i < snap->claims.n; i++) {
+		const struct mw__claim *c = &snap->claims.v[i];
+		const struct mw__vma *v = c->owner == MW__OWNER_GLIBC_ARENA ? mw__snapshot_vma_at(snap, c->start) : NULL;
+
+		heaps += v != NULL;
+		huge += v && v->kind == MW__HUGETLB;
+	}
+	return huge ? 1 + (huge == heaps) : 0;
+}
+
 static void find_arenas(struct facts *f)
 {
 	uint64_t n = count_claims(f, MW__OWNER_GLIBC_ARENA), used = sum_owner(f, MW__OWNER_GLIBC_ARENA, true, NULL);
 	uint64_t all = sum_owner(f, MW__OWNER_GLIBC_TAIL, false, NULL) + sum_owner(f, MW__OWNER_GLIBC_ARENA, false, NULL) + used;
 	uint64_t threads = f->snap->status.threads, cap = f->snap->limits.cpus;
+	int huge = huge_heaps(f->snap);
 	bool small = is_32_bit(f->snap);
+	const char *const each[] = { small ? "1 MiB" : "64 MiB", "64 MiB or four huge pages", "four huge pages" };
 	char now[64] = "number of threads unknown";
 
 	if (!n)
@@ -181,9 +198,9 @@ static void find_arenas(struct facts *f)
 		snprintf(now, sizeof(now), "%llu thread%s now", (unsigned long long)threads, plural(threads));
 	struct mw__finding *x = add(f, "arenas",
 		"glibc's malloc gave threads %llu heap%s of their own (%s%s); each reserves %s of "
-		"addresses: \001 of VSZ, of which \001 are resident.",
+		"addresses: \001 of VSZ, of which \001 are resident%s.",
 		(unsigned long long)n, plural(n), now, cap == MW_UNKNOWN ? "" : small ? ", at most 2 arenas a processor" :
-		", at most 8 arenas a processor", small ? "1 MiB" : "64 MiB");
+		", at most 8 arenas a processor", each[huge], huge ? ", as hugetlb pages never are" : "");
 
 	size(x, "arena_addresses", all);
 	size(x, "arena_resident", used);

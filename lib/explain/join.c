@@ -297,7 +297,9 @@ static void own_by_kind(const struct mw_snapshot *snap, struct mw__extent *x)
 
 static bool claim_applies(const struct mw__claim *c, const struct mw__vma *v)
 {
-	return v->kind == MW__ANON || (c->owner == MW__OWNER_LDSO_GAP && !v->prot);
+	bool by_glibc = c->owner == MW__OWNER_GLIBC_ARENA || c->owner == MW__OWNER_GLIBC_TAIL || c->owner == MW__OWNER_MALLOC_BLOCK;
+
+	return v->kind == MW__ANON || (c->owner == MW__OWNER_LDSO_GAP && !v->prot) || (v->kind == MW__HUGETLB && by_glibc);
 }
 
 /* The first resolved claim that ends behind addr. */

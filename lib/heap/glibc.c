@@ -8,7 +8,7 @@
  *     prev           the heap before, 0 in the first one
  *     size           bytes in use
  *     mprotect_size  bytes that were ever made writable
- *     pagesize       since 2.35
+ *     pagesize       since 2.35: of huge pages with the tunable glibc.malloc.hugetlb=2; HEAP_MAX_SIZE is four of them then
  *
  * The shape is only a candidate: Go's heap has the same. A heap is proven when ar_ptr points into a heap
  * of the same kind, size <= mprotect_size, and the writable part really ends at mprotect_size.
@@ -31,6 +31,7 @@
 
 #define HEAP_MAX_64 (UINT64_C(64) << 20)	/* 2 * DEFAULT_MMAP_THRESHOLD_MAX, 8-byte words */
 #define HEAP_MAX_32 (UINT64_C(1) << 20)
+#define HUGE_PAGE_MAX (UINT64_C(1) << 34)	/* the largest of any machine */
 #define IS_MMAPPED 2u
 #define MMAP_THRESHOLD (UINT64_C(128) << 10)	/* DEFAULT_MMAP_THRESHOLD_MIN */
 #define MAX_BLOCKS 10000u
@@ -44,27 +45,29 @@ static uint64_t heap_max(const struct mw__walk *w)
 }
 
 struct heap_info {
-	uint64_t arena, prev, size, mprotect_size;
+	uint64_t arena, prev, size, mprotect_size, max;
 };
 
-static bool read_heap_info(const struct mw__walk *w, uint64_t at, struct heap_info *ret)
+static bool read_heap_info(const struct mw__walk *w, const struct mw__vma *v, uint64_t at, struct heap_info *ret)
 {
-	uint64_t word[4];
+	uint64_t word[5];
 
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < (v->kind == MW__HUGETLB ? 5 : 4); i++)
 		if (!mw__mem_word(w->mem, at + i * w->mem->word, &word[i]))
 			return false;
-	*ret = (struct heap_info){ word[0], word[1], word[2], word[3] };
-	return true;
+	*ret = (struct heap_info){ word[0], word[1], word[2], word[3], heap_max(w) };
+	if (v->kind == MW__HUGETLB)
+		ret->max = word[4] <= HUGE_PAGE_MAX && !(word[4] & (word[4] - 1)) ? 4 * word[4] : 0;
+	return ret->max && at % ret->max == 0;
 }
 
 /* Can it be written throughout [start, end)? */
-static bool is_writable(const struct mw_snapshot *snap, uint64_t start, uint64_t end)
+static bool is_writable(const struct mw_snapshot *snap, uint8_t kind, uint64_t start, uint64_t end)
 {
 	while (start < end) {
 		const struct mw__vma *v = mw__snapshot_vma_at(snap, start);
 
-		if (!v || v->kind != MW__ANON || !(v->prot & MW__W))
+		if (!v || v->kind != kind || !(v->prot & MW__W))
 			return false;
 		start = v->end;
 	}
@@ -72,11 +75,14 @@ static bool is_writable(const struct mw_snapshot *snap, uint64_t start, uint64_t
 }
 
 /* heap_info tells nothing that the mappings contradict. */
-static bool is_heap(const struct mw__walk *w, uint64_t at, struct heap_info *h)
+static bool is_heap(const struct mw__walk *w, const struct mw__vma *v, uint64_t at, struct heap_info *h)
 {
-	uint64_t max = heap_max(w), off;
+	uint64_t max, off;
 
-	if (!read_heap_info(w, at, h) || !h->arena || h->size > h->mprotect_size || h->mprotect_size > max ||
+	if (!read_heap_info(w, v, at, h))
+		return false;
+	max = h->max;
+	if (!h->arena || h->size > h->mprotect_size || h->mprotect_size > max ||
 	    h->mprotect_size % w->page_size || !h->size || h->size % 16)
 		return false;
 	off = h->arena - mw__align_down(h->arena, max);
@@ -84,13 +90,13 @@ static bool is_heap(const struct mw__walk *w, uint64_t at, struct heap_info *h)
 		return false;
 	if (!h->prev && mw__align_down(h->arena, max) != at)
 		return false;
-	if (!is_writable(w->snap, at, at + h->mprotect_size))
+	if (!is_writable(w->snap, v->kind, at, at + h->mprotect_size))
 		return false;
 	if (h->mprotect_size == max)
 		return true;
 	const struct mw__vma *tail = mw__snapshot_vma_at(w->snap, at + h->mprotect_size);
 
-	return tail && !(w->is_copy ? tail->prot & MW__W : tail->prot) && tail->kind == MW__ANON && tail->start == at + h->mprotect_size;
+	return tail && !(w->is_copy ? tail->prot & MW__W : tail->prot) && tail->kind == v->kind && tail->start == at + h->mprotect_size;
 }
 
 static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_info *h)
@@ -103,19 +109,19 @@ static int claim_heap(const struct mw__walk *w, uint64_t at, const struct heap_i
 			   "heap_info agrees with the mappings", detail);
 
 	if (rc == 0)
-		rc = mw__claim(w->snap, end, at + heap_max(w), MW__OWNER_GLIBC_TAIL, MW__PROVEN, MW__CLAIM_RECORD,
+		rc = mw__claim(w->snap, end, at + h->max, MW__OWNER_GLIBC_TAIL, MW__PROVEN, MW__CLAIM_RECORD,
 			       "heap_info: HEAP_MAX_SIZE less mprotect_size", detail);
 	return rc;
 }
 
 /* Every multiple of HEAP_MAX_SIZE in a range that can be read. */
-static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end, uint64_t *left)
+static int walk_range(const struct mw__walk *w, const struct mw__vma *v, uint64_t start, uint64_t end, uint64_t *left)
 {
 	uint64_t max = heap_max(w);
 
 	for (uint64_t at = mw__align_up(start, max); at < end && at >= start && *left; at += max, --*left) {
 		struct heap_info h;
-		int rc = is_heap(w, at, &h) ? claim_heap(w, at, &h) : 0;
+		int rc = is_heap(w, v, at, &h) ? claim_heap(w, at, &h) : 0;
 
 		if (rc < 0)
 			return rc;
@@ -126,14 +132,22 @@ static int walk_range(const struct mw__walk *w, uint64_t start, uint64_t end, ui
 /* In present pages: a header that is not present cannot be read. */
 static int walk_arenas(const struct mw__walk *w, const struct mw__vma *v, uint64_t *left)
 {
-	int rc = w->is_copy ? walk_range(w, v->start, v->end, left) : 0;
+	int rc = w->is_copy ? walk_range(w, v, v->start, v->end, left) : 0;
 
 	for (uint32_t k = 0; rc == 0 && k < v->n_runs; k++) {
 		const struct mw__run *r = &w->snap->runs.v[v->run + k];
 
-		rc = walk_range(w, r->start, r->start + r->pages * w->page_size, left);
+		rc = walk_range(w, v, r->start, r->start + r->pages * w->page_size, left);
 	}
 	return rc;
+}
+
+/* A heap of huge pages is a mapping of its own. */
+static int walk_huge(const struct mw__walk *w, const struct mw__vma *v)
+{
+	struct heap_info h;
+
+	return is_heap(w, v, v->start, &h) ? claim_heap(w, v->start, &h) : 0;
 }
 
 /* Where the mmapped chunk at an address ends, if its header stands so many bytes above; otherwise the address. */
@@ -184,9 +198,10 @@ int mw__heap_glibc(const struct mw__walk *w)
 		const struct mw__vma *v = &w->snap->vmas.v[i];
 		int rc = 0;
 
-		if (v->kind != MW__ANON || *v->name || !(v->prot & MW__W) || (!v->n_runs && !w->is_copy))
+		if (!(v->prot & MW__W) || (!v->n_runs && !w->is_copy) ||
+		    (v->kind == MW__ANON ? *v->name : v->kind != MW__HUGETLB || v->is_shared))
 			continue;
-		rc = walk_arenas(w, v, &left);
+		rc = v->kind == MW__HUGETLB ? walk_huge(w, v) : walk_arenas(w, v, &left);
 		if (rc == 0)
 			rc = walk_blocks(w, v, &blocks);
 		if (rc < 0)

@@ -247,6 +247,49 @@ static void test_second_heap(void)
 	world_deinit(&w);
 }
 
+#define HUGE (2 * MIB)
+
+/* A heap of hugetlb pages, as glibc.malloc.hugetlb=2 makes them: four of the size that it tells. */
+static void make_huge(struct world *w, uint64_t at, uint64_t page, int tail)
+{
+	const uint64_t info[5] = { at + 0x30, 0, HUGE, HUGE, page };
+
+	world_init(w, 8);
+	map(w, at, at + HUGE, MW__R | MW__W, HUGE);
+	map(w, at + HUGE, at + 4 * HUGE, tail, 0);
+	for (size_t i = 0; i < w->snap.vmas.n; i++) {
+		w->snap.vmas.v[i].kind = MW__HUGETLB;
+		w->snap.vmas.v[i].name = "/anon_hugepage (deleted)";
+	}
+	for (unsigned i = 0; i < 5; i++)
+		poke_word(w, at + i * 8, info[i]);
+}
+
+static void test_huge_arena(void)
+{
+	static const struct { const char *what; uint64_t at, page; int tail; } bad[] = {
+		{ "pages of 4 KiB", ARENA, 4096, 0 }, { "pages of no size", ARENA, 0, 0 },
+		{ "pages of 3 MiB", ARENA, 3 * MIB, 0 }, { "pages of 2^63 bytes", ARENA, UINT64_C(1) << 63, 0 },
+		{ "a start that is no multiple of four pages", ARENA + HUGE, HUGE, 0 },
+		{ "a tail that can be read", ARENA, HUGE, MW__R },
+	};
+	struct world w;
+
+	make_huge(&w, ARENA, HUGE, 0);
+	is_int(mw__heap_glibc(&w.walk), 0, "an arena of hugetlb pages");
+	ok(find_claim(&w, ARENA, ARENA + HUGE, MW__OWNER_GLIBC_ARENA) &&
+	   find_claim(&w, ARENA + HUGE, ARENA + 4 * HUGE, MW__OWNER_GLIBC_TAIL) && w.snap.claims.n == 2, "is found with its tail");
+	forget_claims(&w);
+	w.snap.vmas.v[0].is_shared = true;
+	ok(mw__heap_glibc(&w.walk) == 0 && !w.snap.claims.n, "shared pages are nobody's heap");
+	world_deinit(&w);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		make_huge(&w, bad[i].at, bad[i].page, bad[i].tail);
+		ok(mw__heap_glibc(&w.walk) == 0 && !w.snap.claims.n, "hugetlb, %s: no claim", bad[i].what);
+		world_deinit(&w);
+	}
+}
+
 static void test_blocks(void)
 {
 	static const struct {
@@ -626,6 +669,7 @@ int main(void)
 	test_corrupt_arena(&shape32);
 	test_heap_places();
 	test_second_heap();
+	test_huge_arena();
 	test_blocks();
 	test_vast();
 	test_descriptors();
