@@ -39,14 +39,26 @@ struct request {
 	const char *pprof, *folded;
 };
 
+static int discard(void *ctx, const void *bytes, size_t len)
+{
+	(void)ctx, (void)bytes, (void)len;
+	return 0;
+}
+
+/* What has no answer leaves the file as it was. */
 static int export(const struct mw_snapshot *snap, const char *path,
 		  int (*write)(const struct mw_snapshot *, const struct mw_sink *, struct mw_err *))
 {
 	struct output out;
 	struct mw_err err = {};
-	int code = path ? open_output(&out, path) : EXIT_OK;
 
-	return code || !path ? code : close_output(&out, write(snap, &out.sink, &err), &err);
+	if (!path)
+		return EXIT_OK;
+	if (write(snap, &(const struct mw_sink){ discard, NULL }, &err) < 0)
+		return fail(EXIT_TARGET, &err);
+	int code = open_output(&out, path);
+
+	return code ? code : close_output(&out, write(snap, &out.sink, &err), &err);
 }
 
 static int export_all(const struct request *q, const struct mw_snapshot *snap)

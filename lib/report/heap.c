@@ -207,8 +207,7 @@ static int fill(struct mw__heap_view *v)
 	mw__view_heap_classes(v);
 	add_blocks(v);
 	mw__view_heap_occupancy(v);
-	mw__view_heap_threads(v);
-	if (mw__view_heap_private(v) < 0 || mw__view_heap_picture(v) < 0)
+	if (mw__view_heap_threads(v) < 0 || mw__view_heap_private(v) < 0 || mw__view_heap_picture(v) < 0)
 		return -MW_E_NOMEM;
 	mw__view_heap_sites(v);
 	mw__view_heap_work(v);

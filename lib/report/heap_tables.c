@@ -2,10 +2,12 @@
 /* memwhy heap: size classes with the columns of Go's table and what lives in them, occupancy, threads. */
 #include "heap_view.h"
 
+#include "../base/cleanup.h"
 #include "../base/size.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define MAX_THREADS 16	/* on the screen */
 
@@ -258,30 +260,60 @@ static const char *name_of(const struct mw_snapshot *snap, int32_t tid)
 	return NULL;
 }
 
-void mw__view_heap_threads(struct mw__heap_view *v)
+static uint64_t kept_by(const struct mw__own_thread *k)
+{
+	return k->cached + k->runs;
+}
+
+static int by_kept(const void *a, const void *b)
+{
+	const struct mw__own_thread *x = *(const struct mw__own_thread *const *)a, *y = *(const struct mw__own_thread *const *)b;
+
+	if (kept_by(x) != kept_by(y))
+		return kept_by(x) > kept_by(y) ? -1 : 1;
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
+static void thread_row(struct mw__heap_view *v, struct mw__doc_node *t, const struct mw__own_thread *k, bool shown)
+{
+	struct mw__doc_row *row = mw__doc_row(t);
+
+	if (!shown)
+		mw__row_style(row, MW__ROW_JSON);
+	mw__row_u64(t, row, T_TID, (uint64_t)k->tid);
+	mw__row_text(t, row, T_NAME, k->is_orphan ? "(left in the parent)" : name_of(v->snap, k->tid));
+	mw__row_u64(t, row, T_CACHED, k->n_cached);
+	mw__row_u64(t, row, T_CACHED_BYTES, k->cached);
+	mw__row_u64(t, row, T_RUNS, k->n_runs);
+	mw__row_u64(t, row, T_RUN_BYTES, k->runs);
+	mw__row_u64(t, row, T_MALLOCS, k->n_malloc);
+	mw__row_u64(t, row, T_REQUESTED, k->requested);
+	mw__row_u64(t, row, T_REFILLS, k->n_refills);
+	mw__row_u64(t, row, T_OVERFLOWS, k->n_overflows);
+	mw__row_share(t, row, T_HITS, k->n_malloc ? 1 - share(mw__min(k->n_refills, k->n_malloc), k->n_malloc) : NAN);
+	mw__row_bool(t, row, T_ORPHAN, k->is_orphan);
+}
+
+/* Those that keep most come first. */
+int mw__view_heap_threads(struct mw__heap_view *v)
 {
 	struct mw__doc_node *t = mw__doc_table(v->root, "threads", "WHAT THREADS KEEP", thread_cols,
 					       MW__COUNT(thread_cols));
+	size_t n = v->own->threads.n, shown = v->opts->all ? n : mw__min(n, MAX_THREADS);
+	MW_CLEANUP(mw__freep) const struct mw__own_thread **order = calloc(n + 1, sizeof(*order));
+	uint64_t rest[2] = {};
 
-	for (size_t i = 0; i < v->own->threads.n; i++) {
-		const struct mw__own_thread *k = &v->own->threads.v[i];
-		struct mw__doc_row *row = mw__doc_row(t);
-
-		if (i >= MAX_THREADS && !v->opts->all)
-			mw__row_style(row, MW__ROW_JSON);
-		mw__row_u64(t, row, T_TID, (uint64_t)k->tid);
-		mw__row_text(t, row, T_NAME, k->is_orphan ? "(left in the parent)" : name_of(v->snap, k->tid));
-		mw__row_u64(t, row, T_CACHED, k->n_cached);
-		mw__row_u64(t, row, T_CACHED_BYTES, k->cached);
-		mw__row_u64(t, row, T_RUNS, k->n_runs);
-		mw__row_u64(t, row, T_RUN_BYTES, k->runs);
-		mw__row_u64(t, row, T_MALLOCS, k->n_malloc);
-		mw__row_u64(t, row, T_REQUESTED, k->requested);
-		mw__row_u64(t, row, T_REFILLS, k->n_refills);
-		mw__row_u64(t, row, T_OVERFLOWS, k->n_overflows);
-		mw__row_share(t, row, T_HITS, k->n_malloc ? 1 - share(mw__min(k->n_refills, k->n_malloc), k->n_malloc) : NAN);
-		mw__row_bool(t, row, T_ORPHAN, k->is_orphan);
+	if (!order)
+		return -MW_E_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		order[i] = &v->own->threads.v[i];
+	qsort(order, n, sizeof(*order), by_kept);
+	for (size_t i = 0; i < n; i++) {
+		thread_row(v, t, order[i], i < shown);
+		rest[0] += i < shown ? 0 : order[i]->cached;
+		rest[1] += i < shown ? 0 : order[i]->runs;
 	}
-	if (v->own->threads.n > MAX_THREADS && !v->opts->all)
-		mw__doc_linef(v->root, NULL, 0, "and %zu more (--all)", v->own->threads.n - MAX_THREADS);
+	if (shown < n)
+		mw__doc_linef(v->root, rest, 2, "and %zu more, with \001 in objects and \001 in runs (--all)", n - shown);
+	return 0;
 }

@@ -20,7 +20,7 @@ const char *mw__frame_function(const struct mw__own_frame *f);
 /* heap_tables.c: "classes", "occupancy", "threads" */
 void mw__view_heap_classes(struct mw__heap_view *v);
 void mw__view_heap_occupancy(struct mw__heap_view *v);
-void mw__view_heap_threads(struct mw__heap_view *v);
+MW_MUST_CHECK int mw__view_heap_threads(struct mw__heap_view *v);
 /* heap_private.c: "private_heaps" */
 MW_MUST_CHECK int mw__view_heap_private(struct mw__heap_view *v);
 /* heap_picture.c: "arenas" */

@@ -267,11 +267,12 @@ def check_failures(t, pid):
     if code != 2 or "none of" not in err:
         out.append(f"--lines: {code} {err}")
     other = subprocess.Popen(["sleep", "60"])
+    size = os.path.getsize(OUT)
     code, _, err = memwhy("heap", "--pprof", OUT, other.pid)
     other.kill()
     other.wait()
-    if code != 3 or "hint:" not in err:
-        out.append(f"another allocator: {code} {err}")
+    if code != 3 or "hint:" not in err or os.path.getsize(OUT) != size:
+        out.append(f"another allocator: {code} {err}, and the file that was there has {os.path.getsize(OUT)} bytes, not {size}")
     t.check("what cannot be written, or is not there, is said", out)
 
 

@@ -11,6 +11,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 from tap import Tap  # noqa: E402
@@ -452,6 +453,42 @@ def class_sum_complaints(pid):
             if got.get(k) != str(sum(c[v] for c in classes))]
 
 
+MANY = """
+import sys, threading
+gate = threading.Barrier(21)
+def work(i):
+    x = [bytearray(1000 * k) for k in range(1, i * 5)]
+    del x
+    gate.wait()
+    threading.Event().wait()
+for i in range(20):
+    threading.Thread(target=work, args=(i,), daemon=True).start()
+gate.wait()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def check_threads(t):
+    env = dict(os.environ, MEMWHY_MALLOC="background=off", PYTHONMALLOC="malloc")
+    with subprocess.Popen([MEMWHY, "run", sys.executable, "-c", MANY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as p:
+        ready = p.stdout.read(6)
+        for _ in range(50):  # they come to rest behind the barrier
+            docs = [heap(p.pid)["threads"]]
+            _, text, _ = memwhy("heap", "-b", p.pid)
+            docs.append(heap(p.pid)["threads"])
+            if docs[0] == docs[1]:
+                break
+            time.sleep(0.1)
+        kept = [(k["cached_bytes"], k["run_bytes"]) for k in docs[0]]
+        said = re.search(r"and (\d+) more, with (\d+) B in objects and (\d+) B in runs", text)
+        want = [len(kept) - 16, sum(k[0] for k in kept[16:]), sum(k[1] for k in kept[16:])]
+        t.check("of many threads those that keep most are shown, and what the others keep", [] if ready == b"ready\n" and
+                len(kept) > 16 and kept == sorted(kept, key=lambda k: -sum(k)) and said and list(map(int, said.groups())) == want
+                else [f"{kept} {said} {want}"])
+        p.kill()
+
+
 def check_screens(t):
     with Program() as p:
         pid = p.ask("g")["pid"]
@@ -501,6 +538,7 @@ def main():
     check_refusals(t)
     check_saved(t)
     check_screens(t)
+    check_threads(t)
     return t.end()
 
 
