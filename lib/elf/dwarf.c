@@ -94,17 +94,36 @@ bool mw__die_number(Dwarf_Die die, Dwarf_Half attr, uint64_t *ret)
 	return false;
 }
 
+/* The DIE of a type that has a unit of its own, or NULL. */
+static Dwarf_Die find_signed(const struct mw__dwarf_child *c, Dwarf_Die die, Dwarf_Half attr)
+{
+	Dwarf_Attribute a;
+	Dwarf_Bool is_info;
+	Dwarf_Sig8 type;
+	Dwarf_Die to = NULL;
+
+	return dwarf_attr(die, attr, &a, NULL) == DW_DLV_OK && dwarf_formsig8(a, &type, NULL) == DW_DLV_OK &&
+	       dwarf_find_die_given_sig8(c->dbg, &type, &to, &is_info, NULL) == DW_DLV_OK ? to : NULL;
+}
+
 /* The DIE that a reference leads to, or NULL. */
 Dwarf_Die mw__die_follow(const struct mw__dwarf_child *c, Dwarf_Die die, Dwarf_Half attr)
 {
 	Dwarf_Attribute a;
 	Dwarf_Off off;
-	Dwarf_Die to = NULL;
+	Dwarf_Die to = find_signed(c, die, attr);
 
+	if (to)
+		return to;
 	if (dwarf_attr(die, attr, &a, NULL) != DW_DLV_OK || dwarf_global_formref(a, &off, NULL) != DW_DLV_OK ||
-	    dwarf_offdie_b(c->dbg, off, 1, &to, NULL) != DW_DLV_OK)
+	    dwarf_offdie_b(c->dbg, off, dwarf_get_die_infotypes_flag(die), &to, NULL) != DW_DLV_OK)
 		return NULL;
-	return to;
+	Dwarf_Die whole = find_signed(c, to, DW_AT_signature);	/* of a declaration */
+
+	if (!whole)
+		return to;
+	dwarf_dealloc(c->dbg, to, DW_DLA_DIE);
+	return whole;
 }
 
 Dwarf_Half mw__die_tag(Dwarf_Die die)
@@ -233,7 +252,7 @@ void mw__die_each_child(const struct mw__dwarf_child *c, Dwarf_Die die, bool (*f
 		return;
 	for (;;) {
 		bool go_on = fn(ctx, kid);
-		int rc = go_on ? dwarf_siblingof_b(c->dbg, kid, 1, &next, NULL) : DW_DLV_NO_ENTRY;
+		int rc = go_on ? dwarf_siblingof_b(c->dbg, kid, dwarf_get_die_infotypes_flag(kid), &next, NULL) : DW_DLV_NO_ENTRY;
 
 		dwarf_dealloc(c->dbg, kid, DW_DLA_DIE);
 		if (rc != DW_DLV_OK)
@@ -486,6 +505,26 @@ static void find_addresses(struct mw__dwarf_child *c, Dwarf_Die cu)
 
 /* ------------------------------------------------------------------- units */
 
+/*
+ * Units without code of their own: types, and what dwz(1) took out of several units. They name the line table of the
+ * others, for the files in it; what it says of addresses is not theirs. The word for them, NULL for other units.
+ */
+static const char *without_code(Dwarf_Die cu)
+{
+	Dwarf_Half tag = 0;
+
+	dwarf_tag(cu, &tag, NULL);
+	return tag == DW_TAG_type_unit ? "[type units]" : tag == DW_TAG_partial_unit ? "[partial units]" : NULL;
+}
+
+static void send_shared(const struct mw__dwarf_child *c, Dwarf_Die cu)
+{
+	Dwarf_Off off = 0;
+
+	dwarf_dieoffset(cu, &off, NULL);
+	mw__dwarf_send(c, MW__DWARF_UNIT, (uint64_t[5]){ off, MW_UNKNOWN, MW_UNKNOWN, 0, c->version }, without_code(cu), "", "");
+}
+
 static void send_unit(const struct mw__dwarf_child *c, Dwarf_Die cu)
 {
 	uint64_t low = MW_UNKNOWN, high = MW_UNKNOWN, language = 0;
@@ -687,16 +726,19 @@ static void send_rows(struct mw__dwarf_child *c, Dwarf_Die cu, bool as_rows)
 static void send_owned(struct mw__dwarf_child *c, Dwarf_Die cu, uint64_t start, uint64_t end)
 {
 	uint64_t low = 0, high, lines = MW_UNKNOWN;
+	bool is_shared = without_code(cu);
 
-	table_of(cu, &lines);
+	if (!is_shared)
+		table_of(cu, &lines);
 	mw__dwarf_send(c, MW__DWARF_SLICE, (uint64_t[5]){ start, end - start, c->unit, lines }, "", "", "");
 	bounds_of(cu, &low, &high);
-	if (!each_range(c, cu, low, send_range, c))
+	if (!is_shared && !each_range(c, cu, low, send_range, c))
 		send_rows(c, cu, false);
 	mw__die_each_child(c, cu, send_variable, c);
 }
 
-static int walk_units(struct mw__dwarf_child *c, Dwarf_Error *error)
+/* Of .debug_info or, up to DWARF 4, .debug_types. */
+static int walk_units(struct mw__dwarf_child *c, bool is_info, Dwarf_Error *error)
 {
 	for (uint64_t start = 0;;) {
 		Dwarf_Unsigned length, type_off, next;
@@ -704,26 +746,30 @@ static int walk_units(struct mw__dwarf_child *c, Dwarf_Error *error)
 		Dwarf_Off abbrev;
 		Dwarf_Sig8 signature;
 		Dwarf_Die cu = NULL;
-		int rc = dwarf_next_cu_header_d(c->dbg, 1, &length, &c->version, &abbrev, &c->addr_size, &length_size,
+		int rc = dwarf_next_cu_header_d(c->dbg, is_info, &length, &c->version, &abbrev, &c->addr_size, &length_size,
 						&extension, &signature, &type_off, &next, &unit_type, error);
 
 		if (rc != DW_DLV_OK)
 			return rc;
-		rc = dwarf_siblingof_b(c->dbg, NULL, 1, &cu, error);
+		rc = dwarf_siblingof_b(c->dbg, NULL, is_info, &cu, error);
 		if (rc != DW_DLV_OK)
 			return rc;
 		Dwarf_Off die = 0;
 
 		dwarf_dieoffset(cu, &die, NULL);
 		c->unit = die;
-		if (c->q->units)
+		bool is_shared = without_code(cu);
+
+		if (c->q->units && !is_shared)
 			send_unit(c, cu);
-		if (c->q->ranges)
+		else if (c->q->ranges && is_info)
+			send_shared(c, cu);
+		if (c->q->ranges && is_info)
 			send_owned(c, cu, start, next);
-		if (c->q->rows)
+		if (c->q->rows && !is_shared)
 			send_rows(c, cu, true);
 		start = next;
-		if (c->q->n_addrs)
+		if (c->q->n_addrs && !is_shared)
 			find_addresses(c, cu);
 		if (c->q->type && !c->type_found)
 			mw__die_each_child(c, cu, mw__dwarf_find_type, c);
@@ -762,7 +808,9 @@ void mw__dwarf_run(const struct mw__dwarf_query *q, int fd)
 		if (!*c.real)
 			snprintf(c.real, sizeof(c.real), "%s", q->path);
 		mw__dwarf_send(&c, MW__DWARF_FROM, NULL, c.real, "", "");
-		rc = walk_units(&c, &error);
+		rc = walk_units(&c, true, &error);
+		if (rc == DW_DLV_NO_ENTRY && q->type && !c.type_found)
+			rc = walk_units(&c, false, &error);
 		if (rc == DW_DLV_ERROR)
 			send_error(&c, error);
 	} else {

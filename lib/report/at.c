@@ -121,7 +121,7 @@ static void add_source_members(struct view *v, struct mw__doc_node *o, const str
 		struct mw__doc_row *row = mw__doc_row(t);
 
 		mw__row_text(t, row, 0, src->file);
-		mw__row_u64(t, row, 1, src->line);
+		mw__row_u64(t, row, 1, src->line ? src->line : MW_UNKNOWN);
 		mw__row_text(t, row, 2, src->function);
 	}
 }
@@ -315,8 +315,11 @@ static void add_source_facts(struct view *v, struct mw__doc_node *t, const struc
 
 	for (size_t i = first_source(v->snap, s->addr); i < v->snap->sources.n && v->snap->sources.v[i].addr == s->addr; i++) {
 		const struct mw__source_line *src = &v->snap->sources.v[i];
+		char line[24] = ", no line";	/* code that the compiler added has number 0 */
 
-		fact(t, any ? "" : "source", "%s%s:%" PRIu64 "%s%s", any ? "inlined into " : "", src->file, src->line,
+		if (src->line)
+			snprintf(line, sizeof(line), ":%" PRIu64, src->line);
+		fact(t, any ? "" : "source", "%s%s%s%s%s", any ? "inlined into " : "", src->file, line,
 		     *src->function ? " in " : "", src->function);
 		any = true;
 	}

@@ -49,7 +49,7 @@ static const struct mw__col line_cols[] = {
 	{ "depth", "Depth", MW__T_COUNT, 0, "0 is the innermost inlined function" },
 	{ "function", "Function", MW__T_TEXT, 0, "function" },
 	{ "file", "File", MW__T_TEXT, 0, "source file" },
-	{ "line", "Line", MW__T_COUNT, 0, "line" },
+	{ "line", "Line", MW__T_COUNT, 0, "line; none for what the compiler added" },
 	{ "symbol", "symbol", MW__T_TEXT, MW__COL_JSON_ONLY, "symbol that covers the address" },
 	{ "symbol_offset", "symbol_offset", MW__T_COUNT, MW__COL_JSON_ONLY, "how far into it the address is" },
 	{ "symbol_text", "Symbol", MW__T_TEXT, MW__COL_TEXT_ONLY, "both" },
@@ -92,7 +92,7 @@ static void add_lines(const struct mw__elf_view *v, struct mw__doc_node *o, cons
 			mw__row_u64(t, row, 1, r->n[2]);
 			mw__row_text(t, row, 2, *r->text[0] ? mw__view_plain(v, r->text[0]) : NULL);
 			mw__row_text(t, row, 3, *r->text[1] ? r->text[1] : NULL);
-			mw__row_u64(t, row, 4, r->n[1]);
+			mw__row_u64(t, row, 4, r->n[1] ? r->n[1] : MW_UNKNOWN);	/* 0: code of no line */
 			add_symbol(v, t, row, &symbols, v->opts->addrs[k]);
 		}
 		if (!found) {
@@ -123,6 +123,8 @@ struct layout {
 	uint64_t end;		/* of the members so far */
 	uint64_t holes, n_holes;
 	bool is_open;		/* one of them lies somewhere: a virtual base */
+	bool no_size;		/* the last one has a size that is not told, */
+	bool is_vague;		/* and so had one that others follow */
 };
 
 static void add_member(struct mw__doc_node *t, const struct mw__dwarf_record *r, bool is_union, struct layout *l)
@@ -130,7 +132,7 @@ static void add_member(struct mw__doc_node *t, const struct mw__dwarf_record *r,
 	struct mw__doc_row *row = mw__doc_row(t);
 	uint64_t size = r->n[1], end = r->n[0];
 	bool is_placed = r->n[0] != MW_UNKNOWN;
-	uint64_t hole = !is_union && is_placed && r->n[0] > l->end ? r->n[0] - l->end : 0;
+	uint64_t hole = !is_union && !l->no_size && is_placed && r->n[0] > l->end ? r->n[0] - l->end : 0;
 
 	if (!is_placed)
 		end = 0;
@@ -140,6 +142,8 @@ static void add_member(struct mw__doc_node *t, const struct mw__dwarf_record *r,
 	l->holes += hole;
 	l->n_holes += hole != 0;
 	l->is_open |= !is_placed;
+	l->is_vague |= l->no_size;
+	l->no_size = !is_union && size == MW_UNKNOWN;
 	mw__row_u64(t, row, 0, r->n[0]);
 	mw__row_u64(t, row, 1, size);
 	mw__row_u64(t, row, 2, r->n[2]);
@@ -178,14 +182,16 @@ static void add_type(const struct mw__elf_view *v, struct mw__doc_node *parent, 
 	}
 	uint64_t tail = l.is_open ? MW_UNKNOWN : mw__sub0(type->n[0], l.end);
 
-	mw__doc_u64(o, "holes", MW__T_COUNT, l.n_holes);
-	mw__doc_u64(o, "hole_bytes", MW__T_BYTES, l.holes);
+	mw__doc_u64(o, "holes", MW__T_COUNT, l.is_vague ? MW_UNKNOWN : l.n_holes);
+	mw__doc_u64(o, "hole_bytes", MW__T_BYTES, l.is_vague ? MW_UNKNOWN : l.holes);
 	mw__doc_u64(o, "padding_at_end", MW__T_BYTES, tail);
 	char holes[64];
 
 	snprintf(holes, sizeof(holes), "%llu hole%s (%llu byte%s)", (unsigned long long)l.n_holes, l.n_holes == 1 ? "" : "s",
 		 (unsigned long long)l.holes, l.holes == 1 ? "" : "s");
-	if (l.is_open)
+	if (l.is_vague)
+		mw__view_line(o, "How many holes it has is unknown: the size of a member is not told here.");
+	else if (l.is_open)
 		mw__view_line(o, "%s; how much padding stands before a virtual base, only a whole object tells", holes);
 	else
 		mw__view_line(o, "%s, %llu byte%s of padding at the end", holes, (unsigned long long)tail, tail == 1 ? "" : "s");

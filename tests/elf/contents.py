@@ -42,6 +42,25 @@ def our_dump(path, section):
     return b''.join(bytes.fromhex(r['bytes'].replace(' ', '')) for r in f['dumps'][0]['lines'])
 
 
+def test_type_units(tmp):
+    """Types in units of their own, which name the line table of others, tell nothing of addresses."""
+    src = os.path.join(tmp, 'types.c')
+    open(src, 'w').write('struct in { short s; long double d; };\nstruct out { struct in a[3], *p; enum e { X } e; char c; } v[7];\n'
+                         'int f(int x)\n{\n\treturn x + v[x].c;\n}\nint main(void)\n{\n\treturn f(3);\n}\n')
+    for version in ('-gdwarf-4', '-gdwarf-5'):
+        path, plain = os.path.join(tmp, 'types'), os.path.join(tmp, 'notypes')
+        run(CC, version, '-fdebug-types-section', '-o', path, src)
+        run(CC, version, '-o', plain, src)
+        addr = '--addr=0x' + next(x.split()[0] for x in run('nm', path).split('\n') if x.endswith(' f'))
+        for name in ('in', 'out'):
+            got, want = (ask('--units', addr, '--type=' + name, p)[1]['dwarf'] for p in (path, plain))
+            check('%s, type units: struct %s' % (version, name), got['type'] == want['type'] and want['type']['size'], (got, want))
+        check('%s, type units: one compile unit, one line an address' % version, [u['name'] for u in got['units']] == [src] and
+              got['lines'] == want['lines'] and len(want['lines']) == 1, (got, want))
+        mine = [{o['name']: o['memory'] for o in ask('--sizes=unit', p)[1]['sizes']['owners']} for p in (path, plain)]
+        check('%s, type units: the unit owns its code and data' % version, mine[0].get(src) == mine[1].get(src) and mine[1][src] > 7 * 112, mine)
+
+
 def test_compressed(tmp):
     src, plain = os.path.join(tmp, 'c.c'), os.path.join(tmp, 'plain')
     open(src, 'w').write('struct s { char a; long b; } v;\n' + ''.join('struct t%d { int x, y; struct s z; } v%d;\n' % (i, i) for i in range(40)) + 'int f(int x)\n{\n\treturn x + (int)v.b;\n}\nint main(void)\n{\n\treturn f(3);\n}\n')
@@ -162,6 +181,7 @@ def main():
             print('1..0 # SKIP there is no ' + tool)
             return 0
     with tempfile.TemporaryDirectory() as tmp:
+        test_type_units(tmp)
         test_compressed(tmp)
         test_attributes(tmp)
     return end()
