@@ -241,12 +241,15 @@ static bool is_top_in(const struct mw__walk *w, const struct mw__vma *heap, uint
 /* Does the writable data of the C library, or of the program if it is static, point to the heap's top chunk? */
 static bool has_top(const struct mw__walk *w, const struct mw__image *img, const struct mw__vma *heap)
 {
+	uint64_t left = DATA_MAX;	/* of all segments, which may be many and lie over each other */
+
 	for (uint32_t i = 0; i < img->n_segments; i++) {
 		const struct mw__segment *s = &img->segments[i];
 		uint64_t at = mw__align_down(img->bias + s->vaddr, 4096), end = img->bias + s->vaddr + s->memsz;
 
-		if (s->type != PT_LOAD || !(s->flags & PF_W) || s->memsz > DATA_MAX)
+		if (s->type != PT_LOAD || !(s->flags & PF_W) || s->memsz > left)
 			continue;
+		left -= s->memsz;
 		for (; at < end; at += 4096)
 			if (is_top_in(w, heap, at))
 				return true;
