@@ -20,8 +20,11 @@
 static const char class_marks[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!$%&*+";
 _Static_assert(sizeof(class_marks) == MW__OWN_CLASSES + 1, "a mark for each class");
 
-enum { NOT_MAPPED = '~', FRESH = '.', GIVEN_BACK = '-', LAZY = 'z', DIRTY = 'o', ABSENT = ',', FULL = '#', LARGE = 'L',
-       SAMPLED = 'S', KEPT = 'k', PRIVATE = 'p' };
+enum { NOT_MAPPED = '~', FRESH = '.', GIVEN_BACK = '-', ABSENT = ',', FULL = '#', PRIVATE = 'p' };
+
+/* What else a page is; where letters are size classes, other marks stand for it. */
+enum { LARGE, SAMPLED, KEPT, DIRTY, LAZY, N_MARKS };
+static const char marks_of[2][N_MARKS + 1] = { "LSkoz", "=@:_;" };
 
 struct picture {
 	struct mw__heap_view *v;
@@ -47,26 +50,40 @@ static bool is_resident(struct picture *p, uint64_t start)
 	return false;
 }
 
+static bool shows_classes(const struct picture *p)
+{
+	return p->v->opts->picture == 2;
+}
+
+static char mark_as(const struct picture *p, unsigned what)
+{
+	return marks_of[shows_classes(p)][what];
+}
+
 static char mark_of_span(const struct picture *p, const struct mw__own_span *s)
 {
 	switch ((enum mw__own_use)s->use) {
 	case MW__OWN_SMALL:
-		if (p->v->opts->picture == 2)
+		if (shows_classes(p))
 			return class_marks[s->cls];
 		return s->used == s->nelems ? FULL : (char)('0' + s->used * 10u / s->nelems);
 	case MW__OWN_SAMPLED:
-		return SAMPLED;
+		return mark_as(p, SAMPLED);
 	case MW__OWN_PRIVATE:
-		return p->v->opts->picture == 2 ? class_marks[s->cls] : PRIVATE;
+		return shows_classes(p) ? class_marks[s->cls] : PRIVATE;
 	case MW__OWN_CACHED:
 	case MW__OWN_KEPT:
-		return KEPT;
+		return mark_as(p, KEPT);
 	default:
-		return LARGE;
+		return mark_as(p, LARGE);
 	}
 }
 
-static const char free_marks[MW__OWN_FREES][2] = {	/* without memory, with memory */
+/* Of a free page without memory, and what one with memory is. */
+static const struct {
+	char absent;
+	unsigned resident;
+} free_marks[MW__OWN_FREES] = {
 	[MW__OWN_DIRTY] = { ABSENT, DIRTY },
 	[MW__OWN_GIVEN_BACK] = { GIVEN_BACK, LAZY },
 	[MW__OWN_FRESH] = { FRESH, LAZY },
@@ -93,10 +110,11 @@ static void draw_arena(struct picture *p, uint64_t arena, size_t *span, size_t *
 		mark(p, arena, own->spans.v[*span].base, own->spans.v[*span].npages, ABSENT, mark_of_span(p, &own->spans.v[*span]));
 	p->run = 0;
 	for (; *run < own->frees.n && own->frees.v[*run].base < end; ++*run) {
-		const char *marks = free_marks[own->frees.v[*run].why];
-		bool lazy = marks[1] == LAZY && p->v->acc->total.unread;
+		char absent = free_marks[own->frees.v[*run].why].absent;
+		unsigned resident = free_marks[own->frees.v[*run].why].resident;
+		bool unknown = resident == LAZY && p->v->acc->total.unread;
 
-		mark(p, arena, own->frees.v[*run].base, own->frees.v[*run].npages, marks[0], marks[!lazy]);
+		mark(p, arena, own->frees.v[*run].base, own->frees.v[*run].npages, absent, unknown ? absent : mark_as(p, resident));
 	}
 }
 
@@ -157,23 +175,27 @@ static void arena_row(struct picture *p, struct mw__doc_node *t, const struct mw
 	p->marks[last] = NOT_MAPPED;
 }
 
-static void print_legend(struct mw__heap_view *v, uint64_t cell)
+static void print_legend(const struct picture *p)
 {
-	uint64_t size = cell * v->own->page_size;
+	struct mw__doc_node *root = p->v->root;
+	uint64_t size = p->cell * p->v->own->page_size;
 
-	if (cell > 1)
-		mw__doc_line(v->root, "A character is \001 (--picture: a page), and stands for what is most frequent in it:", &size, 1);
+	if (p->cell > 1)
+		mw__doc_line(root, "A character is \001 (--picture: a page), and stands for what is most frequent in it:", &size, 1);
 	else
-		mw__doc_line(v->root, "A character is a page of \001:", &size, 1);
-	if (v->opts->picture == 2)
-		mw__doc_linef(v->root, NULL, 0, "%s size classes 0 to 67", class_marks);
+		mw__doc_line(root, "A character is a page of \001:", &size, 1);
+	if (shows_classes(p))
+		mw__doc_line(root, "Size classes 0 to 67, of private heaps too:", NULL, 0);
+	if (shows_classes(p))
+		mw__doc_line(root, class_marks, NULL, 0);
 	else
-		mw__doc_line(v->root, "# full span   0 to 9 tenths of it that are out   p private heap", NULL, 0);
-	mw__doc_line(v->root, "L large block   S sampled block   k freed run kept   o free page kept", NULL, 0);
-	mw__doc_line(v->root, ", in use or kept, without memory   - given back   . never touched", NULL, 0);
-	mw__doc_line(v->root, "z given back or never touched, but has memory   ~ not mapped", NULL, 0);
-	if (v->acc->total.unread)
-		mw__doc_line(v->root, "Which pages have memory is not known: all is drawn by the books alone.", NULL, 0);
+		mw__doc_line(root, "# full span   0 to 9 tenths of it that are out   p private heap", NULL, 0);
+	mw__doc_linef(root, NULL, 0, "%c large block   %c sampled block   %c freed run kept   %c free page kept", mark_as(p, LARGE), mark_as(p, SAMPLED),
+		      mark_as(p, KEPT), mark_as(p, DIRTY));
+	mw__doc_line(root, ", in use or kept, without memory   - given back   . never touched", NULL, 0);
+	mw__doc_linef(root, NULL, 0, "%c given back or never touched, but has memory   ~ not mapped", mark_as(p, LAZY));
+	if (p->v->acc->total.unread)
+		mw__doc_line(root, "Which pages have memory is not known: all is drawn by the books alone.", NULL, 0);
 }
 
 int mw__view_heap_picture(struct mw__heap_view *v)
@@ -198,6 +220,6 @@ int mw__view_heap_picture(struct mw__heap_view *v)
 		print_arena(&p, own->arenas.v[i].base);
 		arena_row(&p, t, &own->arenas.v[i]);
 	}
-	print_legend(v, p.cell);
+	print_legend(&p);
 	return 0;
 }

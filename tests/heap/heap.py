@@ -503,6 +503,12 @@ def check_screens(t):
         if code != 2 or "none of" not in err:
             out.append(f"--picture=x: {code} {err}")
         t.check("every screen prints", out)
+        _, text, _ = memwhy("heap", "--picture=class", pid)
+        legend = text.partition("A character is")[2].partition("\n\n")[0]
+        marks = re.search(r"0123456789[A-Za-z!$%&*+]+", legend)
+        others = re.findall(r"(?:^|   )(\S) [a-z]", legend, re.MULTILINE)
+        t.check("no mark in the picture of size classes stands for two things", [] if marks and len(marks.group()) == 68 and
+                len(others) == len(set(others)) == 9 and not set(others) & set(marks.group()) else [f"{others} {legend}"])
         t.check("the sums of the size classes are those of all classes", class_sum_complaints(pid))
 
 
