@@ -401,6 +401,10 @@ static bool remap(mspan *s, size_t size)
 	heap.huge_pages -= s->npages;
 	region.saved.n_moves++;
 	region.saved.moved_pages += s->npages;
+	if ((uintptr_t)p != s->base) {
+		mw__event(MW_EVENT_HUGE_UNMAP, s->base, s->npages, 0);
+		mw__event(MW_EVENT_HUGE_MAP, (uintptr_t)p, (uint32_t)(size >> MW_PAGE_SHIFT), 0);
+	}
 	s->base = (uintptr_t)p;
 	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
 	table_put(s);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +149,17 @@ static void double_free_huge(void)
 	v = malloc(50000000);
 	free(v);
 	free(v);
+}
+
+/* It cannot grow where it is. */
+static void free_moved_huge(void)
+{
+	char *old = v = malloc(50000000);
+
+	mmap(v + (malloc_usable_size(v) + 8191) / 8192 * 8192, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	v = realloc(v, 200000000);
+	if (v != old)
+		free(old);
 }
 
 static void interior_small(void)
@@ -611,6 +623,7 @@ static const struct {
 	{ "double free, thousands between", "", "double free", double_free_passed_on, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a huge block", "", "double free", double_free_huge, MW_ERROR_DOUBLE_FREE },
+	{ "a huge block that realloc moved", "", "double free", free_moved_huge, MW_ERROR_DOUBLE_FREE },
 	{ "interior pointer", "", "middle of a block", interior_small, MW_ERROR_INTERIOR_FREE },
 	{ "odd interior pointer", "", "middle of a block", interior_byte, MW_ERROR_INTERIOR_FREE },
 	{ "interior pointer, large", "", "middle of a block", interior_large, MW_ERROR_INTERIOR_FREE },
