@@ -36,7 +36,7 @@ static const struct opt own[] = {
 	{ OPT_RETAIN, "retain", "SIZE", ARG_TEXT, "free memory kept before it is given back (default 8m)", NULL },
 	{ OPT_DECAY, "decay", "MS", ARG_NUMBER, "half of what nobody wanted goes each half of this (default 1000)", NULL },
 	{ OPT_PURGE, "purge", "HOW", ARG_WORDS, "give back by dontneed, free or off", "dontneed free off" },
-	{ OPT_THP, "thp", "WHEN", ARG_WORDS, "transparent huge pages: never, auto or always", "never auto always" },
+	{ OPT_THP, "thp", "WHEN", ARG_WORDS, "transparent huge pages: kernel, never, auto or always", "kernel never auto always" },
 	{ OPT_ERRORS, "errors", "HOW", ARG_WORDS, "after an error of the program abort, or count it and go on", "abort count" },
 	{ OPT_AUDIT, "audit", NULL, ARG_NONE, "check every block, and keep what was requested", NULL },
 	{ OPT_ZERO, "zero", NULL, ARG_NONE, "clear memory when it is freed", NULL },

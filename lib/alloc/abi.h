@@ -46,7 +46,7 @@
 
 #define MW_ABI_MAGIC 0x314c4c4159484d57ULL /* "WMHYALL1", little endian */
 #define MW_ABI_MAJOR 1                     /* changes when a field moves or changes meaning */
-#define MW_ABI_MINOR 6                     /* changes when fields are appended:
+#define MW_ABI_MINOR 7                     /* changes when fields are appended:
                                             * 1: private heaps, MW_TABLE_KEPT
                                             * 2: mspan.stands_for, heap_arena.first_run,
                                             *    mcache.n_run_pages, region.saved
@@ -54,7 +54,8 @@
                                             *    samples of private heaps
                                             * 4: heap_arena.given_back_bits
                                             * 5: mspan.booked, mspan.exposed, mcache.pace, mw_site.*_part
-                                            * 6: heap_arena.page_desc */
+                                            * 6: heap_arena.page_desc
+                                            * 7: heap_arena.no_huge */
 #define MW_ABI_NOTE_NAME "memwhy"
 #define MW_ABI_NOTE_TYPE 1
 
@@ -196,7 +197,9 @@ struct mw_heap_arena {
 	uint32_t first_free;/* no free page below this one */
 	uint32_t n_touched; /* pages below this one have been in use at least once */
 	uint32_t may_grow;  /* 1: unmapped pages of this slot are ours to map */
-	uint64_t reserved[4];
+	uint64_t no_huge;   /* 1: memory went back to the kernel, and it is asked for no huge pages; since
+	                     * minor version 7, 0 before */
+	uint64_t reserved[3];
 	uint64_t map_bits[MW_ARENA_WORDS];   /* page is mapped by us */
 	uint64_t alloc_bits[MW_ARENA_WORDS]; /* page is in a span, or not mapped */
 	uint64_t clean_bits[MW_ARENA_WORDS]; /* page is free and reads as zero or has been given back */

@@ -161,4 +161,16 @@ static inline uint32_t zeros_above(const uint64_t *bits, uint32_t at)
 	return at;
 }
 
+static inline uint32_t ones_above(const uint64_t *bits, uint32_t at)
+{
+	while (at < MW_ARENA_PAGES) {
+		uint64_t word = ~bits[at / 64] >> (at % 64);
+
+		if (word)
+			return at + (uint32_t)__builtin_ctzll(word);
+		at += 64 - at % 64;
+	}
+	return at;
+}
+
 #endif

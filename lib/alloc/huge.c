@@ -13,7 +13,6 @@
 #define IDLE_PAGES_MIN (32u << 20 >> MW_PAGE_SHIFT)
 #define IDLE_MS 1000u
 #define FIRST_SLOTS 64
-#define THP_MIN_PAGES (4u << 20 >> MW_PAGE_SHIFT)
 
 struct mw_kept mw__kept[N_IDLE]; /* under the heap lock; readers outside look at it too */
 #define idle mw__kept
@@ -261,10 +260,8 @@ static bool map_block(mspan *s, size_t size, size_t align)
 {
 	s->base = map_aligned(size, align);
 	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
-	if (s->base && s->npages >= THP_MIN_PAGES &&
-	    (mw__options.thp == 2 ||
-	     (mw__options.thp == 1 && heap.pages_in_use + heap.huge_pages > THP_MIN_PAGES * 4)))
-		mw__os_hugepages((void *)s->base, size);
+	if (s->base)
+		mw__thp_block(s->base, s->npages);
 	return s->base != 0;
 }
 
@@ -442,6 +439,7 @@ static void become_huge(mspan *s, void *base, size_t size)
 	s->base = (uintptr_t)base;
 	s->npages = (uint32_t)(size >> MW_PAGE_SHIFT);
 	s->state = MW_SPAN_HUGE;
+	mw__thp_moved(s->base, s->npages);
 	table_put(s);
 	heap.n_huge_used++;
 	heap.n_huge_allocs++;

@@ -130,6 +130,8 @@ extern uintptr_t mw__page_descs[1u << ARENA_TABLE_BITS];
 bool mw__heap_init(void); /* idempotent; false only when out of memory */
 
 /* options.c */
+enum mw_thp { MW_THP_KERNEL, MW_THP_NEVER, MW_THP_AUTO, MW_THP_ALWAYS };
+
 struct mw_options {
 	uint64_t sample;      /* mean bytes between samples */
 	uint64_t retain;      /* bytes */
@@ -137,7 +139,7 @@ struct mw_options {
 	unsigned bits;        /* enum mw_option_bits */
 	unsigned decay_ms;
 	unsigned char purge;  /* 0 off, 1 MADV_DONTNEED, 2 MADV_FREE */
-	unsigned char thp;    /* 0 never, 1 above 16 MB, 2 always */
+	unsigned char thp;    /* enum mw_thp */
 	unsigned char unwind; /* 0 caller only, 1 full stacks */
 	unsigned char background; /* 1: a thread gives memory back when the program is silent */
 	unsigned char paced;  /* 1: a thread in a rush takes the interval longer */
@@ -159,7 +161,7 @@ void *mw__os_remap(void *addr, size_t old_size, size_t new_size);
 void *mw__os_move_out(void *addr, size_t size); /* its memory to a new mapping; addr stays mapped, empty */
 void mw__os_move_back(void *addr, void *moved, size_t size);
 bool mw__os_purge(void *addr, size_t size, bool lazy);
-void mw__os_hugepages(void *addr, size_t size);
+void mw__os_hugepages(void *addr, size_t size, bool wanted);
 void mw__os_protect(void *addr, size_t size, bool readable);
 void mw__os_write(int fd, const char *text, size_t size);
 long mw__os_read_file(const char *path, char *buf, size_t size);
@@ -262,6 +264,13 @@ static inline mspan *span_at(const heap_arena *a, uintptr_t p)
 {
 	return load_relaxed(&a->spans[(p >> MW_PAGE_SHIFT) & (MW_ARENA_PAGES - 1)]);
 }
+
+/* thp.c */
+void mw__thp_init(void);
+void mw__thp_piece(const heap_arena *a, uint64_t addr, uint32_t npages);
+void mw__thp_block(uint64_t addr, uint32_t npages);
+void mw__thp_moved(uint64_t addr, uint32_t npages);
+void mw__thp_given_back(heap_arena *a);
 
 /* background.c */
 void mw__background_check(void);       /* start it if there is need; no lock held */

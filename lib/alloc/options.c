@@ -22,7 +22,7 @@ struct mw_options mw__options = {
 	.retain = 8u << 20,
 	.decay_ms = 1000,
 	.purge = 1,
-	.thp = 0,
+	.thp = MW_THP_KERNEL,
 	.unwind = 1,
 	.background = 1,
 	.mismatch = 1,
@@ -36,7 +36,9 @@ struct choice {
 };
 
 static const struct choice purge_words[] = { { "off", 0 }, { "dontneed", 1 }, { "free", 2 }, { 0 } };
-static const struct choice thp_words[] = { { "never", 0 }, { "auto", 1 }, { "always", 2 }, { 0 } };
+static const struct choice thp_words[] = {
+	{ "kernel", MW_THP_KERNEL }, { "never", MW_THP_NEVER }, { "auto", MW_THP_AUTO }, { "always", MW_THP_ALWAYS }, { 0 }
+};
 static const struct choice stack_words[] = { { "caller", 0 }, { "full", 1 }, { 0 } };
 static const struct choice switch_words[] = { { "0", 0 }, { "1", 1 }, { "off", 0 }, { "on", 1 }, { 0 } };
 static const struct choice error_words[] = { { "abort", 0 }, { "count", 1 }, { 0 } };

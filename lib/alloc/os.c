@@ -139,12 +139,11 @@ bool mw__os_purge(void *addr, size_t size, bool lazy)
 	return note(r, &sc->n_madvise, &sc->madvise_bytes, size);
 }
 
-void mw__os_hugepages(void *addr, size_t size)
+/* Advice: a kernel that knows no huge pages refuses it. */
+void mw__os_hugepages(void *addr, size_t size, bool wanted)
 {
-	struct mw_syscalls *sc = &region.syscalls;
-
-	note(sys6(SYS_madvise, (long)addr, (long)size, MADV_HUGEPAGE, 0, 0, 0), &sc->n_madvise,
-	     &sc->madvise_bytes, 0);
+	add_relaxed(&region.syscalls.n_madvise, 1);
+	sys6(SYS_madvise, (long)addr, (long)size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
 void mw__os_protect(void *addr, size_t size, bool readable)

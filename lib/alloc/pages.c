@@ -31,7 +31,6 @@
 #define SCAVENGE_PERIOD_MS 100
 #define SCAVENGE_MOST (256u << 20 >> MW_PAGE_SHIFT) /* at once; the free() that does it waits for it */
 #define RETAIN_MIN (1u << 20 >> MW_PAGE_SHIFT)
-#define THP_PAGES (16u << 20 >> MW_PAGE_SHIFT)
 #define ARENA_HINTS 64         /* slots to try before taking what the kernel gives */
 
 uintptr_t mw__page_descs[1u << ARENA_TABLE_BITS];
@@ -164,12 +163,6 @@ static void add_pages(heap_arena *a, uint32_t at, uint32_t n)
 
 /* --- growing ----------------------------------------------------------------- */
 
-static void advise_piece(uint64_t addr, uint32_t n)
-{
-	if (mw__options.thp == 2 || (mw__options.thp == 1 && heap.pages_in_use > THP_PAGES))
-		mw__os_hugepages((void *)addr, (size_t)n << MW_PAGE_SHIFT);
-}
-
 /* Small at first; large once the heap is. */
 static uint32_t piece_pages(void)
 {
@@ -186,7 +179,7 @@ static bool map_piece(heap_arena *a, uint32_t at, uint32_t n, uint32_t piece)
 	addr = a->base + ((uint64_t)at << MW_PAGE_SHIFT);
 	if (!mw__os_map((void *)addr, (size_t)n << MW_PAGE_SHIFT, true))
 		return false;
-	advise_piece(addr, n);
+	mw__thp_piece(a, addr, n);
 	add_pages(a, at, n);
 	return true;
 }
@@ -219,7 +212,7 @@ static bool grow_new_arena(uint32_t need, uint32_t piece)
 			mw__os_unmap((void *)base, size);
 			return false;
 		}
-		advise_piece(base, pages_of(size));
+		mw__thp_piece(growing, base, pages_of(size));
 		add_pages(growing, 0, pages_of(size));
 		return true;
 	}
@@ -247,6 +240,7 @@ static bool grow_anywhere(uint32_t need)
 		if (!a) {
 			mw__os_unmap((void *)at, stop - at);
 		} else {
+			mw__thp_piece(a, at, n);
 			add_pages(a, page_index(a, at), n);
 			fits |= n >= need;
 		}
@@ -606,6 +600,7 @@ static void purge_run(heap_arena *a, uint32_t at, uint32_t n)
 	bits_assign(a->alloc_bits, at, n, false);
 	heap.pages_in_use -= n;
 	if (done) {
+		mw__thp_given_back(a);
 		bits_assign(a->clean_bits, at, n, true);
 		bits_assign(a->given_back_bits, at, n, true);
 		heap.pages_clean += n;

@@ -163,6 +163,7 @@ static void start(void)
 	region.retain_bytes = mw__options.retain;
 	region.pid = mw__os_pid();
 	fill_tables();
+	mw__thp_init();
 	__atomic_store_n(&region.state, MW_REGION_READY, __ATOMIC_RELEASE);
 }
 
