@@ -138,27 +138,26 @@ static inline uint32_t find_aligned(const uint64_t *bits, uint32_t w, uint32_t n
 /* The lowest page such that all from it up to @at are zero. */
 static inline uint32_t zeros_below(const uint64_t *bits, uint32_t at)
 {
-	while (at > 0) {
-		uint32_t in = (at - 1) % 64 + 1;
-		uint64_t word = bits[(at - 1) / 64] << (64 - in);
+	uint32_t w = at / 64;
+	uint64_t word = at % 64 ? bits[w] << (64 - at % 64) : 0;
 
-		if (word)
-			return at - (uint32_t)__builtin_clzll(word);
-		at -= in;
-	}
-	return at;
+	if (word)
+		return at - (uint32_t)__builtin_clzll(word);
+	while (w > 0 && bits[w - 1] == 0)
+		w--;
+	return w > 0 ? w * 64 - (uint32_t)__builtin_clzll(bits[w - 1]) : 0;
 }
 
 static inline uint32_t zeros_above(const uint64_t *bits, uint32_t at)
 {
-	while (at < MW_ARENA_PAGES) {
-		uint64_t word = bits[at / 64] >> (at % 64);
+	uint32_t w = at / 64;
+	uint64_t word = at < MW_ARENA_PAGES ? bits[w] >> (at % 64) : 1;
 
-		if (word)
-			return at + (uint32_t)__builtin_ctzll(word);
-		at += 64 - at % 64;
-	}
-	return at;
+	if (word)
+		return at + (uint32_t)__builtin_ctzll(word);
+	while (++w < MW_ARENA_WORDS && bits[w] == 0)
+		;
+	return w < MW_ARENA_WORDS ? w * 64 + (uint32_t)__builtin_ctzll(bits[w]) : MW_ARENA_PAGES;
 }
 
 static inline uint32_t ones_above(const uint64_t *bits, uint32_t at)

@@ -334,6 +334,20 @@ static noinline void put_failed(const mspan *s, void *p)
 	mw__error(exact ? mw__not_out(s, idx) : MW_ERROR_INTERIOR_FREE, p, s, NULL);
 }
 
+/* How many of the @n pointers follow each other at a distance of @step; four at once. */
+static unsigned in_a_row(void **objs, unsigned n, ptrdiff_t step)
+{
+	uintptr_t next = (uintptr_t)objs[0], d = (uintptr_t)step;
+	const uintptr_t *p = (const uintptr_t *)objs, *end = p + n;
+
+	for (; end - p >= 4; p += 4, next += 4 * d)
+		if ((p[0] ^ next) | (p[1] ^ (next + d)) | (p[2] ^ (next + 2 * d)) | (p[3] ^ (next + 3 * d)))
+			break;
+	for (; p < end && *p == next; p++)
+		next += d;
+	return (unsigned)(p - (const uintptr_t *)objs);
+}
+
 /*
  * How many of @objs are side by side in @s, up or down, and are out; none if they are few. What was allocated
  * together is often freed together, and this takes a third of the time.
@@ -341,15 +355,14 @@ static noinline void put_failed(const mspan *s, void *p)
 static unsigned put_neighbours(mcentral *m, mspan *s, void **objs, unsigned n)
 {
 	ptrdiff_t size = (ptrdiff_t)s->elemsize, step = n >= NEIGHBOURS_MIN ? (char *)objs[1] - (char *)objs[0] : 0;
-	unsigned first, len = 2;
+	unsigned first, len;
 	bool exact;
 
 	if (step != size && step != -size)
 		return 0;
 	first = mw__object_index(s, (uintptr_t)objs[0], &exact);
 	n = min_u32(n, step > 0 ? s->nelems - first : first + 1);
-	for (char *next = (char *)objs[1] + step; len < n && objs[len] == next; next += step)
-		len++;
+	len = in_a_row(objs, n, step);
 	first -= step > 0 ? 0 : len - 1;
 	if (n < NEIGHBOURS_MIN || len < NEIGHBOURS_MIN || !exact || bits_count(s->alloc_bits, first, len) < len)
 		return 0;

@@ -143,10 +143,13 @@ static void note_free(heap_arena *a, uint32_t at, uint32_t n)
 static void note_found(heap_arena *a, uint32_t at, uint32_t n, uint32_t taken)
 {
 	uint32_t i = run_index(n);
+	uint16_t next = (uint16_t)(at + taken);
 
 	i += mw_abi_run_min(i) < n;
-	for (; i < MW_N_RUNS && a->first_run[i] < at + taken; i++)
-		a->first_run[i] = (uint16_t)(at + taken);
+	for (; i + 4 <= MW_N_RUNS && a->first_run[i + 3] < next; i += 4) /* often most of them */
+		memcpy(&a->first_run[i], (const uint16_t[]){ next, next, next, next }, 4 * sizeof(next));
+	for (; i < MW_N_RUNS && a->first_run[i] < next; i++)
+		a->first_run[i] = next;
 }
 
 /* Pages [at, at + n) of @a have just been mapped. */
