@@ -232,6 +232,21 @@ static inline bool is_one_run(uint64_t word)
 	return (word & (word + (word & -word))) == 0;
 }
 
+/* The addresses of @n objects side by side from @p on, the first to end[-1]; four at once. The new end. */
+static inline void **put_down(void **end, char *p, uint64_t size, unsigned n)
+{
+	for (; n >= 4; n -= 4, p += 4 * size) {
+		end -= 4;
+		end[3] = p;
+		end[2] = p + size;
+		end[1] = p + 2 * size;
+		end[0] = p + 3 * size;
+	}
+	for (; n > 0; n--, p += size)
+		*--end = p;
+	return end;
+}
+
 /* Take up to @n free objects of @s: the first to end[-1], the next in address order below it. */
 static unsigned take_from(mspan *s, void **end, unsigned n)
 {
@@ -251,8 +266,7 @@ static unsigned take_from(mspan *s, void **end, unsigned n)
 			taken = word_mask(first, first + len);
 			idx = w * 64 + first + len - 1;
 			got += len;
-			for (char *p = (char *)base + (uint64_t)(w * 64 + first) * size; len > 0; len--, p += size)
-				*--end = p;
+			end = put_down(end, (char *)base + (uint64_t)(w * 64 + first) * size, size, len);
 			free = 0;
 		}
 		for (; free && got < n; free &= free - 1) {
