@@ -3,7 +3,8 @@
  * Holding a target still while it is read: PTRACE_SEIZE and PTRACE_INTERRUPT on every thread. Unlike
  * SIGSTOP neither its parent nor a job-control shell notices, and when this process ends for whatever reason
  * the kernel lets the target go on. A thread that does not stop in time (uninterruptible sleep) is left running,
- * which the caller is told.
+ * which the caller is told. It would stop when its sleep is over, and none that has not stopped can be let go, but by
+ * the end of the thread that traces it: so a thread of our own does this, and no more.
  */
 #include "proc.h"
 
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -159,26 +161,22 @@ static int hold_new(const struct mw__proc *proc, struct mw__freeze *f, bool *is_
 	return (int)(f->threads.n - before);
 }
 
-int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
+static int hold_all(struct mw__freeze *f, struct mw_err *err)
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		size_t before = f->threads.n;
 		bool is_whole = false;
-		int n = hold_new(proc, f, &is_whole, err);
+		int n = hold_new(f->proc, f, &is_whole, err);
 
-		if (n < 0) {
-			mw__freeze_end(f);
+		if (n < 0 || (n == 0 && is_whole))
 			return n;
-		}
-		if (n == 0 && is_whole)
-			return 0;
 		f->unstopped += wait_stops(f, before);
 	}
 	f->unstopped++;		/* whoever starts them */
 	return 0;
 }
 
-/* Only a thread that has stopped can be let go; one that did not in time is asked once more. */
+/* Only a thread that has stopped can be let go; the others are when the thread that traces them ends. */
 static void let_go(struct mw__held *t)
 {
 	int status;
@@ -188,9 +186,61 @@ static void let_go(struct mw__held *t)
 	ptrace(PTRACE_DETACH, t->tid, 0, (void *)(intptr_t)t->signal);
 }
 
-void mw__freeze_end(struct mw__freeze *f)
+/* Whoever traces is a thread, not a process. */
+static void *be_holder(void *arg)
 {
+	struct mw__freeze *f = arg;
+
+	f->rc = hold_all(f, f->err);
+	sem_post(&f->held);
+	while (sem_wait(&f->done) < 0)
+		;
 	for (size_t i = 0; i < f->threads.n; i++)
 		let_go(&f->threads.v[i]);
+	return NULL;
+}
+
+/* It gets no signals: these are for the threads of who called. */
+static int start_holder(struct mw__freeze *f)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int error = pthread_create(&f->holder, NULL, be_holder, f);
+
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err)
+{
+	f->proc = proc;
+	f->err = err;
+	sem_init(&f->held, 0, 0);
+	sem_init(&f->done, 0, 0);
+	int error = start_holder(f);
+
+	if (error)
+		return mw__fail(err, MW_E_OS, error, "pid %d: hold it still: start a thread", proc->pid);
+	f->has_holder = true;
+	while (sem_wait(&f->held) < 0)
+		;
+	int rc = f->rc;
+
+	if (rc < 0)
+		mw__freeze_end(f);
+	return rc;
+}
+
+void mw__freeze_end(struct mw__freeze *f)
+{
+	if (!f->has_holder)
+		return;
+	sem_post(&f->done);
+	pthread_join(f->holder, NULL);
+	f->has_holder = false;
+	sem_destroy(&f->held);
+	sem_destroy(&f->done);
 	MW_VEC_FREE(&f->threads);
 }

@@ -17,6 +17,8 @@
 #include "../model/snapshot.h"
 
 #include <dirent.h>
+#include <pthread.h>
+#include <semaphore.h>
 
 struct mw__proc {
 	int root_fd;	/* /proc */
@@ -173,6 +175,12 @@ struct mw__held {
 struct mw__freeze {
 	MW_VEC(struct mw__held) threads;
 	size_t unstopped;	/* threads that did not stop in time */
+	const struct mw__proc *proc;
+	struct mw_err *err;
+	int rc;
+	pthread_t holder;	/* of ours: traces them */
+	bool has_holder;
+	sem_t held, done;	/* it has; it shall let go of them, and end */
 };
 MW_MUST_CHECK int mw__freeze_begin(const struct mw__proc *proc, struct mw__freeze *f, struct mw_err *err);
 void mw__freeze_end(struct mw__freeze *f);

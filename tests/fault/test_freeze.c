@@ -299,10 +299,76 @@ static void check_threads(void)
 	waitpid(target, NULL, 0);
 }
 
+/* ------------------------------------------------------------ uninterruptible */
+
+/* Between vfork(2) and the end of its child no signal that can be caught wakes it, and ptrace(2) does not stop it. */
+static void be_sleeper(const int fds[2])
+{
+	char byte;
+
+	alarm(60);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	close(fds[1]);
+	if (vfork() == 0)
+		_exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
+	for (shared->ready = 4;; usleep(1000))
+		shared->turns[0]++;
+}
+
+static bool is_uninterruptible(pid_t pid)
+{
+	char path[32], line[256] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "re");
+	const char *end = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+
+	if (f)
+		fclose(f);
+	return end && end[2] == 'D';
+}
+
+static void check_uninterruptible(void)
+{
+	struct mw__proc proc = { .root_fd = -1, .pid_fd = -1, .task_fd = -1 };
+	struct mw__freeze f = { 0 };
+	int fds[2];
+
+	if (pipe(fds) < 0)
+		return;
+	pid_t target = fork();
+
+	if (target == 0)
+		be_sleeper(fds);
+	for (int i = 0; i < 20000 && !is_uninterruptible(target); i++)
+		usleep(1000);
+	if (!is_uninterruptible(target) || mw__proc_open(&proc, NULL, target, NULL) < 0 || mw__freeze_begin(&proc, &f, NULL) < 0) {
+		skip("a thread in uninterruptible sleep", "there is none here, or it may not be held");
+	} else {
+		is_int((long)f.unstopped, 1, "a thread in uninterruptible sleep is not held");
+		mw__freeze_end(&f);
+		is_int(write(fds[1], "", 1), 1, "its sleep ends");
+		for (int i = 0; i < 20000 && shared->ready != 4; i++)
+			usleep(1000);
+		long before = shared->turns[0];
+
+		for (int i = 0; i < 5000 && shared->turns[0] == before; i++)
+			usleep(1000);
+		ok(shared->turns[0] != before, "and it goes on, though who wanted to hold it lives on");
+	}
+	mw__proc_close(&proc);
+	close(fds[0]);
+	close(fds[1]);
+	if (target > 0)
+		kill(target, SIGKILL);
+	waitpid(target, NULL, 0);
+}
+
 int main(void)
 {
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	check_signals();
 	check_threads();
+	check_uninterruptible();
 	return done_testing();
 }
