@@ -161,6 +161,14 @@ static void be_child(const struct mw__dwarf_query *q, int fd)
 	_exit(0);
 }
 
+/* Not so where SIGCHLD is ignored, or another thread waits for every child: the number may be another's by now. */
+static bool is_our_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 static void say_trouble(struct mw__dwarf_answer *a, int status)
 {
 	if (a->trouble[0])
@@ -229,7 +237,7 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 {
 	struct mw__dwarf_query mine = *q;
 	struct source from;
-	int fds[2], status;
+	int fds[2], status = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	mw__arena_init(&ret->arena);
@@ -257,7 +265,7 @@ int mw__dwarf_ask(struct mw_elf *elf, const struct mw__dwarf_query *q, struct mw
 	bool done = mw__dwarf_collect(fds[0], elf->size, ret);
 
 	close(fds[0]);
-	if (!done)
+	if (!done && is_our_child(pid))
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

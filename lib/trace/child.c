@@ -234,8 +234,11 @@ enum mw__child_event mw__child_poll(struct mw__child *c)
 
 		if (pid < 0 && !c->ended && errno == EINTR)
 			continue;
-		if (pid < 0)
+		if (pid < 0) {
+			if (!c->ended)
+				c->pid = -1;	/* somebody else waited for it: the number may be another's by now */
 			return MW__CHILD_ENDED;
+		}
 		if (pid == 0)
 			return MW__CHILD_NOTHING;
 		int event = WIFSTOPPED(status) ? status >> 16 : 0;

@@ -140,7 +140,7 @@ MW_MUST_CHECK int mw__program_drain(struct mw__program *p, struct mw__decoder *d
 /* ------------------------------------------------------------------- child */
 
 struct mw__child {
-	pid_t pid;
+	pid_t pid;		/* -1: it never was, or is not ours any more */
 	pid_t tid;		/* the thread that is traced: the first, or another when that has ended */
 	pid_t stopped;		/* who is held by EXEC, RENEWED or ENDING */
 	int ready, report;	/* pipes: let it exec; errno of a failed exec */
