@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,8 +34,10 @@ struct child {
 	int status;		/* when it ended */
 	sigset_t mask;		/* of signals, that it starts with */
 	sighandler_t interrupt, quit;	/* likewise what SIGINT and SIGQUIT do; SIG_ERR: as with us */
+	sighandler_t child;	/* and SIGCHLD: where it is ignored, how a child ended is not told */
 	int in, out;		/* its standard input and output; 0: ours */
 	struct watch *watch;	/* or NULL */
+	pid_t *strangers;	/* children of ours that it has not started, 0 ends them; NULL: not known */
 };
 
 /* The child: wait until the parent is ready, then become the command. */
@@ -46,6 +50,7 @@ static void become(const struct child *c, int ready, int report, char **argv)
 		signal(SIGINT, c->interrupt);
 	if (c->quit != SIG_ERR)
 		signal(SIGQUIT, c->quit);
+	signal(SIGCHLD, c->child);
 	if (read(ready, &byte, 1) != 1 || (c->in && dup2(c->in, STDIN_FILENO) < 0) ||
 	    (c->out && dup2(c->out, STDOUT_FILENO) < 0))
 		_exit(127);
@@ -55,6 +60,18 @@ static void become(const struct child *c, int ready, int report, char **argv)
 	if (write(report, &error, sizeof(error)) < 0)
 		_exit(126);
 	_exit(127);
+}
+
+const char foreign_hint[] = "mount -t proc proc /proc, or run memwhy in the namespace of the mounted one";
+
+bool is_proc_foreign(void)
+{
+	char link[16] = "", own[16];
+	struct statfs fs;
+
+	snprintf(own, sizeof(own), "%d", getpid());
+	return statfs("/proc", &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC &&
+	       (readlink("/proc/self", link, sizeof(link) - 1) < 0 || strcmp(link, own) != 0);
 }
 
 static double now(void)
@@ -200,11 +217,14 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 	sigset_t set;
 	int code = EXIT_OK;
 
+	if (is_proc_foreign())
+		return fail_text(EXIT_TARGET, foreign_hint, "%s: look at it: this /proc belongs to another pid namespace", argv[0]);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, &c.mask);
 	c.interrupt = signal(SIGINT, SIG_IGN);
 	c.quit = signal(SIGQUIT, SIG_IGN);
+	c.child = signal(SIGCHLD, SIG_DFL);
 	int error = start(&c, argv);
 
 	if (error) {
@@ -220,6 +240,7 @@ int run_child(struct settings *s, char **argv, struct mw_snapshot **ret)
 	end_child(&c);
 	signal(SIGINT, c.interrupt);
 	signal(SIGQUIT, c.quit);
+	signal(SIGCHLD, c.child);
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);
 	return code;
 }
@@ -376,12 +397,14 @@ static void handle_end(struct child *c, struct watch *w, pid_t task)
 	}
 }
 
-/* Send SIGKILL to all our children. */
-static void kill_children(void)
+/* Our children by /proc, 0 ends them; free() it. NULL: they cannot be told. */
+static pid_t *list_children(void)
 {
-	DIR *dir = opendir("/proc");
+	DIR *dir = is_proc_foreign() ? NULL : opendir("/proc");
+	pid_t *all = dir ? calloc(1, sizeof(*all)) : NULL;
+	size_t n = 0;
 
-	for (struct dirent *e; dir && (e = readdir(dir));) {
+	for (struct dirent *e; all && (e = readdir(dir));) {
 		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
 		char path[64], line[1024] = "";
 		int parent;
@@ -392,28 +415,64 @@ static void kill_children(void)
 
 		if (f)
 			fclose(f);
-		if (end && sscanf(end + 1, " %*c %d", &parent) == 1 && parent == getpid())
-			kill(pid, SIGKILL);
+		if (!end || sscanf(end + 1, " %*c %d", &parent) != 1 || parent != getpid())
+			continue;
+		pid_t *more = reallocarray(all, n + 2, sizeof(*all));
+
+		if (!more) {
+			free(all);
+			all = NULL;
+			break;
+		}
+		all = more;
+		all[n++] = pid;
+		all[n] = 0;
 	}
 	if (dir)
 		closedir(dir);
+	return all;
+}
+
+static bool is_among(const pid_t *pids, pid_t pid)
+{
+	while (*pids && *pids != pid)
+		pids++;
+	return *pids != 0;
+}
+
+/* Send SIGKILL to what came to us; false when there is nothing. */
+static bool kill_left(const struct child *c)
+{
+	pid_t *all = c->strangers ? list_children() : NULL;
+	bool any = false;
+
+	for (size_t i = 0; all && all[i]; i++)
+		if (!is_among(c->strangers, all[i])) {
+			kill(all[i], SIGKILL);
+			any = true;
+		}
+	free(all);
+	return any;
 }
 
 /* It was killed, and what it had started came to us: that goes too, or it would disturb what is measured next. */
-static void end_left(void)
+static void end_left(struct child *c)
 {
 	double deadline = now() + END_SECONDS;
 
 	for (pid_t pid; now() < deadline && (pid = waitpid(-1, NULL, WNOHANG | __WALL)) >= 0;)
-		if (pid == 0) {
-			kill_children();
+		if (pid == 0 && !kill_left(c))
+			break;
+		else if (pid == 0)
 			pause_us(1000);
-		}
+	free(c->strangers);
 	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
 
+/* Children that we have already are not the command's: whoever executed us may have started them before. */
 static bool end_at_deadline(struct child *c)
 {
+	c->strangers = list_children();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return kill(c->pid, SIGKILL) == 0;
 }
@@ -451,7 +510,7 @@ static void watch(struct child *c, const sigset_t *set, struct watch *w)
 		}
 	}
 	if (killed)
-		end_left();
+		end_left(c);
 }
 
 int watch_child(struct watch *w, int *status)
@@ -459,8 +518,11 @@ int watch_child(struct watch *w, int *status)
 	struct child c = { .interrupt = SIG_ERR, .quit = SIG_ERR, .in = w->in, .out = w->out, .watch = w };
 	sigset_t set;
 
+	if (is_proc_foreign())
+		w->at_end = NULL;	/* which is told numbers of it; nor are threads listed */
 	watch_set(&set);
 	sigprocmask(SIG_BLOCK, &set, &c.mask);
+	c.child = signal(SIGCHLD, SIG_DFL);
 	int error = start(&c, w->argv);
 
 	if (error) {
@@ -473,6 +535,7 @@ int watch_child(struct watch *w, int *status)
 			tally_leave(w->tally);
 		*status = c.status;
 	}
+	signal(SIGCHLD, c.child);
 	sigprocmask(SIG_SETMASK, &c.mask, NULL);
 	return error;
 }

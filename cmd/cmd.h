@@ -118,7 +118,13 @@ int get_cpu(const struct settings *s, const char *words, struct mw_cpu **ret, st
  */
 int split_place(struct settings *s, int *argc, char **argv, const char **place);
 
-/* child.c: start argv, take a snapshot after s->after seconds or when it ends, then end it. */
+/*
+ * child.c: is /proc that of another pid namespace? By its numbers others would be looked at, or worse. The hint tells
+ * what to do about it.
+ */
+bool is_proc_foreign(void);
+extern const char foreign_hint[];
+/* Start argv, take a snapshot after s->after seconds or when it ends, then end it. */
 int run_child(struct settings *s, char **argv, struct mw_snapshot **ret);
 
 /*

@@ -162,6 +162,8 @@ static int run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (optind < argc)
 		return fail_text(EXIT_USAGE, "memwhy explain takes a target", "%s: demo explains its own program", argv[optind]);
+	if (is_proc_foreign())
+		return fail_text(EXIT_TARGET, foreign_hint, "demo: look at the example: this /proc belongs to another pid namespace");
 	pid_t pid = start(&out);
 
 	if (pid < 0 || read(out, line, sizeof(line)) <= 0)

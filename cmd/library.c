@@ -108,5 +108,7 @@ bool find_malloc_file(char path[PATHS])
 		used += (size_t)n;
 	path[used] = '\0';
 	close(fds[0]);
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 && used;
+	if (pid < 0 || !used)
+		return false;
+	return waitpid(pid, &status, 0) == pid ? status == 0 : errno == ECHILD;	/* SIGCHLD is ignored: what it said will do */
 }

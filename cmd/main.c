@@ -2,9 +2,11 @@
 /* Dispatch: `memwhy COMMAND ...`, and `memwhy TARGET` for `memwhy explain TARGET`. */
 #include "cmd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct command *const commands[] = {
 	&cmd_explain, &cmd_maps, &cmd_sections, &cmd_pages, &cmd_at, &cmd_top,
@@ -41,8 +43,23 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/*
+ * Where who started us has closed a standard descriptor, no file that we open may get its number. Reading and writing
+ * it fail as before, and a command finds it closed.
+ */
+static void fill_standard(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_PATH | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard();
 	if (argc < 2) {
 		print_usage();
 		return EXIT_USAGE;

@@ -146,9 +146,10 @@ int try_output(const char *path)
 		if (fd >= 0)
 			unlink(path);
 	}
-	if (fd < 0)
+	if (fd < 0 && why != EEXIST)	/* a link to nothing yet */
 		return fail_text(EXIT_TARGET, NULL, "%s: create: %s", path, strerror(why));
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return EXIT_OK;
 }
 

@@ -361,6 +361,10 @@ static int run(int argc, char **argv)
 		code = set_environment(&p);
 	if (code)
 		return code;
+	if (p.report && is_proc_foreign()) {
+		fail_text(0, foreign_hint, "--report: this /proc belongs to another pid namespace, so there is no report");
+		p.report = false;
+	}
 	if (!p.report) {
 		execvp(argv[optind], argv + optind);
 		return say_not_started(argv[optind], errno);

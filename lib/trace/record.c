@@ -493,10 +493,23 @@ static const char *join_args(struct mw__arena *arena, char *const argv[])
 	return s.failed ? NULL : mw__arena_str(arena, s.v ? s.v : "");
 }
 
+/* By the numbers of another pid namespace the pages of others would be looked at, and their threads traced. */
+static int check_proc(const char *name, struct mw_err *err)
+{
+	MW_CLEANUP(mw__proc_close) struct mw__proc proc;
+
+	if (mw__proc_open(&proc, NULL, getpid(), NULL) == 0 && proc.own_pids)
+		return 0;
+	return proc.is_live && !proc.own_pids ?
+		       mw__fail(err, MW_E_UNSUPPORTED, 0, "%s: record its faults: this /proc belongs to another pid namespace", name) : 0;
+}
+
 static int run_command(struct recorder *r, char *const argv[], const sigset_t *mask, struct mw_err *err)
 {
-	int rc = mw__child_start(&r->child, argv, mask, err);
+	int rc = check_proc(argv[0], err);
 
+	if (rc == 0)
+		rc = mw__child_start(&r->child, argv, mask, err);
 	if (rc < 0)
 		return rc;
 	r->pid = r->child.pid;

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Whom else memwhy touches: what it started, and nobody else, wherever it is started from.
+load helper
+
+# in_foreign_proc WORDS...: as ask(), with the /proc of another pid namespace.
+in_foreign_proc() {
+	local user=()
+	[ "$(id -u)" = 0 ] || user=(-Ur)
+	unshare "${user[@]}" -pf true 2>/dev/null || skip "no pid namespace may be made"
+	status=0
+	# shellcheck disable=SC2016
+	timeout 60 unshare "${user[@]}" -pf sh -c '"$@"; exit $?' sh "$memwhy" "$@" \
+		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null || status=$?
+	out=$(cat "$BATS_TEST_TMPDIR/out") err=$(cat "$BATS_TEST_TMPDIR/err")
+}
+
+@test "with the /proc of another pid namespace a command is not mistaken for whoever has its number there" {
+	for c in "explain --after=0.1 -- sleep 3" "record -o $BATS_TEST_TMPDIR/snap -- sleep 3" "faults -- true" "demo"; do
+		# shellcheck disable=SC2086
+		in_foreign_proc $c
+		[ "$status" = 3 ] || { echo "$c: status $status: $out $err"; return 1; }
+		well_said
+		contains "$err" "this /proc belongs to another pid namespace"
+	done
+	[ ! -e "$BATS_TEST_TMPDIR/snap" ]
+}
+
+@test "nor are threads traced or looked at by such numbers: run --report has no report" {
+	in_foreign_proc run --report -- sh -c "echo it ran; exit 7"
+	[ "$status" = 7 ]
+	[ "$out" = "it ran" ]
+	well_said_beside "so there is no report"
+	in_foreign_proc bench --rounds=1 --only=none --json -- true
+	[ "$status" = 0 ]
+	[ "$(grep -o '"peak": *[^,}]*' <<<"$out" | tail -n 1 | grep -o "null")" = null ]
+}
+
+well_said_beside() {
+	[ "$(grep -c ^memwhy: <<<"$err")" = 1 ] || { echo "$err"; return 1; }
+	contains "$err" "$1"
+}
+
+@test "bench --timeout ends what the command started, and no other child of who executed memwhy" {
+	status=0
+	# shellcheck disable=SC2016
+	timeout 60 sh -c 'sleep 100 3>&- & echo $! >"$0"; exec "$@"' "$BATS_TEST_TMPDIR/pid" \
+		"$memwhy" bench --rounds=1 --only=none --timeout=0.3 -- sleep 30 >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || status=$?
+	[ "$status" = 3 ]
+	grep -q "not done in 0.3 s" "$BATS_TEST_TMPDIR/err"
+	kill "$(cat "$BATS_TEST_TMPDIR/pid")"
+}
+
+@test "who ignores SIGCHLD gets how a command ended" {
+	env --ignore-signal=CHLD true 2>/dev/null || skip "env has no --ignore-signal"
+	status=0
+	timeout 60 env --ignore-signal=CHLD "$memwhy" run --report -- sh -c "exit 5" >/dev/null 2>&1 || status=$?
+	[ "$status" = 5 ]
+	# shellcheck disable=SC2016
+	ignored=$(timeout 60 env --ignore-signal=CHLD "$memwhy" run --report -- sed -n 's/^SigIgn:\t//p' /proc/self/status 2>/dev/null)
+	[ $((0x$ignored >> 16 & 1)) = 1 ]	# the command, too, finds it ignored
+	timeout 60 env --ignore-signal=CHLD "$memwhy" bench --rounds=1 --only=none -- true >/dev/null
+	timeout 60 env --ignore-signal=CHLD "$memwhy" explain --after=0.1 -- sleep 10 >/dev/null
+	timeout 60 env --ignore-signal=CHLD "$memwhy" demo >/dev/null
+}
+
+@test "a standard descriptor that is closed is none of our files, and a command finds it closed" {
+	timeout 60 "$memwhy" bench --rounds=1 --only=none -- true <&- >/dev/null
+	timeout 60 "$memwhy" record -o "$BATS_TEST_TMPDIR/snap" $$ <&- >&- 2>&-
+	timeout 60 "$memwhy" explain "$BATS_TEST_TMPDIR/snap" >/dev/null
+	for report in "" --report; do
+		# shellcheck disable=SC2086,SC2016
+		timeout 60 "$memwhy" run $report -- sh -c '[ ! -e "/proc/$$/fd/0" ]' <&- 2>/dev/null
+	done
+}
+
+@test "faults -o: a link to a file that is not there yet can be written" {
+	ln -s "$BATS_TEST_TMPDIR/later" "$BATS_TEST_TMPDIR/link"
+	ask faults -o "$BATS_TEST_TMPDIR/link" -- true
+	never contains "$err" "create: File exists"
+	[ "$status" != 0 ] || [ -s "$BATS_TEST_TMPDIR/later" ]
+}
