@@ -272,6 +272,11 @@ static bool refit(mspan *s, uint32_t npages)
 
 	if (!p)
 		return false;
+	if ((uintptr_t)p != s->base) {
+		mw__heap_lock();
+		mw__event(MW_EVENT_HUGE_UNMAP, s->base, s->npages, 0);
+		mw__heap_unlock();
+	}
 	s->base = (uintptr_t)p;
 	s->npages = npages;
 	return true;

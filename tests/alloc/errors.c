@@ -162,6 +162,21 @@ static void free_moved_huge(void)
 		free(old);
 }
 
+/* Kept for reuse, which a heap of that size does, and used again where it has room. */
+static void free_moved_kept(void)
+{
+	char *old;
+
+	for (int i = 0; i < 10; i++)
+		v = malloc(30000000);
+	old = v = malloc(50000000);
+	mmap(v + (malloc_usable_size(v) + 8191) / 8192 * 8192, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	free(v);
+	v = malloc(200000000);
+	if (v != old)
+		free(old);
+}
+
 static void interior_small(void)
 {
 	v = malloc(200);
@@ -624,6 +639,7 @@ static const struct {
 	{ "double free of a large block", "", "", double_free_large, MW_ERROR_DOUBLE_FREE },
 	{ "double free of a huge block", "", "double free", double_free_huge, MW_ERROR_DOUBLE_FREE },
 	{ "a huge block that realloc moved", "", "double free", free_moved_huge, MW_ERROR_DOUBLE_FREE },
+	{ "a huge block that was kept and moved", "", "double free", free_moved_kept, MW_ERROR_DOUBLE_FREE },
 	{ "interior pointer", "", "middle of a block", interior_small, MW_ERROR_INTERIOR_FREE },
 	{ "odd interior pointer", "", "middle of a block", interior_byte, MW_ERROR_INTERIOR_FREE },
 	{ "interior pointer, large", "", "middle of a block", interior_large, MW_ERROR_INTERIOR_FREE },
