@@ -352,14 +352,15 @@ static noinline void put_failed(const mspan *s, void *p)
 static unsigned in_a_row(void **objs, unsigned n, ptrdiff_t step)
 {
 	uintptr_t next = (uintptr_t)objs[0], d = (uintptr_t)step;
-	const uintptr_t *p = (const uintptr_t *)objs, *end = p + n;
+	void **p = objs, **end = p + n;
 
 	for (; end - p >= 4; p += 4, next += 4 * d)
-		if ((p[0] ^ next) | (p[1] ^ (next + d)) | (p[2] ^ (next + 2 * d)) | (p[3] ^ (next + 3 * d)))
+		if (((uintptr_t)p[0] ^ next) | ((uintptr_t)p[1] ^ (next + d)) |
+		    ((uintptr_t)p[2] ^ (next + 2 * d)) | ((uintptr_t)p[3] ^ (next + 3 * d)))
 			break;
-	for (; p < end && *p == next; p++)
+	for (; p < end && (uintptr_t)*p == next; p++)
 		next += d;
-	return (unsigned)(p - (const uintptr_t *)objs);
+	return (unsigned)(p - objs);
 }
 
 /*
