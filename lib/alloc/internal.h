@@ -267,7 +267,7 @@ static inline mspan *span_at(const heap_arena *a, uintptr_t p)
 
 /* thp.c */
 void mw__thp_init(void);
-void mw__thp_piece(const heap_arena *a, uint64_t addr, uint32_t npages);
+void mw__thp_piece(const heap_arena *a, uint64_t addr, uint32_t npages, uint32_t need);
 void mw__thp_block(uint64_t addr, uint32_t npages);
 void mw__thp_moved(uint64_t addr, uint32_t npages);
 void mw__thp_given_back(heap_arena *a);

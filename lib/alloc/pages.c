@@ -175,6 +175,7 @@ static uint32_t piece_pages(void)
 /* Map the @n pages from @at of @a, and more up to @piece while nothing of ours is there. */
 static bool map_piece(heap_arena *a, uint32_t at, uint32_t n, uint32_t piece)
 {
+	uint32_t need = n;
 	uint64_t addr;
 
 	while (n < piece && at + n < MW_ARENA_PAGES && !bit_get(a->map_bits, at + n))
@@ -182,7 +183,7 @@ static bool map_piece(heap_arena *a, uint32_t at, uint32_t n, uint32_t piece)
 	addr = a->base + ((uint64_t)at << MW_PAGE_SHIFT);
 	if (!mw__os_map((void *)addr, (size_t)n << MW_PAGE_SHIFT, true))
 		return false;
-	mw__thp_piece(a, addr, n);
+	mw__thp_piece(a, addr, n, need);
 	add_pages(a, at, n);
 	return true;
 }
@@ -215,7 +216,7 @@ static bool grow_new_arena(uint32_t need, uint32_t piece)
 			mw__os_unmap((void *)base, size);
 			return false;
 		}
-		mw__thp_piece(growing, base, pages_of(size));
+		mw__thp_piece(growing, base, pages_of(size), need);
 		add_pages(growing, 0, pages_of(size));
 		return true;
 	}
@@ -243,7 +244,7 @@ static bool grow_anywhere(uint32_t need)
 		if (!a) {
 			mw__os_unmap((void *)at, stop - at);
 		} else {
-			mw__thp_piece(a, at, n);
+			mw__thp_piece(a, at, n, need);
 			add_pages(a, page_index(a, at), n);
 			fits |= n >= need;
 		}

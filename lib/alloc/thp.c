@@ -36,7 +36,7 @@ void mw__thp_init(void)
 		mw__os_hugepages((void *)start, (end - start) & ~(uintptr_t)(KERNEL_PAGE - 1), false);
 }
 
-/* In a heap of @in_use pages; @small: what one up to SMALL_PAGES does. */
+/* In a heap that will have @in_use pages in use; @small: what one up to SMALL_PAGES does. */
 static enum advice advice_for(uint64_t in_use, enum advice small)
 {
 	if (mw__options.thp == MW_THP_ALWAYS)
@@ -54,10 +54,10 @@ static void advise(uint64_t addr, uint32_t npages, enum advice advice)
 		mw__os_hugepages((void *)addr, (size_t)npages << MW_PAGE_SHIFT, advice == ASK);
 }
 
-/* Pages of @a that were just mapped. */
-void mw__thp_piece(const heap_arena *a, uint64_t addr, uint32_t npages)
+/* Pages of @a that were just mapped, since @need of them are wanted. */
+void mw__thp_piece(const heap_arena *a, uint64_t addr, uint32_t npages, uint32_t need)
 {
-	advise(addr, npages, a->no_huge ? REFUSE : advice_for(heap.pages_in_use + heap.huge_pages, REFUSE));
+	advise(addr, npages, a->no_huge ? REFUSE : advice_for(heap.pages_in_use + heap.huge_pages + need, REFUSE));
 }
 
 static enum advice advice_for_block(uint32_t npages)

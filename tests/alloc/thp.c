@@ -45,10 +45,22 @@ static int advice_at(const void *p)
 
 static void *blocks[BLOCKS];
 
-/* Digits: a small heap, a large one, the same when it has shrunk, a block of 50 MB, one that has grown out of its arena. */
+/* In a child, whose heap is small but for it: the end of a block of 20 MB, since it may begin in what the heap had. */
+static int observe_alone(void)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0)
+		_exit(advice_at((char *)malloc(20000000) + 19999999));
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : UNKNOWN;
+}
+
+/* Digits: a small heap, a large one, the same when it has shrunk, a block of 50 MB, one that has grown out of its arena, one of 20 MB. */
 static int observe(void)
 {
-	int small, large, shrunk, huge, moved;
+	int small, large, shrunk, huge, moved, alone = observe_alone();
 	void *p, *last;
 
 	for (size_t i = 0; i < BLOCKS / 16; i++)
@@ -68,7 +80,7 @@ static int observe(void)
 		free(blocks[i]);
 	malloc_trim(0);
 	shrunk = advice_at(last);
-	return small | large << 2 | shrunk << 4 | huge << 6 | moved << 8;
+	return small | large << 2 | shrunk << 4 | huge << 6 | moved << 8 | alone << 10;
 }
 
 /* The status of this program where @file is the setting; 77: no such place can be made. */
@@ -101,24 +113,25 @@ static int elsewhere(const char *file, const char *options, int *seen)
 
 static const struct {
 	const char *setting, *options;
-	int small, large, shrunk, huge, moved;
+	int small, large, shrunk, huge, moved, alone;
 } cases[] = {
-	{ "[always] madvise never", "", REFUSED, LEFT, REFUSED, LEFT, ASKED },
-	{ "[always] madvise never", "thp=never", REFUSED, REFUSED, REFUSED, REFUSED, REFUSED },
-	{ "[always] madvise never", "thp=auto", REFUSED, ASKED, REFUSED, ASKED, ASKED },
-	{ "[always] madvise never", "thp=always", ASKED, ASKED, ASKED, ASKED, ASKED },
-	{ "always [madvise] never", "", LEFT, LEFT, LEFT, LEFT, LEFT },
-	{ "always [madvise] never", "thp=never", LEFT, LEFT, LEFT, LEFT, LEFT },
-	{ "always [madvise] never", "thp=auto", LEFT, ASKED, REFUSED, ASKED, ASKED },
-	{ "always madvise [never]", "", LEFT, LEFT, LEFT, LEFT, LEFT },
+	{ "[always] madvise never", "", REFUSED, LEFT, REFUSED, LEFT, ASKED, LEFT },
+	{ "[always] madvise never", "thp=never", REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED },
+	{ "[always] madvise never", "thp=auto", REFUSED, ASKED, REFUSED, ASKED, ASKED, ASKED },
+	{ "[always] madvise never", "thp=always", ASKED, ASKED, ASKED, ASKED, ASKED, ASKED },
+	{ "always [madvise] never", "", LEFT, LEFT, LEFT, LEFT, LEFT, LEFT },
+	{ "always [madvise] never", "thp=never", LEFT, LEFT, LEFT, LEFT, LEFT, LEFT },
+	{ "always [madvise] never", "thp=auto", LEFT, ASKED, REFUSED, ASKED, ASKED, ASKED },
+	{ "always madvise [never]", "", LEFT, LEFT, LEFT, LEFT, LEFT, LEFT },
 };
 
 static void test_case(size_t i)
 {
 	char file[] = "/tmp/memwhy-thp-XXXXXX";
 	int fd = mkstemp(file), seen, status;
-	const char *what[] = { "small", "large", "shrunk", "huge", "moved" };
-	const int expected[] = { cases[i].small, cases[i].large, cases[i].shrunk, cases[i].huge, cases[i].moved };
+	const char *what[] = { "small", "large", "shrunk", "huge", "moved", "alone" };
+	const int expected[] = { cases[i].small, cases[i].large, cases[i].shrunk, cases[i].huge, cases[i].moved,
+				 cases[i].alone };
 	int good = 1;
 
 	if (fd < 0 || dprintf(fd, "%s\n", cases[i].setting) < 0)
@@ -130,7 +143,7 @@ static void test_case(size_t i)
 		skip("huge pages", "no mount namespace, or a kernel without huge pages");
 		return;
 	}
-	for (int k = 0; k < 5; k++) {
+	for (int k = 0; k < 6; k++) {
 		int found = seen < 0 ? UNKNOWN : seen >> 2 * k & 3;
 
 		good &= status == 0 && found == expected[k];
