@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What must hold in the inside of a heap, whoever filled it in: indexes point to what is there, counts fit
- * into what they count, and sums cannot overflow.
+ * into what they count, sums cannot overflow, and what was added up from parts is their sum: the steps of
+ * memwhy heap's bridge are taken from both.
  */
 #include "own.h"
 
@@ -24,6 +25,8 @@ static const char *check_class(const struct mw__own_class *c)
 	if (c->out > MAX_COUNT >> 20 || c->cached > MAX_COUNT >> 20 || c->transfer > MAX_COUNT >> 20 || c->live > MAX_COUNT >> 20 ||
 	    c->sampled > c->live || c->live - c->sampled > c->out || c->n_spans > MAX_COUNT >> 20)
 		return "the counts of a size class contradict each other";
+	if (c->live != mw__sub0(c->out, c->cached + c->transfer) + c->sampled)
+		return "the live objects of a size class are not those that are out less those that are kept";
 	if ((c->requested != MW_UNKNOWN && c->requested > MAX_COUNT) || (c->requested_min != MW_UNKNOWN && c->requested_min > MAX_COUNT) ||
 	    (c->requested_max != MW_UNKNOWN && c->requested_max > MAX_COUNT))
 		return "what was asked for in a size class is too much";
@@ -41,6 +44,53 @@ static const char *check_span(const struct mw__own *own, const struct mw__own_sp
 		return "a span has more objects than fit";
 	if (s->usable > bytes || (s->requested != MW_UNKNOWN && s->requested > bytes))
 		return "a block is larger than its span";
+	return NULL;
+}
+
+/* After the parts were checked. */
+static const char *check_class_sums(const struct mw__own *own)
+{
+	struct {
+		uint64_t n_spans, out, sampled;
+	} found[MW__OWN_CLASSES] = {};
+
+	for (size_t i = 0; i < own->spans.n; i++) {
+		const struct mw__own_span *s = &own->spans.v[i];
+
+		if (s->use == MW__OWN_SMALL) {
+			found[s->cls].n_spans++;
+			found[s->cls].out += s->used;
+		} else if (s->use == MW__OWN_SAMPLED) {
+			found[s->cls].sampled++;
+		}
+	}
+	for (unsigned i = 1; i < MW__OWN_CLASSES; i++)
+		if (own->classes[i].n_spans != found[i].n_spans || own->classes[i].out != found[i].out ||
+		    own->classes[i].sampled != found[i].sampled)
+			return "a size class has other objects than its spans";
+	return NULL;
+}
+
+static const char *check_arena_sums(const struct mw__own *own)
+{
+	uint64_t sums[MW__OWN_FREES] = {}, runs[MW__OWN_FREES] = {};
+
+	for (size_t i = 0; i < own->arenas.n; i++) {
+		const struct mw__own_arena *a = &own->arenas.v[i];
+		uint64_t pages = a->pages_used + a->pages_odd;
+
+		for (unsigned k = 0; k < MW__OWN_FREES; k++) {
+			pages += a->pages_free[k];
+			sums[k] += a->pages_free[k];
+		}
+		if (pages != a->pages_mapped)
+			return "the pages of an arena are not those in use and those that are free";
+	}
+	for (size_t i = 0; i < own->frees.n; i++)
+		runs[own->frees.v[i].why] += own->frees.v[i].npages;
+	for (unsigned k = 0; k < MW__OWN_FREES; k++)
+		if (sums[k] != runs[k])
+			return "the free pages of its arenas are not those of its free runs";
 	return NULL;
 }
 
@@ -74,5 +124,8 @@ const char *mw__own_check(const struct mw__own *own)
 	for (size_t i = 0; i < own->sites.n && !why; i++)
 		if (own->sites.v[i].n_frames > MW__OWN_FRAMES)
 			why = "a stack has too many frames";
-	return why ? why : pages > MAX_PAGES ? "it has more pages than there is memory" : NULL;
+	if (!why && pages > MAX_PAGES)
+		why = "it has more pages than there is memory";
+	why = why ? why : check_class_sums(own);
+	return why ? why : check_arena_sums(own);
 }

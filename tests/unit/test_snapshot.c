@@ -162,15 +162,42 @@ static void check_own(void)
 	struct mw__own_span *s = MW_VEC_PUSH(&own.spans);
 	struct mw__own_arena *a = MW_VEC_PUSH(&own.arenas);
 
-	own.classes[1].size = 64;
+	own.classes[1] = (struct mw__own_class){ .size = 64, .n_spans = 1, .out = 128, .live = 100, .cached = 20, .transfer = 8 };
 	*s = (struct mw__own_span){ .base = 1u << 26, .npages = 1, .use = MW__OWN_SMALL, .cls = 1, .nelems = 128, .used = 128 };
-	*a = (struct mw__own_arena){ .base = 1u << 26, .pages_mapped = 8192 };
+	*a = (struct mw__own_arena){ .base = 1u << 26, .pages_mapped = 8192, .pages_used = 8192 };
 	ok(!mw__own_check(&own), "a span and an arena that are full: %s", mw__own_check(&own) ? mw__own_check(&own) : "");
 	s->nelems++;
 	ok(mw__own_check(&own) != NULL, "a span with more objects than fit");
 	s->nelems--;
 	a->pages_mapped++;
+	a->pages_used++;
 	ok(mw__own_check(&own) != NULL, "an arena with more pages than it is long");
+	a->pages_used = --a->pages_mapped;
+	ok(!mw__own_check(&own), "and with fewer");
+	a->pages_used--;
+	ok(mw__own_check(&own) != NULL, "a page of an arena that is neither free nor in use");
+	a->pages_free[MW__OWN_DIRTY]++;
+	ok(mw__own_check(&own) != NULL, "a free page that is in no run");
+	*(struct mw__own_run *)MW_VEC_PUSH(&own.frees) = (struct mw__own_run){ .base = 1u << 26, .npages = 1, .why = MW__OWN_FRESH };
+	ok(mw__own_check(&own) != NULL, "one that is in a run of another kind");
+	own.frees.v[0].why = MW__OWN_DIRTY;
+	ok(!mw__own_check(&own), "and in one of its kind");
+	s->used--;
+	ok(mw__own_check(&own) != NULL, "an object less in a span than its class has");
+	s->used++;
+	own.classes[1].live++;
+	ok(mw__own_check(&own) != NULL, "an object that is live and in a cache");
+	own.classes[1].live++;
+	own.classes[1].sampled += 2;
+	ok(mw__own_check(&own) != NULL, "sampled blocks without spans");
+	own.classes[1].live -= 2;
+	own.classes[1].sampled -= 2;
+	own.classes[1].n_spans++;
+	ok(mw__own_check(&own) != NULL, "a span that is not there");
+	own.classes[1].n_spans--;
+	own.classes[1].cached = 200;
+	own.classes[1].live = 0;
+	ok(!mw__own_check(&own), "caches that are newer than the spans, as of a target that runs");
 	mw__own_deinit(&own);
 }
 
