@@ -149,7 +149,7 @@ cat >"$tmp/last.c" <<END
 #include <unistd.h>
 static void *work(void *arg)
 {
-	usleep(100000);
+	usleep(600000); /* the end of the first thread is being looked at */
 	if (arg)
 		execlp("sleep", "sleep", "0.5", (char *)NULL);
 	for (int i = 0; i < 50; i++)
