@@ -417,7 +417,7 @@ static pid_t *list_children(void)
 			fclose(f);
 		if (!end || sscanf(end + 1, " %*c %d", &parent) != 1 || parent != getpid())
 			continue;
-		pid_t *more = reallocarray(all, n + 2, sizeof(*all));
+		pid_t *more = realloc(all, (n + 2) * sizeof(*all));
 
 		if (!more) {
 			free(all);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -46,11 +47,14 @@ struct request {
 /* Ctrl-C ends the recording, not the report: a descriptor that can be read when it comes. */
 static int watch_interrupts(sigset_t *before)
 {
+	struct sigaction hangup;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, before);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -88,29 +92,50 @@ static int attach(struct request *q, pid_t pid, struct mw_recording **ret, struc
 	return rc;
 }
 
+static int ending = -1;	/* an eventfd: what is to end the recording of a command */
+
 static void do_nothing(int sig)
 {
 	(void)sig;
 }
 
-/* Let it pass. A command does not inherit what does nothing, as it would inherit that a signal is ignored. */
-static sighandler_t pass(int sig)
+static void end_recording(int sig)
 {
-	sighandler_t before = signal(sig, do_nothing);
+	const uint64_t one = 1;
+	int saved = errno;
+
+	if (write(ending, &one, sizeof(one)) < 0)
+		(void)sig;
+	errno = saved;
+}
+
+/* A command does not inherit this, as it would inherit that a signal is ignored. */
+static sighandler_t handle(int sig, sighandler_t by)
+{
+	sighandler_t before = signal(sig, by);
 
 	if (before == SIG_IGN)
 		signal(sig, SIG_IGN);
 	return before;
 }
 
-/* Ctrl-C is for the command, which has the terminal; its end is what ends the recording. */
+/*
+ * Ctrl-C is for the command, which has the terminal; its end is what ends the recording. What others send us to end us
+ * ends the recording as its time does: the command is asked to end, and what was recorded is kept.
+ */
 static int run_command(struct request *q, char **argv, struct mw_recording **ret, struct mw_err *err)
 {
-	sighandler_t interrupt = pass(SIGINT), quit = pass(SIGQUIT);
+	ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->record.stop_fd = ending;
+	sighandler_t interrupt = handle(SIGINT, do_nothing), quit = handle(SIGQUIT, do_nothing);
+	sighandler_t hangup = handle(SIGHUP, end_recording), term = handle(SIGTERM, end_recording);
 	int rc = mw_faults_run(argv, &q->record, ret, err);
 
 	signal(SIGINT, interrupt);
 	signal(SIGQUIT, quit);
+	signal(SIGHUP, hangup);
+	signal(SIGTERM, term);
+	close(ending);
 	return rc;
 }
 
@@ -173,13 +198,16 @@ static int report(const struct mw_snapshot *snap, void *ctx, struct mw_document 
 
 static int show(struct request *q, const struct settings *s)
 {
-	int code = export(q->recording, q->save, mw_faults_save);
+	/* one that fails is told; the others and the report are written all the same */
+	const int codes[] = { export(q->recording, q->save, mw_faults_save),
+			      export(q->recording, q->trace_events, mw_faults_trace_events),
+			      export(q->recording, q->folded, mw_faults_folded),
+			      count_stdout(q) ? EXIT_OK : print_report(s, NULL, report, q) };
+	int code = EXIT_OK;
 
-	if (!code)
-		code = export(q->recording, q->trace_events, mw_faults_trace_events);
-	if (!code)
-		code = export(q->recording, q->folded, mw_faults_folded);
-	return code || count_stdout(q) ? code : print_report(s, NULL, report, q);
+	for (size_t i = 0; i < COUNT(codes) && !code; i++)
+		code = codes[i];
+	return code;
 }
 
 /* ------------------------------------------------------------------ options */

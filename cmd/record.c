@@ -54,7 +54,10 @@ static int run(int argc, char **argv)
 		default: return EXIT_USAGE;
 		}
 	}
-	int code = get_snapshot(&s, argc - optind, argv + optind, &snap);
+	int code = try_output(s.output);
+
+	if (!code)
+		code = get_snapshot(&s, argc - optind, argv + optind, &snap);
 
 	if (code)
 		return code;

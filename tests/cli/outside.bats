@@ -80,3 +80,48 @@ well_said_beside() {
 	never contains "$err" "create: File exists"
 	[ "$status" != 0 ] || [ -s "$BATS_TEST_TMPDIR/later" ]
 }
+
+@test "faults: who ends memwhy has the command end its own way, and the recording is kept" {
+	ask faults --for=0.1 -- sleep 5
+	[ "$status" = 0 ] || skip "faults cannot be recorded here: $err"
+	local signals="TERM HUP"
+	[ $((0x$(sed -n 's/^SigIgn:\t//p' /proc/self/status) & 1)) = 0 ] || signals=TERM	# as under nohup
+	for sig in $signals; do
+		rm -f "$BATS_TEST_TMPDIR"/{ready,tidy,rec}
+		# shellcheck disable=SC2016
+		"$memwhy" faults -o "$BATS_TEST_TMPDIR/rec" -- sh -c 'trap "echo done >\"$1\"; exit 0" TERM
+			echo ready >"$0"; for i in $(seq 600); do sleep 0.05; done' "$BATS_TEST_TMPDIR/ready" "$BATS_TEST_TMPDIR/tidy" >/dev/null 3>&- &
+		for _ in $(seq 200); do
+			[ -s "$BATS_TEST_TMPDIR/ready" ] && break
+			sleep 0.05
+		done
+		kill -$sig $!
+		wait $!
+		[ -s "$BATS_TEST_TMPDIR/tidy" ]
+		expect 0 faults "$BATS_TEST_TMPDIR/rec"
+		rm "$BATS_TEST_TMPDIR/rec"
+		"$memwhy" faults -o "$BATS_TEST_TMPDIR/rec" --for=30 -p $$ >/dev/null 3>&- &
+		for _ in $(seq 200); do	# it has read the mask of its signals
+			grep -q '^SigBlk:.*[4-7]...$' /proc/$!/status && break
+			sleep 0.05
+		done
+		kill -$sig $!
+		wait $!
+		expect 0 faults "$BATS_TEST_TMPDIR/rec"
+	done
+}
+
+@test "faults: a file that cannot be written costs neither the other files nor the report" {
+	ask faults -o "$BATS_TEST_TMPDIR/rec" -- true
+	[ "$status" = 0 ] || skip "faults cannot be recorded here: $err"
+	expect 3 faults -o /dev/full --folded="$BATS_TEST_TMPDIR/folded" "$BATS_TEST_TMPDIR/rec"
+	well_said_beside "/dev/full: write: No space left on device"
+	[ -s "$BATS_TEST_TMPDIR/folded" ]
+	[ -n "$out" ]
+}
+
+@test "record: a file that cannot be written is told before the command is started" {
+	expect 3 record -o "$BATS_TEST_TMPDIR/none/snap" -- sh -c 'echo it ran; sleep 5'
+	well_said
+	contains "$err" "create: No such file or directory"
+}
