@@ -102,6 +102,8 @@ static void check_free_page(struct walk *w, const heap_arena *a, uint32_t page)
 
 static void check_first_runs(struct walk *w, const heap_arena *a)
 {
+	for (unsigned i = 1; i < MW_N_RUNS; i++)
+		expect(w, a->first_run[i - 1] <= a->first_run[i], "first_run falls", a->base);
 	for (uint32_t page = 0, end; page < MW_ARENA_PAGES; page = end + 1) {
 		for (end = page; end < MW_ARENA_PAGES && !bit_get(a->alloc_bits, end);)
 			end++;
