@@ -162,7 +162,7 @@ void *mw__os_move_out(void *addr, size_t size); /* its memory to a new mapping; 
 void mw__os_move_back(void *addr, void *moved, size_t size);
 bool mw__os_purge(void *addr, size_t size, bool lazy);
 void mw__os_hugepages(void *addr, size_t size, bool wanted);
-void mw__os_protect(void *addr, size_t size, bool readable);
+bool mw__os_protect(void *addr, size_t size, bool readable);
 void mw__os_write(int fd, const char *text, size_t size);
 long mw__os_read_file(const char *path, char *buf, size_t size);
 long mw__os_prctl(int op, const unsigned long args[4]); /* negative: the error */

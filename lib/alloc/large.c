@@ -192,12 +192,17 @@ static mspan *quarantine_push(mspan *s) /* heap lock */
 	return out;
 }
 
-/* Out of the ring, and readable again. */
-static void release(mspan *s) /* heap lock */
+/*
+ * Out of the ring, and readable again. One between others that are unreadable takes a mapping more; where there
+ * can be none it stays, without memory, for nobody could use it.
+ */
+static bool release(mspan *s) /* heap lock */
 {
-	mw__os_protect((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, true);
+	if (!mw__os_protect((void *)s->base, (size_t)s->npages << MW_PAGE_SHIFT, true))
+		return false;
 	n_guarded--;
 	end_run(s);
+	return true;
 }
 
 /* Memory is short: what is kept unreadable becomes free. Returns the bytes of it. */
@@ -208,12 +213,12 @@ size_t mw__quarantine_drop(void)
 	mw__heap_lock();
 	for (unsigned i = 0; i < N_QUARANTINE; i++) {
 		mspan *s = quarantine[i];
+		size_t size = s ? (size_t)s->npages << MW_PAGE_SHIFT : 0;
 
-		if (!s)
+		if (!s || !release(s))
 			continue;
 		quarantine[i] = NULL;
-		freed += (size_t)s->npages << MW_PAGE_SHIFT;
-		release(s);
+		freed += size;
 	}
 	mw__heap_unlock();
 	return freed;

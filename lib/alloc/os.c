@@ -146,10 +146,10 @@ void mw__os_hugepages(void *addr, size_t size, bool wanted)
 	sys6(SYS_madvise, (long)addr, (long)size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
-void mw__os_protect(void *addr, size_t size, bool readable)
+/* False: there is no room for the mappings that it would take; some of it may have changed. */
+bool mw__os_protect(void *addr, size_t size, bool readable)
 {
-	sys6(SYS_mprotect, (long)addr, (long)size, readable ? PROT_READ | PROT_WRITE : PROT_NONE, 0,
-	     0, 0);
+	return !failed(sys6(SYS_mprotect, (long)addr, (long)size, readable ? PROT_READ | PROT_WRITE : PROT_NONE, 0, 0, 0));
 }
 
 void mw__os_write(int fd, const char *text, size_t size)

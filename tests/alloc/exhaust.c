@@ -5,13 +5,14 @@
  * Under a limit on address space: fill it with small blocks, free all, ask for one
  * large block, fill with middle ones, free, and go through large ones. Each part must
  * reach a good share of the limit. Every failed call must leave errno ENOMEM and the
- * heap intact.
+ * heap intact. And where the kernel allows no mapping more, with guard pages, which need them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -170,10 +171,72 @@ static void part(void (*run)(void))
 		ok(0, "a part died with status %x", (unsigned)status);
 }
 
-int main(void)
+#define MAPPINGS_MOST 300000u /* to make, before a kernel that allows more is let be */
+#define MAPPING 8192u
+
+/* Every mapping that the kernel allows is in use: every other page of @MAPPING bytes is one. False: they cannot be. */
+static int use_all_mappings(void)
 {
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+	unsigned long most = 0, i = 0;
+	char *area;
+
+	if (!f || fscanf(f, "%lu", &most) != 1 || most > MAPPINGS_MOST)
+		return 0;
+	fclose(f);
+	area = mmap(NULL, most * MAPPING, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	while (area != MAP_FAILED && i < most && mprotect(area + i * MAPPING, 1, PROT_READ) == 0)
+		i++;
+	return area != MAP_FAILED && i < most;
+}
+
+/* In a process with guard=1. What malloc gives is used; 77: no such place can be made. */
+static int at_the_last_mapping(void)
+{
+	unsigned long state = 7;
+	size_t served = 0;
+	char *v[400] = { 0 };
+
+	for (size_t i = 0; i < 400; i++)
+		free(malloc(i * 1000));
+	if (!use_all_mappings())
+		return 77;
+	for (size_t i = 0; i < 20000; i++) {
+		size_t k = tap_random(&state) % 400, n = tap_random(&state) % (i % 5 ? 3000 : 3000000) + 1;
+
+		free(v[k]);
+		v[k] = malloc(n);
+		if (v[k])
+			v[k][0] = v[k][n - 1] = 1;
+		served += v[k] != NULL;
+	}
+	return served == 0 || mw_alloc_check() != 0;
+}
+
+static void last_mapping(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("MEMWHY_MALLOC", "guard=1", 1);
+		execl("/proc/self/exe", "exhaust", "mappings", NULL);
+		_exit(76);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip("guard pages at the last mapping", "the kernel allows too many mappings, or does not say how many");
+	else
+		ok(status == 0, "guard pages at the last mapping: status %x", (unsigned)status);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "mappings"))
+		return at_the_last_mapping();
 	part(one_limit);
 	part(many_threads);
 	part(tight);
+	last_mapping();
 	return tap_done();
 }
