@@ -8,11 +8,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../base/cleanup.h"
 #include "../base/err.h"
@@ -143,8 +145,21 @@ static void limit(int what, rlim_t value)
 	setrlimit(what, &r);
 }
 
+/* What the process has already, the child has too, and cannot do without: statm's first field. 0: not known. */
+static uint64_t address_space(void)
+{
+	char text[32] = "";
+	MW_CLEANUP(mw__closep) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return 0;
+	return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void be_child(const struct mw__dwarf_query *q, int fd)
 {
+	if (fd <= STDERR_FILENO)	/* who uses the library has closed these */
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	int null = open("/dev/null", O_RDWR);
 
 	if (null >= 0) {	/* the library below may print */
@@ -152,7 +167,7 @@ static void be_child(const struct mw__dwarf_query *q, int fd)
 		dup2(null, STDERR_FILENO);
 	}
 #ifndef __SANITIZE_ADDRESS__	/* which reserves terabytes */
-	limit(RLIMIT_AS, MEMORY);
+	limit(RLIMIT_AS, address_space() + MEMORY);
 #endif
 	limit(RLIMIT_CPU, CPU_SECONDS);
 	limit(RLIMIT_CORE, 0);

@@ -92,6 +92,14 @@ int dwarf_init_path(void)
 	return 1;
 }
 '''
+# a program that has more addresses than the child may take beyond them
+LARGE = '''
+#include <sys/mman.h>
+__attribute__((constructor)) static void reserve(void)
+{
+	mmap(0, 3ul << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+'''
 CASES = [('abort()', 'Aborted'), ('SIGSEGV', 'Segmentation fault'), ('ends at once', 'ended early'), ('exit status 77', 'ended early'),
          ('rubbish in the pipe', 'DWARF'), ('more memory than it may have', 'Aborted'), ('a record without an end', 'DWARF')]
 SLOW = [('spins', 'DWARF'), ('sleeps', 'DWARF')]
@@ -129,6 +137,17 @@ def test_children(tmp, prog, slow):
         trouble = (f or {}).get('dwarf', {}).get('trouble') or ''
         same = f and all(f[part] == plain[part] for part in ('header', 'sections', 'symbols'))
         check(what, rc in (0, 1) and same and word in trouble, (rc, trouble, err, bool(same)))
+
+
+def test_large(tmp, prog):
+    what = 'a process of 3 GiB has its DWARF read'
+    if os.environ.get('MEMWHY_SANITIZED'):
+        skip(what, 'the sanitizer must be the first library')
+        return
+    large = os.path.join(tmp, 'large.so')
+    subprocess.run(CC + ['-w', '-shared', '-fPIC', '-x', 'c', '-', '-o', large], input=LARGE.encode(), check=True)
+    rc, out, err = ask('--type=point', prog, env={'LD_PRELOAD': large})
+    check(what, rc == 0 and out == ask('--type=point', prog)[1] and b'"x"' in out, (rc, out, err))
 
 
 def test_inlines(prog):
@@ -208,6 +227,7 @@ def main():
             f.write(SOURCE)
         subprocess.run(CC + ['-g', '-O2', '-o', prog, prog + '.c'], check=True)
         test_children(tmp, prog, '--slow' in sys.argv)
+        test_large(tmp, prog)
         test_inlines(prog)
         test_damaged(tmp, prog, count)
     return end()
