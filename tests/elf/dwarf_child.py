@@ -18,6 +18,7 @@ import tempfile
 from points import check, end, skip
 
 MEMWHY = os.environ.get('MEMWHY', 'build/memwhy')
+BUILD = os.path.abspath(os.environ.get('BUILD', 'build'))
 CC = os.environ.get('CC', 'cc').split()
 
 SOURCE = '''
@@ -100,6 +101,28 @@ __attribute__((constructor)) static void reserve(void)
 	mmap(0, 3ul << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 '''
+# who uses the library without standard descriptors
+CLOSED = '''
+#include <memwhy.h>
+#include <fcntl.h>
+#include <unistd.h>
+static int out;
+static int put(void *ctx, const void *bytes, size_t len)
+{
+	return write(out, bytes, len) == (ssize_t)len ? 0 : -1;
+}
+int main(int argc, char **argv)
+{
+	struct mw_elf *elf;
+	struct mw_document *doc;
+	struct mw_elf_opts opts = { .size = sizeof(opts), .type = "point" };
+	struct mw_sink sink = { put, 0 };
+	out = fcntl(1, F_DUPFD, 10);
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	return mw_elf_open(argv[1], &elf, 0) < 0 || mw_report_elf(&elf, 1, &opts, &doc, 0) < 0 || mw_document_json(doc, &sink, 0) < 0;
+}
+'''
 CASES = [('abort()', 'Aborted'), ('SIGSEGV', 'Segmentation fault'), ('ends at once', 'ended early'), ('exit status 77', 'ended early'),
          ('rubbish in the pipe', 'DWARF'), ('more memory than it may have', 'Aborted'), ('a record without an end', 'DWARF')]
 SLOW = [('spins', 'DWARF'), ('sleeps', 'DWARF')]
@@ -148,6 +171,18 @@ def test_large(tmp, prog):
     subprocess.run(CC + ['-w', '-shared', '-fPIC', '-x', 'c', '-', '-o', large], input=LARGE.encode(), check=True)
     rc, out, err = ask('--type=point', prog, env={'LD_PRELOAD': large})
     check(what, rc == 0 and out == ask('--type=point', prog)[1] and b'"x"' in out, (rc, out, err))
+
+
+def test_closed(tmp, prog):
+    what = 'a process without descriptors 0 to 2 has its DWARF read'
+    if os.environ.get('MEMWHY_SANITIZED') or not os.path.exists(os.path.join(BUILD, 'libmemwhy.so.0')):
+        skip(what, 'needs libmemwhy.so without a sanitizer')
+        return
+    closed = os.path.join(tmp, 'closed')
+    subprocess.run(CC + ['-w', '-Ilib', '-x', 'c', '-', '-o', closed, '-x', 'none', os.path.join(BUILD, 'libmemwhy.so.0'),
+                         '-Wl,-rpath,' + BUILD], input=CLOSED.encode(), check=True)
+    p = subprocess.run([closed, prog], stdout=subprocess.PIPE, timeout=100)
+    check(what, p.returncode == 0 and b'"tag"' in p.stdout, p.stdout)
 
 
 def test_inlines(prog):
@@ -228,6 +263,7 @@ def main():
         subprocess.run(CC + ['-g', '-O2', '-o', prog, prog + '.c'], check=True)
         test_children(tmp, prog, '--slow' in sys.argv)
         test_large(tmp, prog)
+        test_closed(tmp, prog)
         test_inlines(prog)
         test_damaged(tmp, prog, count)
     return end()
