@@ -125,3 +125,31 @@ well_said_beside() {
 	well_said
 	contains "$err" "create: No such file or directory"
 }
+
+@test "no signal goes to a pid that is nobody's any more: not traced, and who started memwhy ignores SIGCHLD" {
+	local fake="$BATS_TEST_TMPDIR/fake"
+	env --ignore-signal=CHLD true 2>/dev/null || skip "env has no --ignore-signal"
+	cat >"$fake.c" <<-'EOF'
+		#include <errno.h>
+		#include <stdio.h>
+		#include <sys/syscall.h>
+		#include <unistd.h>
+		long ptrace(void)
+		{
+			errno = EPERM;
+			return -1;
+		}
+		int kill(int pid, int sig)
+		{
+			if (pid <= 0 || syscall(SYS_kill, pid, 0) < 0)
+				dprintf(2, "signal %d to nobody\n", sig);
+			return syscall(SYS_kill, pid, sig);
+		}
+	EOF
+	"${CC:-cc}" -w -shared -fPIC -o "$fake.so" "$fake.c" || skip "no compiler"
+	for c in "faults -- true" "explain --after=0.5 -- true" "run --report -- true"; do
+		# shellcheck disable=SC2086
+		timeout 60 env --ignore-signal=CHLD LD_PRELOAD="$fake.so" "$memwhy" $c >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || true
+		never grep "to nobody" "$BATS_TEST_TMPDIR/err"
+	done
+}
